@@ -1,0 +1,205 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func (c *Config) checkGateway(env *environment) {
+	if env.given("IDLE_GATEWAY_URL") {
+		u, err := url.Parse(c.GatewayURL)
+		env.check("IDLE_GATEWAY_URL", err == nil && isGateway(u, c.GatewayInsecure))
+		if env.given("IDLE_GATEWAY_URL") {
+			c.GatewayURL = u.Scheme + "://" + strings.ToLower(u.Host)
+		}
+	}
+	env.check("IDLE_GATEWAY_SERVER_NAME", c.GatewayServerName == "" || isHost(c.GatewayServerName))
+	env.check("IDLE_GATEWAY_TIMEOUT", c.GatewayTimeout > 0)
+	c.GatewayHosts = trimmed(c.GatewayHosts)
+	for i, host := range c.GatewayHosts {
+		c.GatewayHosts[i] = strings.ToLower(host)
+		name, _, _ := net.SplitHostPort(host)
+		env.check("IDLE_GATEWAY_HOSTS", name != "" && isAddress(host))
+	}
+	checkAuthorities(env, "IDLE_GATEWAY_CA", c.GatewayCA)
+	checkPair(env, "IDLE_GATEWAY_CERT", c.GatewayCert, "IDLE_GATEWAY_KEY", c.GatewayKey)
+}
+
+func (c *Client) checkClient(env *environment) {
+	c.NATSURLs = trimmed(c.NATSURLs)
+	env.check("IDLE_NATS_URL", areServers(c.NATSURLs))
+	if c.NATSCreds != "" {
+		_, err := os.ReadFile(c.NATSCreds)
+		env.check("IDLE_NATS_CREDS", err == nil, reason(err))
+	}
+	checkAuthorities(env, "IDLE_NATS_CA", c.NATSCA)
+	checkPair(env, "IDLE_NATS_CERT", c.NATSCert, "IDLE_NATS_KEY", c.NATSKey)
+	env.check("IDLE_PREFIX", checkPrefix(c.Prefix) == nil)
+}
+
+func (c *Config) checkNumbers(env *environment) {
+	env.check("IDLE_REPLICAS", c.Replicas >= 1 && c.Replicas <= 5)
+	env.check("IDLE_RETENTION", c.Retention >= time.Minute)
+	env.check("IDLE_TAKEOVER", c.Takeover >= 2500*time.Millisecond)
+	env.check("IDLE_RATE", c.Rate >= 0 && isFinite(c.Rate))
+	env.check("IDLE_BURST", !env.given("IDLE_BURST") || c.Burst >= 1 && isFinite(c.Burst))
+	env.check("IDLE_MAX_IN_FLIGHT", c.MaxInFlight >= 1 && c.MaxInFlight <= 10_000)
+	env.check("IDLE_BACKOFF_INITIAL", c.BackoffInitial > 0)
+	env.check("IDLE_BACKOFF_MAX", c.BackoffMax > 0)
+	env.compare("IDLE_BACKOFF_MAX", c.BackoffMax >= c.BackoffInitial, "no less than", "IDLE_BACKOFF_INITIAL")
+	env.check("IDLE_BACKOFF_MULTIPLIER", c.BackoffMultiplier >= 1 && isFinite(c.BackoffMultiplier))
+	env.check("IDLE_BACKOFF_JITTER", c.BackoffJitter >= 0 && c.BackoffJitter <= 1)
+	env.check("IDLE_MAX_ATTEMPTS", c.MaxAttempts >= 1)
+	env.check("IDLE_VALIDITY", c.Validity > 0)
+	env.compare("IDLE_VALIDITY", c.Validity <= c.Retention, "no more than", "IDLE_RETENTION")
+	env.check("IDLE_SHUTDOWN_GRACE", c.ShutdownGrace >= 0)
+}
+
+func (c *Config) checkPlaces(env *environment) {
+	env.check("IDLE_HTTP_ADDR", c.HTTPAddr == "" || isAddress(c.HTTPAddr))
+	level := text(variable("IDLE_LOG_LEVEL")) // its type would also take INFO+2
+	env.check("IDLE_LOG_LEVEL", slices.Contains([]string{"debug", "info", "warn", "error"}, level))
+	env.check("IDLE_LOG_FORMAT", slices.Contains([]string{"auto", "tint", "json"}, c.LogFormat))
+}
+
+// derive fills in the defaults that are taken from another variable.
+func (c *Config) derive(env *environment) {
+	if !env.given("IDLE_BURST") {
+		c.Burst = max(1, c.Rate/10)
+	}
+	if len(c.GatewayHosts) > 0 || !env.given("IDLE_GATEWAY_URL") {
+		return
+	}
+	if u, err := url.Parse(c.GatewayURL); err == nil {
+		port := u.Port()
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		}
+		c.GatewayHosts = []string{net.JoinHostPort(u.Hostname(), port)}
+	}
+}
+
+// isGateway accepts the address alone: the paths are the gateway's own, and a user part would end up in its logs.
+func isGateway(u *url.URL, insecure bool) bool {
+	hasScheme := u.Scheme == "https" || u.Scheme == "http" && insecure
+	hasMore := u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != ""
+	return hasScheme && !hasMore && hasServer(u)
+}
+
+// hasServer wants a host and, if there is a colon, a port after it.
+func hasServer(u *url.URL) bool {
+	if u.Port() == "" && strings.HasSuffix(u.Host, ":") {
+		return false
+	}
+	return isHost(u.Hostname()) && (u.Port() == "" || isPort(u.Port()))
+}
+
+// areServers accepts what the NATS client can dial. It dials either WebSockets or plain connections, never both.
+func areServers(urls []string) bool {
+	sockets := 0
+	for _, raw := range urls {
+		u, err := url.Parse(raw)
+		if err != nil || !hasServer(u) {
+			return false
+		}
+		switch u.Scheme {
+		case "nats", "tls":
+		case "ws", "wss":
+			sockets++
+		default:
+			return false
+		}
+	}
+	return len(urls) > 0 && (sockets == 0 || sockets == len(urls))
+}
+
+// checkAuthorities looks into a file as the TLS client will: it must hold at least one certificate.
+func checkAuthorities(env *environment, name, file string) {
+	if file == "" {
+		return
+	}
+	pem, err := os.ReadFile(file)
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		err = errors.New("there is none in it")
+	}
+	env.check(name, err == nil, reason(err))
+}
+
+// checkPair tries the certificate and the key out together, once each can be read.
+func checkPair(env *environment, certName, cert, keyName, key string) {
+	switch {
+	case cert == "" && key == "":
+		return
+	case key == "":
+		env.checkFor(certName, false, keyName+" to be set with it")
+		return
+	case cert == "":
+		env.checkFor(keyName, false, certName+" to be set with it")
+		return
+	}
+	certPEM, certErr := os.ReadFile(cert)
+	env.check(certName, certErr == nil, reason(certErr))
+	keyPEM, keyErr := os.ReadFile(key)
+	env.check(keyName, keyErr == nil, reason(keyErr))
+	if certErr == nil && keyErr == nil {
+		_, err := tls.X509KeyPair(certPEM, keyPEM)
+		env.check(certName, err == nil, reason(err))
+	}
+}
+
+// reason leaves out what the line says already: which file, and that it was opened.
+func reason(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
+	}
+	return err
+}
+
+func trimmed(list []string) []string {
+	for i := range list {
+		list[i] = strings.TrimSpace(list[i])
+	}
+	return list
+}
+
+func isFinite(f float64) bool { return !math.IsInf(f, 0) && !math.IsNaN(f) }
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)
+
+// isHost accepts a host name or an IP address, an IPv6 one without brackets.
+func isHost(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil || hostName.MatchString(host)
+}
+
+// isAddress accepts HOST:PORT and :PORT.
+func isAddress(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	return err == nil && (host == "" || isHost(host)) && isPort(port)
+}
+
+func isPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+var prefixes = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
+
+func checkPrefix(prefix string) error {
+	if len(prefix) > 32 || !prefixes.MatchString(prefix) {
+		return errors.New("not a prefix")
+	}
+	return nil
+}

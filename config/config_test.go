@@ -1,0 +1,294 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+const gatewayURL = "https://gateway.example:8043"
+
+// setEnv leaves nothing of ours in the environment but the pairs given.
+func setEnv(t *testing.T, pairs ...string) {
+	t.Helper()
+	for _, entry := range os.Environ() {
+		if name, value, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "IDLE_") {
+			t.Setenv(name, value) // so that it is put back after the test
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		t.Setenv(name, value)
+	}
+}
+
+// problemsOf loads an environment that is right but for the pairs given.
+func problemsOf(t *testing.T, pairs ...string) Problems {
+	t.Helper()
+	setEnv(t, append([]string{"IDLE_GATEWAY_URL=" + gatewayURL}, pairs...)...)
+	_, err := Load()
+	var problems Problems
+	if err != nil && !errors.As(err, &problems) {
+		t.Fatalf("the error is a %T, want Problems", err)
+	}
+	return problems
+}
+
+func TestDefaults(t *testing.T) {
+	setEnv(t, "IDLE_GATEWAY_URL="+gatewayURL)
+	got, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		GatewayURL:        gatewayURL,
+		GatewayTimeout:    5 * time.Second,
+		GatewayHosts:      []string{"gateway.example:8043"},
+		Client:            Client{NATSURLs: []string{"nats://127.0.0.1:4222"}, Prefix: "idlepolicy"},
+		Replicas:          1,
+		Retention:         720 * time.Hour,
+		Takeover:          3 * time.Second,
+		Rate:              50,
+		Burst:             5,
+		MaxInFlight:       32,
+		BackoffInitial:    500 * time.Millisecond,
+		BackoffMax:        30 * time.Second,
+		BackoffMultiplier: 2,
+		BackoffJitter:     0.5,
+		MaxAttempts:       8,
+		Validity:          12 * time.Hour,
+		Reapply:           true,
+		HTTPAddr:          "127.0.0.1:8080",
+		LogLevel:          slog.LevelInfo,
+		LogFormat:         "auto",
+		ShutdownGrace:     20 * time.Second,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestValues(t *testing.T) {
+	for pairs, ok := range map[string]func(Config) bool{
+		"IDLE_RATE=0.5":                                  func(c Config) bool { return c.Rate == 0.5 && c.Burst == 1 },
+		"IDLE_RATE=0":                                    func(c Config) bool { return c.Rate == 0 && c.Burst == 1 },
+		"IDLE_RATE=200":                                  func(c Config) bool { return c.Burst == 20 },
+		"IDLE_RATE=200 IDLE_BURST=2.5":                   func(c Config) bool { return c.Burst == 2.5 },
+		"IDLE_RATE= IDLE_RETENTION= IDLE_REAPPLY=":       func(c Config) bool { return c.Rate == 50 && c.Retention == 720*time.Hour && c.Reapply },
+		"IDLE_NATS_URL= IDLE_GATEWAY_HOSTS= IDLE_BURST=": func(c Config) bool { return len(c.NATSURLs) == 1 && len(c.GatewayHosts) == 1 && c.Burst == 5 },
+		"IDLE_HTTP_ADDR=":                                func(c Config) bool { return c.HTTPAddr == "" },
+		"IDLE_HTTP_ADDR=:0":                              func(c Config) bool { return c.HTTPAddr == ":0" },
+		"IDLE_HTTP_ADDR=[::1]:80":                        func(c Config) bool { return c.HTTPAddr == "[::1]:80" },
+		"IDLE_LOG_LEVEL=debug":                           func(c Config) bool { return c.LogLevel == slog.LevelDebug },
+		"IDLE_GATEWAY_URL=HTTPS://Gateway.Example/": func(c Config) bool {
+			return c.GatewayURL == "https://gateway.example" && c.GatewayHosts[0] == "gateway.example:443"
+		},
+		"IDLE_GATEWAY_URL=https://[fd00::1]:8043":                     func(c Config) bool { return c.GatewayHosts[0] == "[fd00::1]:8043" },
+		"IDLE_GATEWAY_INSECURE=true IDLE_GATEWAY_URL=http://10.0.0.7": func(c Config) bool { return c.GatewayInsecure && c.GatewayHosts[0] == "10.0.0.7:80" },
+		"IDLE_GATEWAY_HOSTS=A.example:8043,,b.example:8043":           nil,
+		"IDLE_GATEWAY_HOSTS=A.example:8043,b.example:8043":            func(c Config) bool { return c.GatewayHosts[0] == "a.example:8043" && len(c.GatewayHosts) == 2 },
+		"IDLE_NATS_URL=tls://a:4222,nats://u:p@b":                     func(c Config) bool { return c.NATSURLs[1] == "nats://u:p@b" },
+		"IDLE_PREFIX=site-7.north_2":                                  func(c Config) bool { return c.Prefix == "site-7.north_2" },
+		"IDLE_SHUTDOWN_GRACE=0s":                                      func(c Config) bool { return c.ShutdownGrace == 0 },
+	} {
+		t.Run(pairs, func(t *testing.T) {
+			setEnv(t, append([]string{"IDLE_GATEWAY_URL=" + gatewayURL}, strings.Fields(pairs)...)...)
+			got, err := Load()
+			if ok == nil {
+				if err == nil {
+					t.Fatal("no problem was found")
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok(got) {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestWrongValues(t *testing.T) {
+	const (
+		gateway = `want https://HOST:PORT without user, path or query; plain http only with IDLE_GATEWAY_INSECURE=true`
+		nats    = `want nats://, tls://, ws:// or wss:// with HOST:PORT, or several separated by commas, not ws with others`
+		hosts   = `want HOST:PORT, or several separated by commas`
+		prefix  = `want 1 to 32 of a-z, 0-9, -, _ and single dots inside`
+		addr    = `want HOST:PORT or :PORT, or nothing to turn it off`
+		flight  = `want a whole number from 1 to 10000`
+		rate    = `want a number of requests per second, 0 or more, decimals allowed`
+		burst   = `want a number of requests, 1 or more, decimals allowed`
+	)
+	for _, test := range []struct{ pairs, line string }{
+		{`IDLE_GATEWAY_URL=`, `IDLE_GATEWAY_URL is required: ` + gateway},
+		{`IDLE_GATEWAY_URL=gateway:8043`, `IDLE_GATEWAY_URL="gateway:8043": ` + gateway},
+		{`IDLE_GATEWAY_URL=http://gateway`, `IDLE_GATEWAY_URL="http://gateway": ` + gateway},
+		{`IDLE_GATEWAY_URL=ftp://gateway IDLE_GATEWAY_INSECURE=true`, `IDLE_GATEWAY_URL="ftp://gateway": ` + gateway},
+		{`IDLE_GATEWAY_URL=https://`, `IDLE_GATEWAY_URL="https://": ` + gateway},
+		{`IDLE_GATEWAY_URL=https://:8043`, `IDLE_GATEWAY_URL="https://:8043": ` + gateway},
+		{`IDLE_GATEWAY_URL=https://gateway:`, `IDLE_GATEWAY_URL="https://gateway:": ` + gateway},
+		{`IDLE_GATEWAY_URL=https://gateway:80430`, `IDLE_GATEWAY_URL="https://gateway:80430": ` + gateway},
+		{`IDLE_GATEWAY_URL=https://gateway/agentgateway`, `IDLE_GATEWAY_URL="https://gateway/agentgateway": ` + gateway},
+		{`IDLE_GATEWAY_URL=https://gateway/?token=hush`, `IDLE_GATEWAY_URL="https://gateway/?***": ` + gateway},
+		{`IDLE_GATEWAY_URL=https://user:hush@gateway`, `IDLE_GATEWAY_URL="https://***@gateway": ` + gateway},
+		{`IDLE_GATEWAY_CA=/nowhere`, `IDLE_GATEWAY_CA="/nowhere": want a file with PEM certificates (no such file or directory)`},
+		{`IDLE_GATEWAY_CA=config.go`, `IDLE_GATEWAY_CA="config.go": want a file with PEM certificates (there is none in it)`},
+		{`IDLE_GATEWAY_SERVER_NAME=gateway:8043`, `IDLE_GATEWAY_SERVER_NAME="gateway:8043": want a host name or an IP address, without port`},
+		{`IDLE_GATEWAY_CERT=client.crt`, `IDLE_GATEWAY_CERT="client.crt": want IDLE_GATEWAY_KEY to be set with it`},
+		{`IDLE_GATEWAY_KEY=client.key`, `IDLE_GATEWAY_KEY="client.key": want IDLE_GATEWAY_CERT to be set with it`},
+		{`IDLE_GATEWAY_INSECURE=maybe`, `IDLE_GATEWAY_INSECURE="maybe": want true or false`},
+		{`IDLE_GATEWAY_TIMEOUT=5`, `IDLE_GATEWAY_TIMEOUT="5": want a duration above 0, such as 5s`},
+		{`IDLE_GATEWAY_TIMEOUT=0s`, `IDLE_GATEWAY_TIMEOUT="0s": want a duration above 0, such as 5s`},
+		{`IDLE_GATEWAY_HOSTS=gateway`, `IDLE_GATEWAY_HOSTS="gateway": ` + hosts},
+		{`IDLE_GATEWAY_HOSTS=:8043`, `IDLE_GATEWAY_HOSTS=":8043": ` + hosts},
+		{`IDLE_GATEWAY_HOSTS=a:1,b`, `IDLE_GATEWAY_HOSTS="a:1,b": ` + hosts},
+		{`IDLE_NATS_URL=localhost:4222`, `IDLE_NATS_URL="localhost:4222": ` + nats},
+		{`IDLE_NATS_URL=http://localhost`, `IDLE_NATS_URL="http://localhost": ` + nats},
+		{`IDLE_NATS_URL=nats://a,ws://b`, `IDLE_NATS_URL="nats://a,ws://b": ` + nats},
+		{`IDLE_NATS_URL=nats://user:hush@a:x,nats://hush@b`, `IDLE_NATS_URL="nats://***@a:x,nats://***@b": ` + nats},
+		{`IDLE_NATS_URL=nats://user:hu,sh@a`, `IDLE_NATS_URL="nats://***@a": ` + nats},
+		{`IDLE_NATS_CREDS=/nowhere`, `IDLE_NATS_CREDS="/nowhere": want a readable credentials file (no such file or directory)`},
+		{`IDLE_NATS_CREDS=..`, `IDLE_NATS_CREDS="..": want a readable credentials file (is a directory)`},
+		{`IDLE_NATS_CREDS=eyJhush.eyJ.sig`, `IDLE_NATS_CREDS="***": want a readable credentials file (no such file or directory)`},
+		{`IDLE_NATS_CA=/nowhere`, `IDLE_NATS_CA="/nowhere": want a file with PEM certificates (no such file or directory)`},
+		{`IDLE_NATS_CERT=/nowhere`, `IDLE_NATS_CERT="/nowhere": want IDLE_NATS_KEY to be set with it`},
+		{`IDLE_NATS_KEY=/nowhere`, `IDLE_NATS_KEY="/nowhere": want IDLE_NATS_CERT to be set with it`},
+		{`IDLE_PREFIX=Site`, `IDLE_PREFIX="Site": ` + prefix},
+		{`IDLE_PREFIX=a..b`, `IDLE_PREFIX="a..b": ` + prefix},
+		{`IDLE_PREFIX=.a`, `IDLE_PREFIX=".a": ` + prefix},
+		{`IDLE_PREFIX=a*`, `IDLE_PREFIX="a*": ` + prefix},
+		{`IDLE_PREFIX=a23456789012345678901234567890123`, `IDLE_PREFIX="a23456789012345678901234567890123": ` + prefix},
+		{`IDLE_REPLICAS=6`, `IDLE_REPLICAS="6": want a whole number from 1 to 5`},
+		{`IDLE_REPLICAS=0x3`, `IDLE_REPLICAS="0x3": want a whole number from 1 to 5`},
+		{`IDLE_RETENTION=59s IDLE_VALIDITY=59s`, `IDLE_RETENTION="59s": want a duration of at least 1m, such as 720h`},
+		{`IDLE_RETENTION=1h`, `IDLE_VALIDITY="12h" (the default): want no more than IDLE_RETENTION="1h"`},
+		{`IDLE_TAKEOVER=2.4s`, `IDLE_TAKEOVER="2.4s": want a duration of at least 2.5s`},
+		{`IDLE_RATE=abc`, `IDLE_RATE="abc": ` + rate},
+		{`IDLE_RATE=-1`, `IDLE_RATE="-1": ` + rate},
+		{`IDLE_RATE=NaN`, `IDLE_RATE="NaN": ` + rate},
+		{`IDLE_RATE=Inf`, `IDLE_RATE="Inf": ` + rate},
+		{`IDLE_BURST=0`, `IDLE_BURST="0": ` + burst},
+		{`IDLE_BURST=0.5`, `IDLE_BURST="0.5": ` + burst},
+		{`IDLE_BURST=+Inf`, `IDLE_BURST="+Inf": ` + burst},
+		{`IDLE_MAX_IN_FLIGHT=0`, `IDLE_MAX_IN_FLIGHT="0": ` + flight},
+		{`IDLE_MAX_IN_FLIGHT=10001`, `IDLE_MAX_IN_FLIGHT="10001": ` + flight},
+		{`IDLE_MAX_IN_FLIGHT=010`, `IDLE_MAX_IN_FLIGHT="010": ` + flight},
+		{`IDLE_MAX_IN_FLIGHT=1.5`, `IDLE_MAX_IN_FLIGHT="1.5": ` + flight},
+		{`IDLE_BACKOFF_INITIAL=0s`, `IDLE_BACKOFF_INITIAL="0s": want a duration above 0, such as 500ms`},
+		{`IDLE_BACKOFF_MAX=-1s`, `IDLE_BACKOFF_MAX="-1s": want a duration above 0, such as 30s`},
+		{`IDLE_BACKOFF_MAX=100ms`, `IDLE_BACKOFF_MAX="100ms": want no less than IDLE_BACKOFF_INITIAL="500ms" (the default)`},
+		{`IDLE_BACKOFF_MULTIPLIER=0.9`, `IDLE_BACKOFF_MULTIPLIER="0.9": want a number, 1 or more, decimals allowed`},
+		{`IDLE_BACKOFF_JITTER=1.1`, `IDLE_BACKOFF_JITTER="1.1": want a number from 0 to 1`},
+		{`IDLE_MAX_ATTEMPTS=0`, `IDLE_MAX_ATTEMPTS="0": want a whole number, 1 or more`},
+		{`IDLE_VALIDITY=0s`, `IDLE_VALIDITY="0s": want a duration above 0, such as 12h`},
+		{`IDLE_VALIDITY=721h`, `IDLE_VALIDITY="721h": want no more than IDLE_RETENTION="720h" (the default)`},
+		{`IDLE_REAPPLY=yes`, `IDLE_REAPPLY="yes": want true or false`},
+		{`IDLE_HTTP_ADDR=8080`, `IDLE_HTTP_ADDR="8080": ` + addr},
+		{`IDLE_HTTP_ADDR=localhost:http`, `IDLE_HTTP_ADDR="localhost:http": ` + addr},
+		{`IDLE_LOG_LEVEL=loud`, `IDLE_LOG_LEVEL="loud": want debug, info, warn or error`},
+		{`IDLE_LOG_LEVEL=info+2`, `IDLE_LOG_LEVEL="info+2": want debug, info, warn or error`},
+		{`IDLE_LOG_FORMAT=xml`, `IDLE_LOG_FORMAT="xml": want auto, tint or json`},
+		{`IDLE_SHUTDOWN_GRACE=-1s`, `IDLE_SHUTDOWN_GRACE="-1s": want a duration, 0 or more, such as 20s`},
+		{`IDLE_RAET=5`, `IDLE_RAET: not a variable of this program; did you mean IDLE_RATE?`},
+		{`IDLE_NATS_URLS=nats://user:hush@a`, `IDLE_NATS_URLS: not a variable of this program; did you mean IDLE_NATS_URL?`},
+		{`IDLE_COLOUR_OF_DOOR=red`, `IDLE_COLOUR_OF_DOOR: not a variable of this program; -help shows them all`},
+	} {
+		t.Run(test.pairs, func(t *testing.T) {
+			got := problemsOf(t, strings.Fields(test.pairs)...)
+			if len(got) != 1 || got[0] != test.line {
+				t.Errorf("got  %s\nwant %s", got.Error(), test.line)
+			}
+			if strings.Contains(got.Error(), "hush") {
+				t.Error("a secret is shown")
+			}
+		})
+	}
+}
+
+func TestPastedKey(t *testing.T) {
+	const key = "-----BEGIN PRIVATE KEY-----\nhush\n-----END PRIVATE KEY-----"
+	got := problemsOf(t, "IDLE_GATEWAY_CA="+key)
+	if want := `IDLE_GATEWAY_CA="***": want a file with PEM certificates (`; !strings.HasPrefix(got.Error(), want) {
+		t.Errorf("got %s, want it to begin with %s", got, want)
+	}
+	if strings.Contains(got.Error(), "hush") {
+		t.Error("the key is shown")
+	}
+}
+
+func TestAllProblemsAtOnce(t *testing.T) {
+	setEnv(t, "IDLE_RAET=5", "IDLE_LOG_FORMAT=xml", "IDLE_RATE=abc", "IDLE_BACKOFF_MAX=soon", "IDLE_BACKOFF_INITIAL=0s",
+		"IDLE_NATS_URL=nope", "IDLE_VALIDTY=1h")
+	_, err := Load()
+	if err == nil {
+		t.Fatal("no problem was found")
+	}
+	var names []string
+	for line := range strings.Lines(err.Error()) {
+		names = append(names, line[:strings.IndexAny(line, "=: ")])
+	}
+	want := []string{
+		"IDLE_GATEWAY_URL", "IDLE_NATS_URL", "IDLE_RATE", "IDLE_BACKOFF_INITIAL", "IDLE_BACKOFF_MAX", "IDLE_LOG_FORMAT",
+		"IDLE_RAET", "IDLE_VALIDTY",
+	}
+	if !reflect.DeepEqual(names, want) {
+		t.Errorf("got problems with %v, want %v", names, want)
+	}
+}
+
+// The variables without our prefix are other programs' own, and those of Kubernetes are nobody's mistake.
+func TestOtherVariables(t *testing.T) {
+	got := problemsOf(t, "RATE=abc", "GATEWAY_URL=abc", "IDLEWORKER_PORT=1", "KUBERNETES_SERVICE_HOST=10.0.0.1",
+		"IDLE_STATUS_SERVICE_HOST=10.0.0.2", "IDLE_STATUS_PORT=tcp://10.0.0.2:80", "IDLE_STATUS_PORT_80_TCP_ADDR=10.0.0.2")
+	if got != nil {
+		t.Errorf("got %s, want no problem", got)
+	}
+}
+
+func TestLoadClient(t *testing.T) {
+	setEnv(t, "IDLE_NATS_URL=tls://a, tls://b", "IDLE_PREFIX=north", "IDLE_RATE=abc")
+	got, err := LoadClient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (Client{NATSURLs: []string{"tls://a", "tls://b"}, Prefix: "north"}); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+
+	setEnv(t, "IDLE_PREFIX=North", "IDLE_NATS_ULR=nats://a")
+	if _, err = LoadClient(); err == nil || strings.Count(err.Error(), "\n") != 1 {
+		t.Errorf("got %v, want two problems", err)
+	}
+}
+
+func TestClientCertificate(t *testing.T) {
+	cert, key := certificate(t, t.TempDir())
+	other, _ := certificate(t, t.TempDir())
+
+	if got := problemsOf(t, "IDLE_GATEWAY_CERT="+cert, "IDLE_GATEWAY_KEY="+key, "IDLE_GATEWAY_CA="+cert,
+		"IDLE_NATS_CERT="+other, "IDLE_NATS_KEY="+filepath.Join(filepath.Dir(other), "key.pem")); got != nil {
+		t.Errorf("got %s, want no problem", got)
+	}
+
+	got := problemsOf(t, "IDLE_GATEWAY_CERT="+other, "IDLE_GATEWAY_KEY="+key).Error()
+	want := `IDLE_GATEWAY_CERT="` + other + `": want a PEM certificate that fits the key in IDLE_GATEWAY_KEY ` +
+		`(tls: private key does not match public key)`
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+
+	got = problemsOf(t, "IDLE_GATEWAY_CERT="+cert, "IDLE_GATEWAY_KEY=/nowhere").Error()
+	if want := `IDLE_GATEWAY_KEY="/nowhere": want a file with a PEM key (no such file or directory)`; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}

@@ -1,0 +1,187 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kelseyhightower/envconfig"
+)
+
+// Problems is everything that is wrong with the environment, one line for each variable.
+type Problems []string
+
+// Error returns the lines, separated by line breaks.
+func (p Problems) Error() string { return strings.Join(p, "\n") }
+
+// environment remembers what was found wrong while a struct is filled and checked. It keeps one problem for each
+// variable, the first: what is checked later often follows from it.
+type environment struct {
+	wrong map[string]string
+}
+
+// read fills the struct that target points to from the environment.
+//
+// Process of envconfig stops at the first value it cannot parse and prints it, also where it is a secret. So it is given
+// one variable at a time, in a struct with nothing but that field, and of its error no more is used than that there
+// is one. The tags name each variable in full and the prefix is left empty; with a prefix, envconfig would fall back
+// to the variable without it.
+func read(target any) *environment {
+	env := &environment{wrong: map[string]string{}}
+	into := reflect.ValueOf(target).Elem()
+	for _, field := range variables(into.Type()) {
+		name := field.Tag.Get("envconfig")
+		alone := field
+		if !isSet(field) {
+			alone.Tag = withDefaultOnly(field.Tag)
+		}
+		one := reflect.New(reflect.StructOf([]reflect.StructField{alone}))
+		err := envconfig.Process("", one.Interface())
+		switch {
+		case err != nil && !isSet(field):
+			env.wrong[name] = fmt.Sprintf("%s is required: want %s", name, field.Tag.Get("want"))
+		case err != nil, field.Type == reflect.TypeFor[int]() && !isDecimal(text(field)):
+			env.check(name, false)
+		default:
+			into.FieldByIndex(field.Index).Set(one.Elem().Field(0))
+		}
+	}
+	return env
+}
+
+// variables lists the fields of a struct that stand for a variable, those of embedded structs in their place.
+func variables(of reflect.Type) []reflect.StructField {
+	var fields []reflect.StructField
+	for _, field := range reflect.VisibleFields(of) {
+		if field.Tag.Get("envconfig") != "" {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
+// variable finds the field of a variable by its name.
+func variable(name string) reflect.StructField {
+	for _, field := range variables(reflect.TypeFor[Config]()) {
+		if field.Tag.Get("envconfig") == name {
+			return field
+		}
+	}
+	return reflect.StructField{}
+}
+
+// isSet tells whether the variable has a value of its own. An empty one counts as unset, because that is what a
+// template with nothing to fill in leaves behind, unless its tag gives emptiness a meaning.
+func isSet(field reflect.StructField) bool {
+	value, found := os.LookupEnv(field.Tag.Get("envconfig"))
+	return value != "" || found && field.Tag.Get("empty") != ""
+}
+
+// withDefaultOnly makes envconfig pass over the variable: a name that holds an equals sign is in no environment.
+func withDefaultOnly(tag reflect.StructTag) reflect.StructTag {
+	return reflect.StructTag(fmt.Sprintf("envconfig:%q default:%q required:%q",
+		tag.Get("envconfig")+"=", tag.Get("default"), tag.Get("required")))
+}
+
+// text is what the variable stands for before it is parsed.
+func text(field reflect.StructField) string {
+	if isSet(field) {
+		return os.Getenv(field.Tag.Get("envconfig"))
+	}
+	return field.Tag.Get("default")
+}
+
+// isDecimal rejects what envconfig takes for a number in another base: 010 would be 8.
+func isDecimal(text string) bool {
+	n, err := strconv.Atoi(text)
+	return err == nil && strconv.Itoa(n) == text
+}
+
+// given tells whether the variable has a value of its own that could be read.
+func (e *environment) given(name string) bool {
+	return isSet(variable(name)) && e.wrong[name] == ""
+}
+
+// check records the variable as wrong unless ok holds. The line says what its tag wants and, in parentheses, the
+// reasons given.
+func (e *environment) check(name string, ok bool, reasons ...error) {
+	e.checkFor(name, ok, variable(name).Tag.Get("want"), reasons...)
+}
+
+// checkFor is check for what depends on more than the variable itself.
+func (e *environment) checkFor(name string, ok bool, want string, reasons ...error) {
+	if ok || e.wrong[name] != "" {
+		return
+	}
+	line := fmt.Sprintf("%s: want %s", quoted(name), want)
+	if err := errors.Join(reasons...); err != nil {
+		line += fmt.Sprintf(" (%s)", err)
+	}
+	e.wrong[name] = line
+}
+
+// compare is checkFor for two variables that must fit each other. It holds its tongue where either is wrong already.
+func (e *environment) compare(name string, ok bool, want, other string) {
+	if e.wrong[other] == "" {
+		e.checkFor(name, ok, want+" "+quoted(other))
+	}
+}
+
+// quoted shows a variable and its value as they would be typed, the value without what is secret in it.
+func quoted(name string) string {
+	field := variable(name)
+	line := fmt.Sprintf("%s=%q", name, shown(text(field)))
+	if !isSet(field) {
+		line += " (the default)"
+	}
+	return line
+}
+
+// problems is what was found wrong, in the order of the table, and then the variables that nobody knows.
+func (e *environment) problems() error {
+	var lines Problems
+	for _, field := range variables(reflect.TypeFor[Config]()) {
+		if line := e.wrong[field.Tag.Get("envconfig")]; line != "" {
+			lines = append(lines, line)
+		}
+	}
+	lines = append(lines, unknown(os.Environ())...)
+	if len(lines) == 0 {
+		return nil
+	}
+	return lines
+}
+
+// serviceLink is how Kubernetes names the variables that it sets in every pod for each service: a service called
+// idle-status would otherwise keep the worker from starting.
+var serviceLink = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
+// unknown has a line for each variable that looks like ours and is not. Its value stays out: nobody knows what it is.
+func unknown(environ []string) []string {
+	var names []string
+	for _, row := range Table() {
+		names = append(names, row.Variable)
+	}
+	var lines []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "IDLE_") || slices.Contains(names, name) {
+			continue
+		}
+		if os.Getenv("KUBERNETES_SERVICE_HOST") != "" && serviceLink.MatchString(name) {
+			continue
+		}
+		if near := nearest(name, names); near != "" {
+			lines = append(lines, fmt.Sprintf("%s: not a variable of this program; did you mean %s?", name, near))
+		} else {
+			lines = append(lines, fmt.Sprintf("%s: not a variable of this program; -help shows them all", name))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}

@@ -1,0 +1,25 @@
+package config
+
+import "testing"
+
+func TestRedactURL(t *testing.T) {
+	for raw, want := range map[string]string{
+		"":                                      "",
+		"nats://127.0.0.1:4222":                 "nats://127.0.0.1:4222",
+		"nats://user:hush@a:4222":               "nats://***@a:4222",
+		"nats://token@a":                        "nats://***@a",
+		"nats://user:hush@a,tls://b":            "nats://***@a,tls://b",
+		"nats://user:hush@a, nats://u:h@b":      "nats://***@a, nats://***@b",
+		"nats://user:hu,sh@a":                   "nats://***@a",
+		"nats://user:hu@sh@a":                   "nats://***@a",
+		"nats://user:hu/s?h#@a":                 "nats://***@a",
+		"user:hush@a:4222":                      "***@a:4222",
+		"nats://a,user:hush@b":                  "nats://***@b",
+		"wss://a/path?token=hush":               "wss://a/path?***",
+		"https://user:%zz@gateway.example:8043": "https://***@gateway.example:8043",
+	} {
+		if got := RedactURL(raw); got != want {
+			t.Errorf("RedactURL(%q) = %q, want %q", raw, got, want)
+		}
+	}
+}

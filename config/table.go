@@ -1,0 +1,59 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"text/tabwriter"
+)
+
+// Row is one variable as -help and the README show it.
+type Row struct {
+	Variable string
+	Default  string // as it would be typed, or in words: "required", "the host of IDLE_GATEWAY_URL", or nothing
+	Meaning  string
+
+	inWords bool
+}
+
+// Table lists every variable in the order of Config.
+func Table() []Row {
+	var rows []Row
+	for _, field := range variables(reflect.TypeFor[Config]()) {
+		row := Row{Variable: field.Tag.Get("envconfig"), Default: field.Tag.Get("default"), Meaning: field.Tag.Get("desc")}
+		switch {
+		case field.Tag.Get("required") == "true":
+			row.Default, row.inWords = "required", true
+		case row.Default == "":
+			row.Default, row.inWords = field.Tag.Get("otherwise"), true
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// WriteHelp writes the table as plain text in columns.
+func WriteHelp(w io.Writer) error {
+	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(columns, "VARIABLE\tDEFAULT\tMEANING")
+	for _, row := range Table() {
+		fmt.Fprintf(columns, "%s\t%s\t%s\n", row.Variable, row.Default, row.Meaning)
+	}
+	return columns.Flush()
+}
+
+// Markdown is the table that stands in the README between the lines <!-- config:begin --> and <!-- config:end -->.
+// A test compares them; "go test ./config -update" writes it there.
+func Markdown() string {
+	var b strings.Builder
+	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")
+	for _, row := range Table() {
+		def := row.Default
+		if !row.inWords {
+			def = "`" + def + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", row.Variable, def, row.Meaning)
+	}
+	return b.String()
+}

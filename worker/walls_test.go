@@ -1,0 +1,205 @@
+package worker_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	root   = ".."
+	module = "idlepolicy"
+)
+
+// source is one Go file of the module: its folder from the root, and what it imports.
+type source struct {
+	folder  string
+	name    string
+	imports []string
+}
+
+func (s source) isTest() bool { return strings.HasSuffix(s.name, "_test.go") }
+
+// within tells whether the file is in one of the folders or below.
+func (s source) within(folders ...string) bool {
+	return slices.ContainsFunc(folders, func(folder string) bool { return isBelow(s.folder, folder) })
+}
+
+// A wall keeps what has to do with one thing in one place: whatever it keeps may be imported where it is open.
+type wall struct {
+	why   string
+	keeps func(imported string) bool
+	open  func(s source) bool
+}
+
+var walls = []wall{
+	{
+		why:   "messages is the contract: other programs can use it for the price of the standard library",
+		keeps: func(imported string) bool { return !isStandard(imported) && imported != module+"/messages" },
+		open:  func(s source) bool { return !s.within("messages") },
+	},
+	{
+		why:   "only the programs know the environment; packages get values",
+		keeps: below(module + "/config"),
+		open:  func(s source) bool { return s.within("cmd", "config") },
+	},
+	{
+		// Tests of the programs stand outside, where publishers and readers of results are.
+		why:   "only worker/stream speaks NATS",
+		keeps: below("github.com/nats-io/nats.go"),
+		open:  func(s source) bool { return s.within("worker/stream") || s.isTest() && s.within("cmd") },
+	},
+	{
+		why:   "the embedded server is for tests and the demonstration; the worker is a client",
+		keeps: below("github.com/nats-io/nats-server"),
+		open: func(s source) bool {
+			return s.isTest() || s.within("cmd/idledemo") || strings.HasSuffix(s.folder, "test")
+		},
+	},
+	{
+		why:   "only worker/gateway is an HTTP client, only worker/status an HTTP server",
+		keeps: below("net/http"),
+		open: func(s source) bool {
+			return s.within("worker/gateway", "worker/status") || s.isTest() && !s.within("messages")
+		},
+	},
+	{
+		why:   "worker tells the story in time and memory only; its subfolders are the technology around it",
+		keeps: func(imported string) bool { return imported != module+"/worker" && isBelow(imported, module+"/worker") },
+		open:  func(s source) bool { return s.folder != "worker" || s.isTest() },
+	},
+}
+
+func TestWalls(t *testing.T) {
+	for _, file := range sources(t) {
+		for _, imported := range file.imports {
+			for _, wall := range walls {
+				if wall.keeps(imported) && !wall.open(file) {
+					t.Errorf("%s imports %s: %s", path.Join(file.folder, file.name), imported, wall.why)
+				}
+			}
+		}
+	}
+}
+
+// The walls must also be seen to hold something: a misspelt folder would let everything through.
+func TestWallsHold(t *testing.T) {
+	for _, test := range []struct {
+		folder, name, imported string
+		holds                  bool
+	}{
+		{"messages", "change.go", "github.com/nats-io/nats.go", true},
+		{"messages", "change.go", "idlepolicy/worker", true},
+		{"messages", "change.go", "net/http", true},
+		{"messages", "change.go", "encoding/json/v2", false},
+		{"worker", "run.go", "idlepolicy/config", true},
+		{"cmd/idleworker", "main.go", "idlepolicy/config", false},
+		{"worker", "run.go", "github.com/nats-io/nats.go/jetstream", true},
+		{"worker/status", "page.go", "github.com/nats-io/nats.go", true},
+		{"worker/stream", "inbox.go", "github.com/nats-io/nats.go/jetstream", false},
+		{"worker/stream", "inbox.go", "github.com/nats-io/nats-server/v2/server", true},
+		{"worker/stream", "inbox_test.go", "github.com/nats-io/nats-server/v2/server", false},
+		{"worker/stream/natstest", "server.go", "github.com/nats-io/nats-server/v2/server", false},
+		{"cmd/idleworker", "main.go", "github.com/nats-io/nats-server/v2/server", true},
+		{"worker", "run.go", "net/http", true},
+		{"worker/stream", "inbox.go", "net/http", true},
+		{"worker/gateway", "client.go", "net/http", false},
+		{"worker/gateway/gatewaytest", "gateway.go", "net/http", false},
+		{"worker", "run.go", "idlepolicy/worker/stream", true},
+		{"worker/stream", "inbox.go", "idlepolicy/worker", false},
+	} {
+		file := source{folder: test.folder, name: test.name}
+		holds := slices.ContainsFunc(walls, func(w wall) bool { return w.keeps(test.imported) && !w.open(file) })
+		if holds != test.holds {
+			t.Errorf("%s in %s/%s: held back %t, want %t", test.imported, test.folder, test.name, holds, test.holds)
+		}
+	}
+}
+
+func TestTopLevel(t *testing.T) {
+	allowed := []string{
+		"go.mod", "go.sum", "cmd", "worker", "messages", "config", "deploy", "Dockerfile", "README.md", ".ci", ".git",
+		".gitignore", ".golangci.yml", "LICENSE", "CHANGELOG.md", "Makefile",
+	}
+	ignored, err := os.ReadFile(filepath.Join(root, ".gitignore"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(ignored)) {
+		allowed = append(allowed, strings.Trim(strings.TrimSpace(line), "/"))
+	}
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if !slices.ContainsFunc(allowed, func(pattern string) bool {
+			ok, _ := filepath.Match(pattern, entry.Name())
+			return ok
+		}) {
+			t.Errorf("%s stands at the top level: there is a place for it further down", entry.Name())
+		}
+	}
+}
+
+// sources reads the imports of every Go file that the go command would build. The module's folders that begin with a
+// point or an underscore, and testdata, are none of them.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var files []source
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		name := entry.Name()
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && file != root && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata"):
+			return filepath.SkipDir
+		case entry.IsDir() || filepath.Ext(name) != ".go":
+			return nil
+		}
+		folder, err := filepath.Rel(root, filepath.Dir(file))
+		if err != nil {
+			return err
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		found := source{folder: filepath.ToSlash(folder), name: name}
+		for _, spec := range parsed.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			found.imports = append(found.imports, imported)
+		}
+		files = append(files, found)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func below(parent string) func(string) bool {
+	return func(imported string) bool { return isBelow(imported, parent) }
+}
+
+// isBelow compares whole elements of a path: net/httputil is not below net/http.
+func isBelow(child, parent string) bool {
+	return child == parent || strings.HasPrefix(child, parent+"/")
+}
+
+// isStandard goes by the first element, as the go command does: a module's has a point in it, and ours is known.
+func isStandard(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	return !strings.Contains(first, ".") && first != module
+}
