@@ -1,0 +1,55 @@
+// Package natstest starts a real NATS server with JetStream inside a test, so that tests need nothing but the module.
+// Its address is the server's own ClientURL.
+package natstest
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// readyWithin is generous: a busy machine with the race detector on needs long to start many servers at once.
+const readyWithin = 30 * time.Second
+
+// Start starts a server on a free port of the loopback interface, with a store of its own, and stops it when the test
+// is over.
+func Start(t testing.TB) *server.Server {
+	t.Helper()
+	return StartAt(t, t.TempDir(), server.RANDOM_PORT)
+}
+
+// StartAt starts a server with the store in dir on a port, so that a test can shut one down and start it anew: clients
+// find it at the same address, with what it had stored. Two servers at once on one dir would damage it.
+func StartAt(t testing.TB, dir string, port int) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir,
+		NoSigs: true, // else it would end the whole test run on an interrupt
+		NoLog:  true,
+	})
+	if err != nil {
+		t.Fatalf("make a NATS server: %v", err)
+	}
+	t.Cleanup(func() { Stop(s) })
+	s.Start()
+	if !s.ReadyForConnections(readyWithin) {
+		t.Fatal("the NATS server did not get ready")
+	}
+	return s
+}
+
+// Port returns the port that a server listens on, for StartAt.
+func Port(s *server.Server) int {
+	if addr, ok := s.Addr().(*net.TCPAddr); ok {
+		return addr.Port
+	}
+	return 0
+}
+
+// Stop shuts a server down and waits until it let go of its store. Stopping it again does nothing.
+func Stop(s *server.Server) {
+	s.Shutdown()
+	s.WaitForShutdown()
+}
