@@ -51,7 +51,7 @@ func (c *Client) checkClient(env *environment) {
 
 func (c *Config) checkNumbers(env *environment) {
 	env.check("IDLE_REPLICAS", c.Replicas >= 1 && c.Replicas <= 5)
-	env.check("IDLE_RETENTION", c.Retention >= time.Minute)
+	env.check("IDLE_RETENTION", c.Retention >= time.Second)
 	env.check("IDLE_TAKEOVER", c.Takeover >= 2500*time.Millisecond)
 	env.check("IDLE_RATE", c.Rate >= 0 && isFinite(c.Rate))
 	env.check("IDLE_BURST", !env.given("IDLE_BURST") || c.Burst >= 1 && isFinite(c.Burst))
@@ -63,7 +63,6 @@ func (c *Config) checkNumbers(env *environment) {
 	env.check("IDLE_BACKOFF_JITTER", c.BackoffJitter >= 0 && c.BackoffJitter <= 1)
 	env.check("IDLE_MAX_ATTEMPTS", c.MaxAttempts >= 1)
 	env.check("IDLE_VALIDITY", c.Validity > 0)
-	env.compare("IDLE_VALIDITY", c.Validity <= c.Retention, "no more than", "IDLE_RETENTION")
 	env.check("IDLE_SHUTDOWN_GRACE", c.ShutdownGrace >= 0)
 }
 

@@ -32,7 +32,7 @@ type Config struct {
 	Client
 
 	Replicas  int           `envconfig:"IDLE_REPLICAS" default:"1" desc:"replicas of the streams and buckets that the worker creates" want:"a whole number from 1 to 5"`
-	Retention time.Duration `envconfig:"IDLE_RETENTION" default:"720h" desc:"how long results and dead letters are kept" want:"a duration of at least 1m, such as 720h"`
+	Retention time.Duration `envconfig:"IDLE_RETENTION" default:"720h" desc:"how long results and dead letters are kept" want:"a duration of at least 1s, such as 720h"`
 	Takeover  time.Duration `envconfig:"IDLE_TAKEOVER" default:"3s" desc:"how long a silent active worker keeps its place before a standby takes it; at least 2.5s" want:"a duration of at least 2.5s"`
 
 	Rate        float64 `envconfig:"IDLE_RATE" default:"50" desc:"requests per second to the gateway, retries included, decimals allowed; 0 is no limit" want:"a number of requests per second, 0 or more, decimals allowed"`
@@ -45,7 +45,7 @@ type Config struct {
 	BackoffJitter     float64       `envconfig:"IDLE_BACKOFF_JITTER" default:"0.5" desc:"the share of a wait that is left to chance, from 0 to 1" want:"a number from 0 to 1"`
 	MaxAttempts       int           `envconfig:"IDLE_MAX_ATTEMPTS" default:"8" desc:"answers about this very change before it fails; an outage of the gateway and waiting for a sign-in spend none" want:"a whole number, 1 or more"`
 
-	Validity time.Duration `envconfig:"IDLE_VALIDITY" default:"12h" desc:"how long a change without valid_until stays in force; at most IDLE_RETENTION" want:"a duration above 0, such as 12h"`
+	Validity time.Duration `envconfig:"IDLE_VALIDITY" default:"12h" desc:"how long a change without valid_until stays in force, IDLE_RETENTION at most" want:"a duration above 0, such as 12h"`
 	Reapply  bool          `envconfig:"IDLE_REAPPLY" default:"true" desc:"apply what is in force anew after each sign-in" want:"true or false"`
 
 	HTTPAddr      string        `envconfig:"IDLE_HTTP_ADDR" default:"127.0.0.1:8080" empty:"off" desc:"/healthz, /readyz, /metrics and the status page at /; empty turns it off" want:"HOST:PORT or :PORT, or nothing to turn it off"`

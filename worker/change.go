@@ -1,0 +1,182 @@
+package worker
+
+import (
+	"cmp"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+// message is one message of the stream that is unfinished: some of its changes have not ended, or the summary of its
+// batch is not stored. Its bytes are not kept.
+type message struct {
+	receipt Receipt
+	hash    uint64 // of its Nats-Msg-Id; 0: it has none
+	open    int    // changes and cancels that hold it, and 1 while it is being admitted
+	items   int
+	batches []*batch
+	trace   *trace // nil: none
+}
+
+type trace struct{ parent, state string }
+
+// change is one agent's wish on its way to its ending. Thousands of them wait for hours, so what only attempts need
+// is in try.
+type change struct {
+	lane   *lane
+	msg    *message // nil: it is a policy in force that is applied anew
+	batch  *batch   // nil: none
+	id     string
+	flag   string
+	reason string
+	source string
+	at     int64 // it takes or took effect then, in Unix nanoseconds
+	until  int64 // pointless after it, in Unix nanoseconds
+	wake   int64 // what the timers know
+	try    *try  // nil: no call was made for it
+	rev    uint64
+	index  int32
+	ready  int32 // its place among the ready ones, from 1; 0: not there
+	timer  int32 // its place among the timers, from 1; 0: not there
+	told   Told
+	later  bool // it waits for its instant, or had to
+	ended  bool // its ending is decided
+}
+
+// try is what the attempts of one change leave behind.
+type try struct {
+	attempts     int   // answers about this very change
+	faults       int   // faults since the last proper answer about it
+	last         int64 // when the last call was made, in Unix nanoseconds
+	retry        int64 // no attempt before it, in Unix nanoseconds
+	retcode      string
+	message      string
+	session      Session // of the last call
+	overtaken    *change // the newer change that took effect while the call was under way
+	overtakenBy  string
+	cancels      []*message // cancels that wait for its ending
+	cancelled    bool
+	signedInCall SignIn
+}
+
+func (c *change) tries() *try {
+	if c.try == nil {
+		c.try = &try{}
+	}
+	return c.try
+}
+
+func (c *change) pos(epoch int64) Position {
+	return Position{epoch, c.msg.receipt.Seq, int(c.index)}
+}
+
+func (c *change) again() bool { return c.msg == nil }
+
+func (c *change) attempts() int {
+	if c.try == nil {
+		return 0
+	}
+	return c.try.attempts
+}
+
+// urgent orders the changes that are ready for a call: first attempts before retries, then the earliest deadline, then
+// the oldest.
+func urgent(a, b *change) bool {
+	return cmp.Or(
+		cmp.Compare(flag(a.attempts() > 0 || a.faulty()), flag(b.attempts() > 0 || b.faulty())),
+		cmp.Compare(a.until, b.until),
+		cmp.Compare(a.at, b.at),
+		cmp.Compare(a.seq(), b.seq()),
+		cmp.Compare(a.index, b.index),
+	) < 0
+}
+
+func (c *change) faulty() bool { return c.try != nil && c.try.faults > 0 }
+
+func (c *change) seq() uint64 {
+	if c.msg == nil {
+		return 0
+	}
+	return c.msg.receipt.Seq
+}
+
+func (c *change) result(o messages.Outcome, text string, now time.Time) messages.Result {
+	r := messages.Result{
+		Outcome: o, AgentID: c.lane.agent, Message: text, Flag: c.flag,
+		ChangeID: c.id, ChangeSeq: c.seq(), ChangeIndex: int(c.index), Attempts: c.attempts(),
+		ReceivedAt:  time.Unix(0, c.msg.receipt.Stored).UTC(),
+		EffectiveAt: instant(c.at), ValidUntil: instant(c.until), FinishedAt: now.UTC(),
+		Reason: c.reason, Source: c.source,
+	}
+	if c.batch != nil {
+		r.BatchID = c.batch.key.ID
+	}
+	if c.try != nil {
+		r.Retcode = c.try.retcode
+		if text == "" {
+			r.Message = c.try.message
+		}
+	}
+	return r
+}
+
+func instant(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns).UTC()
+}
+
+// heaps: each change knows its place, so that it can be taken out or moved at once.
+
+type readyHeap []*change
+
+func (h readyHeap) Len() int           { return len(h) }
+func (h readyHeap) Less(i, j int) bool { return urgent(h[i], h[j]) }
+func (h readyHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].ready, h[j].ready = int32(i+1), int32(j+1)
+}
+
+func (h *readyHeap) Push(x any) {
+	c := x.(*change)
+	*h = append(*h, c)
+	c.ready = int32(len(*h))
+}
+
+func (h *readyHeap) Pop() any {
+	old := *h
+	c := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	c.ready = 0
+	return c
+}
+
+type timerHeap []*change
+
+func (h timerHeap) Len() int { return len(h) }
+func (h timerHeap) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(h[i].wake, h[j].wake), cmp.Compare(h[i].seq(), h[j].seq()),
+		cmp.Compare(h[i].index, h[j].index)) < 0
+}
+
+func (h timerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].timer, h[j].timer = int32(i+1), int32(j+1)
+}
+
+func (h *timerHeap) Push(x any) {
+	c := x.(*change)
+	*h = append(*h, c)
+	c.timer = int32(len(*h))
+}
+
+func (h *timerHeap) Pop() any {
+	old := *h
+	c := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	c.timer = 0
+	return c
+}

@@ -1,0 +1,376 @@
+package worker
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+// entry is a result on its way to the ledger.
+type entry struct {
+	change    *change
+	result    messages.Result
+	undecided bool // its change's call is under way; it keeps its place among the agent's endings
+	signIn    SignIn
+	inForce   Position // of the policy that was applied anew
+}
+
+func (e *entry) ends() bool { return e.result.Outcome.Ends() }
+
+func (e *entry) dead() bool {
+	return e.result.Outcome == messages.Failed || e.result.Outcome == messages.Rejected
+}
+
+// end ends a change that took effect. Its result waits for those of the agent's changes that took effect before it.
+func (l *loop) end(c *change, o messages.Outcome, text, by string) {
+	l.put(l.decide(c, o, text, by), &c.lane.ordered)
+}
+
+// withdraw ends a change that was rejected, replaced or cancelled: its result waits for no call under way.
+func (l *loop) withdraw(c *change, o messages.Outcome, text, by string) {
+	l.put(l.decide(c, o, text, by), &c.lane.free)
+}
+
+// decide fills in the ending of a change: from here on nothing can become of it but this.
+func (l *loop) decide(c *change, o messages.Outcome, text, by string) *entry {
+	ln := c.lane
+	r := c.result(o, text, l.now)
+	r.SupersededBy = by
+	c.ended = true
+	l.leaveLater(c)
+	if ln.live == c {
+		ln.live = nil
+	}
+	for _, e := range ln.ordered {
+		if e.change == c && e.undecided {
+			e.result = r
+			return e
+		}
+	}
+	return &entry{change: c, result: r}
+}
+
+// put places a result in one of the two lines of its agent to the ledger. An overtaken change has its place already.
+func (l *loop) put(e *entry, line *[]*entry) {
+	if e.undecided && e.result.Outcome != "" {
+		e.undecided = false
+	} else {
+		*line = append(*line, e)
+		l.entries++
+		l.term.Inbox.add(1)
+	}
+	l.store(e.change.lane)
+}
+
+// store sends the next result of the agent to the ledger, one at a time: each expects the sequence of the last.
+func (l *loop) store(ln *lane) {
+	if ln.storing != nil || ln.reloading {
+		return
+	}
+	switch {
+	case len(ln.free) > 0:
+		ln.storing = ln.free[0]
+		ln.free = shift(ln.free)
+	case len(ln.ordered) > 0 && !ln.ordered[0].undecided:
+		ln.storing = ln.ordered[0]
+		ln.ordered = shift(ln.ordered)
+	default:
+		return
+	}
+	l.send(ln)
+}
+
+func shift(q []*entry) []*entry {
+	if len(q) == 1 {
+		return nil // most queues are empty most of the time
+	}
+	q[0] = nil
+	return q[1:]
+}
+
+func (l *loop) send(ln *lane) {
+	e := ln.storing
+	ln.next = l.carryOn(ln, e)
+	text, _ := ln.next.AppendText(make([]byte, 0, 160)) // never fails
+	rec := Record{Result: e.result, Ledger: text, Expect: ln.ledger.Seq, Pos: l.posOf(e)}
+	if b := e.change.batch; b != nil && e.ends() {
+		rec.Batch = b.key
+	}
+	if m := e.change.msg; m != nil && m.trace != nil {
+		rec.TraceParent, rec.TraceState = m.trace.parent, m.trace.state
+	}
+	l.term.Journal.Store(rec, func(seq uint64, err error) { l.mail.push(stored{ln, seq, err}) })
+}
+
+func (l *loop) posOf(e *entry) Position {
+	if e.change.again() {
+		return e.inForce
+	}
+	return e.change.pos(l.term.Epoch)
+}
+
+// carryOn returns the agent's ledger as it will be once the entry is stored.
+func (l *loop) carryOn(ln *lane, e *entry) Ledger {
+	next := ln.ledger
+	next.Newest = ln.newest
+	next.Last = Last{l.posOf(e), e.result.Outcome}
+	if !e.change.again() && next.Last.Pos.Compare(next.Done) > 0 {
+		next.Done = next.Last.Pos
+	}
+	if e.ends() {
+		next.remember(e.change.msg.hash, e.change.msg.receipt.Stored)
+	}
+	switch e.result.Outcome {
+	case messages.Applied:
+		next.SignIn = e.signIn
+		next.InForce = &InForce{Pos: next.Last.Pos, Result: e.result}
+	case messages.Reapplied:
+		next.SignIn = e.signIn
+	}
+	next.Open = l.openBelow(ln, e, next.Done)
+	return next
+}
+
+// openBelow lists the agent's unfinished changes up to done, without the one whose ending is e.
+func (l *loop) openBelow(ln *lane, e *entry, done Position) []Open {
+	var open []Open
+	add := func(c *change) {
+		if c == nil || c.again() || (c == e.change && e.ends()) {
+			return
+		}
+		if p := c.pos(l.term.Epoch); p.Compare(done) <= 0 {
+			open = append(open, Open{p, c.told, c.rev})
+		}
+	}
+	add(ln.live)
+	if ln.inFlight != ln.live {
+		add(ln.inFlight)
+	}
+	for _, c := range ln.later {
+		add(c)
+	}
+	for _, q := range [2][]*entry{ln.free, ln.ordered} {
+		for _, w := range q {
+			if w.ends() || w.undecided {
+				add(w.change)
+			}
+		}
+	}
+	if !e.ends() {
+		add(e.change)
+	}
+	if len(open) < 2 {
+		return open
+	}
+	slices.SortFunc(open, func(a, b Open) int { return a.Pos.Compare(b.Pos) })
+	return slices.CompactFunc(open, func(a, b Open) bool { return a.Pos == b.Pos })
+}
+
+// stored tells what came of storing a lane's result.
+type stored struct {
+	lane *lane
+	seq  uint64
+	err  error
+}
+
+func (s stored) apply(l *loop) {
+	ln := s.lane
+	if s.err != nil {
+		l.readAgain(ln, s.err)
+		return
+	}
+	e := ln.storing
+	ln.next.Seq = s.seq
+	ln.ledger = ln.next
+	if l.Watch != nil {
+		l.Watch.Ended(&e.result)
+	}
+	l.logResult(&e.result)
+	if b := e.change.batch; b != nil && e.ends() {
+		l.counted(b, e.result.Outcome, s.seq)
+	}
+	if e.dead() {
+		l.bury(ln, e)
+		return
+	}
+	l.finish(ln)
+}
+
+// bury makes the dead letter of the entry that was stored; the agent's next result waits for it, so that after a crash
+// only the last result of an agent can lack one.
+func (l *loop) bury(ln *lane, e *entry) {
+	letter := DeadLetter{Pos: l.posOf(e), Agent: ln.agent, Whole: e.change.msg.items == 1, Result: &e.result, Seq: ln.ledger.Seq}
+	l.term.Journal.Bury(letter, func() { l.mail.push(buried{ln}) })
+}
+
+type buried struct{ lane *lane }
+
+func (b buried) apply(l *loop) { l.finish(b.lane) }
+
+// finish lets go of the change whose result is stored and goes on with the lane.
+func (l *loop) finish(ln *lane) {
+	e := ln.storing
+	ln.storing = nil
+	l.letGo(e)
+	l.store(ln)
+	l.plan(ln)
+}
+
+// letGo gives back what an entry held: its room in the pipeline, its message and those of its cancels.
+func (l *loop) letGo(e *entry) {
+	l.entries--
+	l.term.Inbox.add(-1)
+	if !e.ends() || e.change.again() {
+		return
+	}
+	l.release(e.change.msg)
+	if t := e.change.try; t != nil {
+		for _, m := range t.cancels {
+			l.release(m)
+		}
+	}
+}
+
+// readAgain reads an agent's ledger again after a result was refused or lost: somebody else may have stored one.
+func (l *loop) readAgain(ln *lane, err error) {
+	l.log().Warn("result not stored, reading the agent's ledger again", "agent", ln.agent, "err", err)
+	if l.Watch != nil {
+		l.Watch.Conflict()
+	}
+	ln.reloading = true
+	l.term.Journal.Reload(ln.agent, func(fresh Ledger) { l.mail.push(reloaded{ln, fresh}) })
+}
+
+type reloaded struct {
+	lane  *lane
+	fresh Ledger
+}
+
+func (r reloaded) apply(l *loop) {
+	ln := r.lane
+	ln.reloading = false
+	e, ledger := ln.storing, r.fresh
+	ln.storing = nil
+	was := l.has(&ledger, e)
+	ln.ledger = ledger
+	if was {
+		l.elsewhere(ln, e)
+	} else {
+		ln.free = slices.Insert(ln.free, 0, e) // its place is still the first one
+	}
+	l.reconcile(ln)
+	if ln.storing == nil {
+		l.store(ln)
+		l.plan(ln)
+	}
+}
+
+// has tells whether the ledger, as it is read now, knows what the entry says.
+func (l *loop) has(ledger *Ledger, e *entry) bool {
+	switch {
+	case e.ends():
+		return ledger.Ended(l.posOf(e))
+	case e.result.Outcome == messages.Waiting:
+		open, ok := ledger.open(l.posOf(e))
+		return ok && open.Told&e.change.told == e.change.told || ledger.Ended(l.posOf(e))
+	default:
+		return ledger.SignIn == e.signIn
+	}
+}
+
+// elsewhere finishes an entry that the ledger knows already, stored by us without our learning of it or by another
+// owner.
+func (l *loop) elsewhere(ln *lane, e *entry) {
+	if b := e.change.batch; b != nil && e.ends() {
+		b.doubt = true
+		l.count(b)
+	}
+	last := ln.ledger.Last
+	if e.ends() && last.Pos == l.posOf(e) && (last.Outcome == messages.Failed || last.Outcome == messages.Rejected) {
+		ln.storing = e
+		letter := DeadLetter{Pos: last.Pos, Agent: ln.agent, Whole: e.change.msg.items == 1, Seq: ln.ledger.Seq}
+		l.term.Journal.Bury(letter, func() { l.mail.push(buried{ln}) })
+		return
+	}
+	l.letGo(e)
+}
+
+// reconcile brings a lane in line with a ledger in which another owner may have ended some of its changes.
+func (l *loop) reconcile(ln *lane) {
+	if ln.ledger.Newest.Pos != (Position{}) && ln.ledger.Newest.newer(ln.newest) {
+		ln.newest = ln.ledger.Newest
+	}
+	for _, c := range append(slices.Clone(ln.later), ln.live) {
+		if c != nil && c != ln.inFlight && ln.ledger.Ended(c.pos(l.term.Epoch)) {
+			l.forget(c)
+		}
+	}
+	keep := func(q []*entry) []*entry {
+		return slices.DeleteFunc(q, func(e *entry) bool {
+			if e.undecided || e.change.again() || !l.has(&ln.ledger, e) {
+				return false
+			}
+			l.elsewhereQuiet(e)
+			return true
+		})
+	}
+	ln.free, ln.ordered = keep(ln.free), keep(ln.ordered)
+	c := ln.live
+	if c != nil && c != ln.inFlight && ln.newest.Pos.Compare(c.pos(l.term.Epoch)) != 0 {
+		l.end(c, messages.Superseded, "a newer change for this agent took effect", ln.newest.ID)
+	}
+}
+
+func (l *loop) elsewhereQuiet(e *entry) {
+	if b := e.change.batch; b != nil && e.ends() {
+		b.doubt = true
+		l.count(b)
+	}
+	l.letGo(e)
+}
+
+// forget lets go of a change that another owner ended.
+func (l *loop) forget(c *change) {
+	c.ended = true
+	l.leaveLater(c)
+	if c.lane.live == c {
+		c.lane.live = nil
+	}
+	if c.batch != nil {
+		c.batch.doubt = true
+		l.count(c.batch)
+	}
+	l.release(c.msg)
+	if c.try != nil {
+		for _, m := range c.try.cancels {
+			l.release(m)
+		}
+	}
+}
+
+// buriedBefore says that the dead letter of a change that ended before this term is there.
+type buriedBefore struct{ msg *message }
+
+func (b buriedBefore) apply(l *loop) { l.release(b.msg) }
+
+// logResult writes the one line that a change gets when it ends. Millions may be superseded in a minute; those are
+// only worth a line to somebody who looks for it.
+func (l *loop) logResult(r *messages.Result) {
+	level := slog.LevelInfo
+	switch r.Outcome {
+	case messages.Superseded, messages.Waiting:
+		level = slog.LevelDebug
+	case messages.Failed, messages.Rejected, messages.Expired:
+		level = slog.LevelWarn
+	}
+	log := l.log()
+	if !log.Enabled(l.ctx, level) {
+		return
+	}
+	log.LogAttrs(l.ctx, level, string(r.Outcome),
+		slog.String("agent", r.AgentID), slog.String("change", r.ChangeID), slog.Uint64("seq", r.ChangeSeq),
+		slog.String("flag", r.Flag), slog.String("retcode", r.Retcode), slog.String("message", r.Message),
+		slog.Int("attempts", r.Attempts), slog.Duration("after", r.FinishedAt.Sub(r.ReceivedAt).Round(time.Millisecond)))
+}

@@ -1,0 +1,359 @@
+package worker
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"idlepolicy/messages"
+)
+
+// lane is one agent: the one change that took effect and has not ended, those that wait for their instant, and the
+// endings that are on their way to the ledger.
+type lane struct {
+	agent    string
+	ledger   Ledger // as stored
+	newest   Effect // of all that is known, stored or not
+	live     *change
+	inFlight *change // the change of the call under way: live, one that was overtaken, or one applied anew
+	later    []*change
+	reapply  *change
+	gaveUp   uint64 // revision of the session for which applying anew was refused
+
+	free      []*entry // endings that wait for no other ending, and what is told
+	ordered   []*entry // endings in the order in which their changes took effect
+	storing   *entry
+	next      Ledger // as it will be when storing is stored
+	reloading bool
+	held      bool // it waits for the end of the hold after a takeover
+}
+
+// An agent's changes that wait for their instant all stand in the header of each of its results, which holds 64 KiB.
+const maxLater = 1000
+
+func (l *loop) lane(agent string) *lane {
+	ln := l.lanes[agent]
+	if ln == nil {
+		ln = &lane{agent: agent}
+		l.lanes[agent] = ln
+	}
+	return ln
+}
+
+// enter brings a change into its lane, unless it ended before or is an old one that came again.
+func (l *loop) enter(m *message, mc *messages.Change) {
+	ln := l.lane(mc.AgentID)
+	c := &change{
+		lane: ln, msg: m, id: mc.ID, flag: mc.Flag, reason: mc.Reason, source: mc.Source, index: int32(mc.Index),
+		batch: l.batchOf(m, mc.BatchID, mc.BatchTotal),
+	}
+	m.open++
+	if l.knownBefore(c) {
+		return
+	}
+	l.date(c, mc)
+	open, _ := ln.ledger.open(c.pos(l.term.Epoch))
+	c.told, c.rev = open.Told, open.Rev
+	if l.term.LastSeq >= m.receipt.Seq {
+		ln.held = true
+	}
+	l.replace(ln, c)
+	switch {
+	case c.later && len(ln.later) >= maxLater:
+		l.withdraw(c, messages.Rejected, fmt.Sprintf("effective_at: the agent has %d changes that wait for their "+
+			"instant already, and more are not kept", maxLater), "")
+	case c.later && c.at > l.now.UnixNano():
+		ln.later = append(ln.later, c)
+		l.setTimer(c, c.at)
+		l.tellWaiting(c, ToldInstant)
+	case c.later && l.behind:
+		ln.later = append(ln.later, c) // what the stream still holds may have taken effect before it
+		l.overdue = append(l.overdue, c)
+	default:
+		l.takeEffect(c)
+	}
+	l.plan(ln)
+}
+
+// date decides when the change takes effect and ends, against the instant at which the stream stored it, so that it
+// is decided the same each time it is delivered.
+func (l *loop) date(c *change, mc *messages.Change) {
+	c.at = c.msg.receipt.Stored
+	if !mc.EffectiveAt.IsZero() && mc.EffectiveAt.UnixNano() > c.at {
+		c.at, c.later = mc.EffectiveAt.UnixNano(), true
+	}
+	c.until = c.at + int64(min(l.policy.Validity, l.policy.Retention))
+	if !mc.ValidUntil.IsZero() {
+		c.until = min(mc.ValidUntil.UnixNano(), c.at+int64(l.policy.Retention))
+	}
+}
+
+// knownBefore tells whether the change needs no ending from us: it has had one, or its message came again.
+func (l *loop) knownBefore(c *change) bool {
+	ln, pos := c.lane, c.pos(l.term.Epoch)
+	switch {
+	case ln.ledger.Ended(pos):
+		if c.batch != nil {
+			c.batch.doubt = true
+		}
+		if last := ln.ledger.Last; last.Pos == pos && (last.Outcome == messages.Failed || last.Outcome == messages.Rejected) {
+			letter := DeadLetter{Pos: pos, Agent: ln.agent, Whole: c.msg.items == 1, Seq: ln.ledger.Seq}
+			l.term.Journal.Bury(letter, func() { l.mail.push(buriedBefore{c.msg}) })
+			return true
+		}
+	case ln.ledger.SameAsRecent(c.msg.hash, c.msg.receipt.Stored):
+		if c.batch != nil && c.batch.key.Seq != 0 {
+			c.batch.total--
+		}
+	default:
+		return false
+	}
+	l.release(c.msg)
+	return true
+}
+
+// replace withdraws the change of the same name that still waits for its instant.
+func (l *loop) replace(ln *lane, c *change) {
+	for _, old := range slices.Clone(ln.later) {
+		if old.id == c.id {
+			l.withdraw(old, messages.Superseded, "replaced by the change of the same id that was published later", c.id)
+		}
+	}
+}
+
+// takeEffect makes the change the agent's live one, unless a newer one took effect before.
+func (l *loop) takeEffect(c *change) {
+	ln := c.lane
+	l.dueBefore(ln, c)
+	e := Effect{At: c.at, Pos: c.pos(l.term.Epoch), ID: c.id, Later: c.later}
+	if !e.Later && !ln.newest.Later {
+		e.At = max(e.At, ln.newest.At)
+	}
+	if e.Pos != ln.newest.Pos && ln.newest.Pos != (Position{}) && !e.newer(ln.newest) {
+		l.end(c, messages.Superseded, "a newer change for this agent had taken effect", ln.newest.ID)
+		return
+	}
+	old := ln.live
+	ln.newest, ln.live = e, c
+	l.drop(ln.reapply)
+	ln.reapply = nil
+	if old != nil {
+		l.overtake(old, c)
+	}
+}
+
+// dueBefore has those of the agent's waiting changes take effect whose instant is before that of c.
+func (l *loop) dueBefore(ln *lane, c *change) {
+	var due []*change
+	for _, w := range ln.later {
+		if w != c && cmp.Or(cmp.Compare(w.at, c.at), w.pos(0).Compare(c.pos(0))) < 0 {
+			due = append(due, w)
+		}
+	}
+	if len(due) == 0 {
+		return
+	}
+	slices.SortFunc(due, byInstant)
+	for _, w := range due {
+		l.leaveLater(w)
+		l.takeEffect(w)
+	}
+}
+
+func byInstant(a, b *change) int {
+	return cmp.Or(cmp.Compare(a.at, b.at), a.pos(0).Compare(b.pos(0)))
+}
+
+// overtake ends the live change because a newer one took its place. Where its call is under way, its ending is still
+// open, and holds its place among the endings of the agent.
+func (l *loop) overtake(old, by *change) {
+	if old.lane.inFlight != old {
+		l.end(old, messages.Superseded, "a newer change for this agent took effect", by.id)
+		return
+	}
+	t := old.tries()
+	t.overtaken, t.overtakenBy = by, by.id
+	l.put(&entry{change: old, undecided: true}, &old.lane.ordered)
+}
+
+// caughtUp has the changes take effect whose instant had passed before this term read them, in the order of their
+// instants: only now is it known that none before them is missing.
+func (l *loop) caughtUp() {
+	l.behind = false
+	slices.SortFunc(l.overdue, byInstant)
+	for _, c := range l.overdue {
+		if !c.ended && slices.Contains(c.lane.later, c) {
+			l.leaveLater(c)
+			l.takeEffect(c)
+			l.plan(c.lane)
+		}
+	}
+	l.overdue = nil
+}
+
+// cancel withdraws the agent's unfinished changes of that name. The cancel's message is finished with them.
+func (l *loop) cancel(m *message, mc *messages.Change) {
+	ln := l.lanes[mc.AgentID]
+	if ln == nil {
+		return
+	}
+	for _, c := range slices.Clone(ln.later) {
+		if c.id == mc.ID {
+			l.cancelOne(m, c)
+		}
+	}
+	for _, c := range []*change{ln.inFlight, ln.live} {
+		if c != nil && !c.ended && !c.again() && c.id == mc.ID && (c.try == nil || !slices.Contains(c.try.cancels, m)) {
+			l.cancelOne(m, c)
+		}
+	}
+	l.plan(ln)
+}
+
+func (l *loop) cancelOne(m *message, c *change) {
+	t := c.tries()
+	t.cancels = append(t.cancels, m)
+	m.open++
+	if c.lane.inFlight == c {
+		t.cancelled = true // a call under way is not called back
+		return
+	}
+	l.withdraw(c, messages.Superseded, "cancelled", "")
+}
+
+// plan decides what the lane does next: call, wait for the sign-in, for an instant, or for what is under way.
+func (l *loop) plan(ln *lane) {
+	c := ln.live
+	if c == nil {
+		l.considerReapply(ln)
+		c = ln.reapply
+	}
+	if c == nil || ln.inFlight == c {
+		return
+	}
+	now := l.now.UnixNano()
+	if c.until <= now {
+		l.expire(c)
+		return
+	}
+	wake, ready := c.until, false
+	session, signedIn := l.Sessions.Of(ln.agent)
+	switch {
+	case ln.inFlight != nil, len(ln.ordered) > 0, ln.reloading:
+		// An older change's ending must be stored before this one is sent; plan is asked again then.
+	case !signedIn || c.refusedIn(session):
+		l.tellWaiting(c, ToldSignIn)
+	case ln.held && now < l.holdUntil:
+		wake = min(wake, l.holdUntil)
+	case c.try != nil && c.try.retry > now:
+		wake = min(wake, c.try.retry)
+	default:
+		ready = true
+	}
+	l.setTimer(c, wake)
+	l.setReady(c, ready)
+}
+
+// refusedIn tells whether the gateway did not know the agent by this very session. A record that was written again
+// with nothing new in it is the same session.
+func (c *change) refusedIn(s Session) bool {
+	if c.rev == 0 {
+		return false
+	}
+	if s.Rev != c.rev && c.try != nil && s.SameAs(c.try.session.Session) {
+		c.rev = s.Rev
+	}
+	return s.Rev == c.rev
+}
+
+// considerReapply starts to apply anew what is in force if the agent signed in since the gateway was last told.
+func (l *loop) considerReapply(ln *lane) {
+	f := ln.ledger.InForce
+	if ln.reapply != nil || f == nil || l.policy.NoReapply || l.stopping {
+		return
+	}
+	session, ok := l.Sessions.Of(ln.agent)
+	if !ok || session.Rev == ln.gaveUp || !session.newSince(ln.ledger.SignIn) {
+		return
+	}
+	if until := f.Result.ValidUntil; !until.After(l.now) {
+		ln.ledger.InForce = nil
+		return
+	}
+	if ln.storing != nil || len(ln.free) > 0 || len(ln.ordered) > 0 || ln.inFlight != nil {
+		return // the ledger is about to say more; plan is asked again then
+	}
+	ln.reapply = &change{
+		lane: ln, id: f.Result.ChangeID, flag: f.Result.Flag,
+		at: f.Result.EffectiveAt.UnixNano(), until: f.Result.ValidUntil.UnixNano(),
+	}
+	ln.held = ln.held || session.SignedInAt.Before(l.began)
+}
+
+// expire ends a change whose time is over.
+func (l *loop) expire(c *change) {
+	ln := c.lane
+	if c.again() {
+		l.drop(c)
+		ln.reapply, ln.ledger.InForce = nil, nil
+		return
+	}
+	l.end(c, messages.Expired, "valid_until passed before the gateway had accepted it", "")
+}
+
+// leaveLater takes a change from those that wait for their instant.
+func (l *loop) leaveLater(c *change) {
+	ln := c.lane
+	if i := slices.Index(ln.later, c); i >= 0 {
+		ln.later = slices.Delete(ln.later, i, i+1)
+	}
+	l.unschedule(c)
+}
+
+// drop forgets a change that is applied anew; a call of it under way goes on and finds nobody waiting.
+func (l *loop) drop(c *change) {
+	if c != nil {
+		c.ended = true
+		l.unschedule(c)
+	}
+}
+
+// signedIn looks at an agent again because its session has changed.
+func (l *loop) signedIn(agent string) {
+	if ln := l.lanes[agent]; ln != nil {
+		l.plan(ln)
+	}
+}
+
+// tellWaiting tells once that a change waits, each time it starts to.
+func (l *loop) tellWaiting(c *change, why Told) {
+	if c.told&why != 0 || c.again() || l.stopping {
+		return
+	}
+	c.told |= why
+	text := "waits for the agent to sign in"
+	if why == ToldInstant {
+		text = "waits for its effective_at"
+	} else if c.rev != 0 {
+		text = "waits for a new session of the agent: the gateway does not know the one it has"
+	}
+	r := c.result(messages.Waiting, text, l.now)
+	if why == ToldSignIn && c.try != nil && c.try.message != "" && c.rev != 0 {
+		r.Message = c.try.message
+	}
+	l.put(&entry{change: c, result: r}, &c.lane.free)
+}
+
+// wakeUp does what the timer of a change was set for.
+func (l *loop) wakeUp(c *change) {
+	ln := c.lane
+	if slices.Contains(ln.later, c) {
+		if l.behind {
+			l.overdue = append(l.overdue, c)
+			return
+		}
+		l.leaveLater(c)
+		l.takeEffect(c)
+	}
+	l.plan(ln)
+}

@@ -1,0 +1,507 @@
+package worker
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+// bubble runs f with a site in virtual time.
+func bubble(t *testing.T, policy Policy, f func(s *site)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, policy)
+		f(s)
+		if s.over != nil {
+			s.crash()
+		}
+		if s.gateway.twice {
+			t.Error("two calls were under way for one agent")
+		}
+	})
+}
+
+func wish(agent, flag, more string) string {
+	return fmt.Sprintf(`{"agent_id":"%s","flag":"%s"%s}`, agent, flag, more)
+}
+
+func at(d time.Duration) string { return time.Now().Add(d).Format(time.RFC3339Nano) }
+
+func TestChangeIsAppliedAndAcknowledged(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "false", `,"id":"a"`))
+		s.wantTold("applied 1001 a")
+		s.wantCalls("1001 false g1")
+		s.wantNothingWaiting()
+		if r := s.journal.all()[0]; r.Retcode != "0" || r.Message != "success" || r.Attempts != 1 || r.ChangeSeq != 1 {
+			t.Errorf("result %+v", r)
+		}
+	})
+}
+
+func TestLatestWins(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		for i := range 5 {
+			s.store(wish("1001", fmt.Sprint("f", i), fmt.Sprintf(`,"id":"c%d"`, i)))
+		}
+		s.gateway.takes = 100 * time.Millisecond
+		s.start()
+		s.pass(time.Second)
+		// The first may be sent before the others are read, or not; here all five come before the loop's first turn ends.
+		got := s.gateway.made()
+		if len(got) > 2 || got[len(got)-1] != "1001 f4 g1" {
+			t.Errorf("calls %q", got)
+		}
+		if told := s.told(); len(told) != 5 || told[4] != "applied 1001 c4" {
+			t.Errorf("told %q", told)
+		}
+		s.wantNothingWaiting()
+	})
+}
+
+func TestOvertakenDuringItsCall(t *testing.T) {
+	tests := []struct {
+		name   string
+		answer Answer
+		want   string
+	}{
+		{"accepted", Answer{Class: Success, Retcode: "0"}, "applied 1001 old"},
+		{"refused", Answer{Class: Refused, Retcode: "000-002"}, "superseded 1001 old"},
+		{"passing", Answer{Class: Passing, Retcode: "100-007"}, "superseded 1001 old"},
+		{"fault", Answer{Class: Unsound}, "superseded 1001 old"},
+		{"no such session", Answer{Class: NoAgent, Retcode: "100-006"}, "superseded 1001 old"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, Policy{}, func(s *site) {
+				s.signIn("1001", "g1", 1)
+				s.start()
+				s.gateway.takes = time.Second
+				s.gateway.answer = func(c Call) Answer {
+					if c.Flag == "old" {
+						return test.answer
+					}
+					return Answer{Class: Success, Retcode: "0"}
+				}
+				s.publish(wish("1001", "old", `,"id":"old"`))
+				s.publish(wish("1001", "mid", `,"id":"mid"`))
+				s.publish(wish("1001", "new", `,"id":"new"`))
+				s.wantTold() // nothing ends before the call that is under way
+				s.pass(10 * time.Second)
+				s.wantTold(test.want, "superseded 1001 mid", "applied 1001 new")
+				s.wantCalls("1001 old g1", "1001 new g1")
+				if by := s.journal.all()[1].SupersededBy; by != "new" {
+					t.Errorf("mid was superseded by %q", by)
+				}
+				s.wantNothingWaiting()
+			})
+		})
+	}
+}
+
+func TestWaitsForSignIn(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(wish("1001", "false", `,"id":"a"`))
+		s.pass(time.Hour)
+		s.wantTold("waiting 1001 a")
+		s.wantCalls()
+		s.signIn("1001", "g1", 1)
+		s.wantTold("waiting 1001 a", "applied 1001 a")
+		s.wantNothingWaiting()
+	})
+}
+
+func TestSessionTrouble(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "old", 1)
+		s.gateway.answer = func(c Call) Answer {
+			if c.Session.GUID == "old" {
+				return Answer{Class: NoAgent, Retcode: "100-006", Message: "not signed in"}
+			}
+			return Answer{Class: Success, Retcode: "0"}
+		}
+		s.start()
+		s.publish(wish("1001", "false", `,"id":"a"`))
+		s.pass(time.Hour)
+		s.wantCalls("1001 false old")
+		s.rotate("1001", "old", 2) // written again with nothing new in it
+		s.pass(time.Hour)
+		s.wantCalls("1001 false old")
+		s.rotate("1001", "new", 3)
+		s.wantCalls("1001 false old", "1001 false new")
+		s.wantTold("waiting 1001 a", "applied 1001 a")
+		if r := s.journal.all()[0]; r.Retcode != "100-006" || r.Message != "not signed in" {
+			t.Errorf("waiting result %+v", r)
+		}
+	})
+}
+
+func TestRotatedDuringTheCallIsTriedAtOnce(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "old", 1)
+		s.gateway.takes = time.Second
+		s.gateway.answer = func(c Call) Answer {
+			if c.Session.GUID == "old" {
+				return Answer{Class: NoAgent, Retcode: "100-006"}
+			}
+			return Answer{Class: Success, Retcode: "0"}
+		}
+		s.start()
+		s.publish(wish("1001", "false", `,"id":"a"`))
+		s.rotate("1001", "new", 2)
+		s.pass(3 * time.Second)
+		s.wantCalls("1001 false old", "1001 false new")
+		s.wantTold("applied 1001 a")
+	})
+}
+
+func TestRefusedForGood(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.gateway.reply(Answer{Class: Refused, Retcode: "000-002", Message: "bad"})
+		s.start()
+		s.publish(wish("1001", "false", `,"id":"a"`))
+		s.wantTold("failed 1001 a")
+		if n := len(s.journal.letters); n != 1 {
+			t.Errorf("%d dead letters", n)
+		}
+		s.wantNothingWaiting()
+	})
+}
+
+func TestAttemptsAreUsedUpWithGrowingPauses(t *testing.T) {
+	bubble(t, Policy{MaxAttempts: 5, Backoff: Backoff{Jitter: -1}}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.gateway.reply(Answer{Class: Passing, Retcode: "100-007", Message: "fault"})
+		s.start()
+		s.publish(wish("1001", "false", `,"id":"a"`))
+		s.pass(time.Hour)
+		s.wantTold("failed 1001 a")
+		if r := s.journal.all()[0]; r.Attempts != 5 || r.Retcode != "100-007" || r.Message != "fault" {
+			t.Errorf("result %+v", r)
+		}
+		for i, want := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second} {
+			if got := s.gateway.at[i+1].Sub(s.gateway.at[i]); got != want {
+				t.Errorf("pause %d was %v, want %v", i+1, got, want)
+			}
+		}
+	})
+}
+
+func TestOutageEndsNothingAndIsLeftAlone(t *testing.T) {
+	bubble(t, Policy{MaxAttempts: 2}, func(s *site) {
+		for i := range 20 {
+			s.signIn(fmt.Sprint(1001+i), "g", uint64(i+1))
+		}
+		s.gateway.reply(Answer{Class: Unsound, Fault: "connection refused"})
+		s.start()
+		for i := range 20 {
+			s.publish(wish(fmt.Sprint(1001+i), "false", ""))
+		}
+		s.pass(2 * time.Second)
+		if n := len(s.gateway.made()); n > 5 {
+			t.Errorf("%d calls into an outage of 2 s", n)
+		}
+		s.pass(time.Hour)
+		s.wantTold()
+		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
+		s.pass(3 * time.Second)
+		if n := len(s.told()); n != 20 {
+			t.Errorf("%d of 20 applied after the outage", n)
+		}
+	})
+}
+
+func TestExpiresAtItsInstant(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(wish("1001", "false", `,"id":"a","valid_until":"`+at(time.Minute)+`"`))
+		s.pass(time.Minute - time.Millisecond)
+		s.wantTold("waiting 1001 a")
+		s.pass(2 * time.Millisecond)
+		s.wantTold("waiting 1001 a", "expired 1001 a")
+		s.wantCalls()
+		s.wantNothingWaiting()
+	})
+}
+
+func TestNewerOneSupersedesThoughItsTimeIsOver(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(wish("1001", "false", `,"id":"a"`))
+		s.publish(wish("1001", "true", `,"id":"b","valid_until":"`+at(-time.Minute)+`"`))
+		s.wantTold("waiting 1001 a", "superseded 1001 a", "expired 1001 b")
+	})
+}
+
+func TestLater(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "l", `,"id":"late","effective_at":"`+at(time.Hour)+`"`))
+		s.publish(wish("1001", "e", `,"id":"early","effective_at":"`+at(30*time.Minute)+`"`))
+		s.publish(wish("1001", "n", `,"id":"now"`))
+		s.wantTold("waiting 1001 late", "waiting 1001 early", "applied 1001 now")
+		s.pass(30*time.Minute - time.Millisecond)
+		s.wantCalls("1001 n g1")
+		s.pass(time.Millisecond)
+		s.wantCalls("1001 n g1", "1001 e g1")
+		s.pass(time.Hour)
+		s.wantTold("waiting 1001 late", "waiting 1001 early", "applied 1001 now", "applied 1001 early", "applied 1001 late")
+		s.wantNothingWaiting()
+	})
+}
+
+func TestLaterSurvivesARestartWithoutBeingToldAgain(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "l", `,"id":"late","effective_at":"`+at(time.Hour)+`"`))
+		s.publish(wish("1001", "n", `,"id":"now"`))
+		s.crash()
+		s.start()
+		s.pass(2 * time.Hour)
+		s.wantTold("waiting 1001 late", "applied 1001 now", "applied 1001 late")
+		s.wantNothingWaiting()
+	})
+}
+
+func TestOverdueOnesTakeEffectInTheirOrder(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.store(wish("1001", "second", `,"id":"second","effective_at":"`+at(2*time.Hour)+`"`))
+		s.store(wish("1001", "first", `,"id":"first","effective_at":"`+at(time.Hour)+`"`))
+		s.pass(3 * time.Hour)
+		s.start()
+		s.pass(time.Second)
+		s.wantCalls("1001 second g1")
+		s.wantTold("superseded 1001 first", "applied 1001 second")
+	})
+}
+
+func TestSameIDReplacesTheOneThatWaits(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "a", `,"id":"x","effective_at":"`+at(time.Hour)+`"`))
+		s.publish(wish("1001", "b", `,"id":"x","effective_at":"`+at(2*time.Hour)+`"`))
+		s.pass(3 * time.Hour)
+		s.wantTold("waiting 1001 x", "superseded 1001 x", "waiting 1001 x", "applied 1001 x")
+		s.wantCalls("1001 b g1")
+		s.wantNothingWaiting()
+	})
+}
+
+func TestCancel(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(wish("1001", "a", `,"id":"x","effective_at":"`+at(time.Hour)+`"`))
+		s.publish(wish("1001", "b", `,"id":"y"`))
+		s.publish(`{"agent_id":"1001","id":"x","cancel":true}`)
+		s.publish(`{"agent_id":"1001","id":"y","cancel":true}`)
+		s.publish(`{"agent_id":"1001","id":"nothing","cancel":true}`)
+		s.publish(`{"agent_id":"1009","id":"nothing","cancel":true}`)
+		s.wantTold("waiting 1001 x", "waiting 1001 y", "superseded 1001 x", "superseded 1001 y")
+		if m := s.journal.all()[2].Message; m != "cancelled" {
+			t.Errorf("message %q", m)
+		}
+		s.wantNothingWaiting()
+	})
+}
+
+func TestCancelDuringTheCall(t *testing.T) {
+	for class, want := range map[Class]string{Success: "applied 1001 x", Passing: "superseded 1001 x"} {
+		bubble(t, Policy{}, func(s *site) {
+			s.signIn("1001", "g1", 1)
+			s.gateway.takes = time.Second
+			s.gateway.reply(Answer{Class: class, Retcode: "?"})
+			s.start()
+			s.publish(wish("1001", "a", `,"id":"x"`))
+			s.publish(`{"agent_id":"1001","id":"x","cancel":true}`)
+			s.wantTold()
+			s.pass(time.Minute)
+			s.wantTold(want)
+			s.wantNothingWaiting()
+		})
+	}
+}
+
+func TestReappliedAfterEachSignIn(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a","valid_until":"`+at(3*time.Hour)+`"`))
+		s.pass(time.Minute)
+		s.rotate("1001", "g1b", 2) // no new sign-in
+		s.wantTold("applied 1001 a")
+		s.pass(time.Minute)
+		s.signIn("1001", "g2", 3)
+		s.wantTold("applied 1001 a", "reapplied 1001 a")
+		s.wantCalls("1001 f g1", "1001 f g2")
+		s.finish()
+		s.pass(time.Minute)
+		s.signIn("1001", "g3", 4) // while no worker is running
+		s.start()
+		s.pass(time.Second)
+		s.wantTold("applied 1001 a", "reapplied 1001 a", "reapplied 1001 a")
+		s.crash()
+		s.start()
+		s.pass(4 * time.Hour)
+		s.signIn("1001", "g4", 5) // after valid_until
+		s.pass(time.Minute)
+		s.wantCalls("1001 f g1", "1001 f g2", "1001 f g3")
+	})
+}
+
+func TestSignInWithoutATime(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		put := func(guid string, rev uint64) {
+			s.sessions.Put("1001", messages.Session{GUID: guid}, rev)
+			synctest.Wait()
+		}
+		put("g1", 1)
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		put("g2", 2) // a rotation
+		s.wantCalls("1001 f g1")
+		s.sessions.Delete("1001")
+		put("g3", 4)
+		s.wantCalls("1001 f g1", "1001 f g3")
+		s.wantTold("applied 1001 a", "reapplied 1001 a")
+	})
+}
+
+func TestNewerChangeWinsOverApplyingAnew(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.sessions.Delete("1001")
+		s.pass(time.Minute)
+		s.publish(wish("1001", "g", `,"id":"b"`))
+		s.signIn("1001", "g2", 3)
+		s.pass(time.Minute)
+		s.wantCalls("1001 f g1", "1001 g g2")
+		s.wantTold("applied 1001 a", "waiting 1001 b", "applied 1001 b")
+	})
+}
+
+func TestNothingIsDoubledByACrash(t *testing.T) {
+	for lost := range 3 {
+		bubble(t, Policy{}, func(s *site) {
+			s.signIn("1001", "g1", 1)
+			s.journal.takes = 10 * time.Millisecond
+			s.start()
+			s.journal.failNext = lost // stored, but nobody hears of it
+			s.publish(wish("1001", "f", `,"id":"a"`))
+			s.pass(5 * time.Millisecond)
+			if lost == 2 {
+				s.pass(10 * time.Millisecond)
+			}
+			s.crash()
+			s.start()
+			s.pass(time.Second)
+			s.wantTold("applied 1001 a")
+			s.wantNothingWaiting()
+		})
+	}
+}
+
+func TestSameMessageAgainIsNothingNew(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "f", ""), "m1")
+		s.pass(time.Minute)
+		s.publish(wish("1001", "f", ""), "m1")
+		s.wantTold("applied 1001 m1")
+		s.wantNothingWaiting()
+		s.pass(10 * time.Minute)
+		s.publish(wish("1001", "f", ""), "m1") // too late to be the same
+		s.wantTold("applied 1001 m1", "applied 1001 m1")
+	})
+}
+
+func TestBatchIsSummedUpOnce(t *testing.T) {
+	body := `{"batch_id":"b","flag":"f","changes":[{"agent_id":"1001"},{"agent_id":"1002"},{"agent_id":"1003"},{"agent_id":"1003","flag":"g"}]}`
+	for _, crash := range []time.Duration{0, 5 * time.Millisecond, 15 * time.Millisecond, 25 * time.Millisecond, 35 * time.Millisecond, 45 * time.Millisecond} {
+		bubble(t, Policy{}, func(s *site) {
+			for i, a := range []string{"1001", "1002", "1003"} {
+				s.signIn(a, "g", uint64(i+1))
+			}
+			s.journal.takes = 10 * time.Millisecond
+			s.start()
+			s.publish(body)
+			s.pass(crash)
+			s.crash()
+			s.start()
+			s.pass(time.Second)
+			if n := len(s.journal.summaries); n != 1 {
+				t.Fatalf("crash after %v: %d summaries, told %q", crash, n, s.told())
+			}
+			sum := s.journal.summaries[0]
+			if sum.Total != 4 || sum.Applied != 3 || sum.Superseded != 1 {
+				t.Errorf("crash after %v: %+v", crash, sum)
+			}
+			s.wantNothingWaiting()
+		})
+	}
+}
+
+func TestBatchOverSeveralMessages(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.signIn("1002", "g", 2)
+		s.start()
+		s.publish(wish("1001", "f", `,"batch_id":"b","batch_total":2`))
+		s.pass(time.Second)
+		s.wantNothingWaiting()
+		s.crash()
+		s.start()
+		s.publish(wish("1002", "f", `,"batch_id":"b","batch_total":2`))
+		s.pass(time.Second)
+		if n := len(s.journal.summaries); n != 1 || s.journal.summaries[0].Applied != 2 {
+			t.Fatalf("summaries %+v", s.journal.summaries)
+		}
+		s.wantNothingWaiting()
+	})
+}
+
+func TestHoldAfterATakeover(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.hold = 5 * time.Second
+		s.signIn("1001", "g", 1)
+		s.signIn("1002", "g", 2)
+		s.store(wish("1001", "f", ""))
+		s.start()
+		s.publish(wish("1001", "g", ""))
+		s.publish(wish("1002", "f", ""))
+		s.wantCalls("1002 f g")
+		s.pass(5*time.Second - time.Millisecond)
+		s.wantCalls("1002 f g")
+		s.pass(time.Millisecond)
+		s.wantCalls("1002 f g", "1001 g g")
+	})
+}
+
+func TestCleanStopFinishesWhatIsUnderWay(t *testing.T) {
+	bubble(t, Policy{MaxInFlight: 1}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.signIn("1002", "g", 2)
+		s.gateway.takes = time.Second
+		s.start()
+		s.publish(wish("1001", "f", ""))
+		s.publish(wish("1002", "f", ""))
+		s.finish()
+		s.over = nil
+		s.wantTold("applied 1001 1")
+		s.wantCalls("1001 f g")
+	})
+}

@@ -1,0 +1,131 @@
+package worker
+
+import (
+	"sync"
+
+	"idlepolicy/messages"
+)
+
+// Sessions are the agents that are signed in, followed live. One goroutine at a time writes them; any may read.
+type Sessions struct {
+	mu      sync.RWMutex // guards what follows
+	signed  map[string]Session
+	gone    map[string]struct{} // seen deleted, so that a key that comes back is a new sign-in
+	synced  bool
+	ready   chan struct{} // closed once synced
+	changed func(agent string)
+}
+
+// Session is an agent's session with what tells one sign-in from the next.
+type Session struct {
+	messages.Session
+	Rev      uint64 // revision of the record in the registry
+	CameBack uint64 // revision at which the key came back after it was seen deleted; 0: it was not
+}
+
+// NewSessions returns Sessions that nobody has filled yet.
+func NewSessions() *Sessions {
+	return &Sessions{signed: map[string]Session{}, gone: map[string]struct{}{}, ready: make(chan struct{})}
+}
+
+// Put says that the registry holds this session for the agent at this revision.
+func (s *Sessions) Put(agent string, session messages.Session, rev uint64) {
+	s.mu.Lock()
+	old, known := s.signed[agent]
+	if known && old.Rev == rev {
+		s.mu.Unlock()
+		return
+	}
+	next := Session{Session: session, Rev: rev, CameBack: old.CameBack}
+	if _, was := s.gone[agent]; was {
+		next.CameBack = rev
+		delete(s.gone, agent)
+	}
+	s.signed[agent] = next
+	tell := s.changed
+	s.mu.Unlock()
+	if tell != nil {
+		tell(agent)
+	}
+}
+
+// Delete says that the registry holds no usable session for the agent.
+func (s *Sessions) Delete(agent string) {
+	s.mu.Lock()
+	delete(s.signed, agent)
+	s.gone[agent] = struct{}{}
+	tell := s.changed
+	s.mu.Unlock()
+	if tell != nil {
+		tell(agent)
+	}
+}
+
+// Synced says that everything the registry held was told: until then nobody knows who is not signed in. Agents for
+// which held returns false are no longer in the registry.
+func (s *Sessions) Synced(held func(agent string) bool) {
+	s.mu.RLock()
+	var lost []string
+	for agent := range s.signed {
+		if !held(agent) {
+			lost = append(lost, agent)
+		}
+	}
+	s.mu.RUnlock()
+	for _, agent := range lost {
+		s.Delete(agent)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.synced {
+		s.synced = true
+		close(s.ready)
+	}
+}
+
+// Ready is closed as soon as it is known who is signed in.
+func (s *Sessions) Ready() <-chan struct{} { return s.ready }
+
+// Of returns the agent's session as of now.
+func (s *Sessions) Of(agent string) (Session, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	session, ok := s.signed[agent]
+	return session, ok
+}
+
+// Len returns how many agents are signed in.
+func (s *Sessions) Len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.signed)
+}
+
+// follow has changes told to f, which must return at once; nil ends it.
+func (s *Sessions) follow(f func(agent string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed = f
+}
+
+// newSince tells whether the session belongs to a later sign-in than the one for which the gateway was last told a
+// policy. A sign-in without a time is a new one where its key came back after it was seen deleted.
+func (s Session) newSince(last SignIn) bool {
+	switch {
+	case s.SignedInAt.IsZero():
+		return s.CameBack > last.Rev
+	case last.At == 0:
+		return s.SignedInAt.UnixNano() > last.Call
+	default:
+		return s.SignedInAt.UnixNano() > last.At
+	}
+}
+
+// signIn returns what the ledger keeps of a call made now with this session.
+func (s Session) signIn(now int64) SignIn {
+	in := SignIn{Rev: s.Rev, Call: now}
+	if !s.SignedInAt.IsZero() {
+		in.At = s.SignedInAt.UnixNano()
+	}
+	return in
+}

@@ -1,0 +1,170 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Options say how to reach NATS. Credentials stand in files, or in the URLs, and are never shown.
+type Options struct {
+	URLs  []string
+	Name  string // of the connection, as operators see it in the server
+	Creds string // files
+	CA    string
+	Cert  string
+	Key   string
+	Wait  bool // keep trying if the first connection fails, instead of failing
+	Log   *slog.Logger
+}
+
+// Oldest version of the server that can reset a consumer.
+const (
+	oldestMajor = 2
+	oldestMinor = 14
+)
+
+// Connect connects to NATS. The error of a server that cannot be reached, or is too old, names it and says what would
+// be right.
+func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
+	log := o.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	opts := []nats.Option{
+		nats.Name(o.Name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(200 * time.Millisecond),
+		nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
+		nats.RetryOnFailedConnect(o.Wait),
+		nats.Timeout(5 * time.Second),
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.ReconnectBufSize(-1), // what cannot be sent now must fail now: an old result sent later helps nobody
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { logAsync(log, sub, err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("connection to NATS lost", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("connected to NATS again", "server", nc.ConnectedUrlRedacted()) }),
+	}
+	if o.Creds != "" {
+		opts = append(opts, nats.UserCredentials(o.Creds))
+	}
+	if o.CA != "" {
+		opts = append(opts, nats.RootCAs(o.CA))
+	}
+	if o.Cert != "" {
+		opts = append(opts, nats.ClientCert(o.Cert, o.Key))
+	}
+	for _, file := range []string{o.Creds, o.CA, o.Cert, o.Key} {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Stat(file); err != nil {
+			return nil, fmt.Errorf("read a file for NATS: %w", err)
+		}
+	}
+	nc, err := nats.Connect(strings.Join(o.URLs, ","), opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w", Redact(o.URLs), plain(err))
+	}
+	if o.Wait && !nc.IsConnected() {
+		log.Warn("NATS cannot be reached yet, trying on", "urls", Redact(o.URLs))
+		if err := waitConnected(ctx, nc); err != nil {
+			nc.Close()
+			return nil, fmt.Errorf("connect to NATS at %s: %w", Redact(o.URLs), err)
+		}
+	}
+	if err := checkVersion(nc); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return nc, nil
+}
+
+func waitConnected(ctx context.Context, nc *nats.Conn) error {
+	status := nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer nc.RemoveStatusListener(status)
+	for !nc.IsConnected() {
+		select {
+		case <-status:
+			if nc.IsClosed() {
+				return nats.ErrConnectionClosed
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// logAsync says what only the connection learns: a permission that is missing shows up elsewhere as a time-out.
+func logAsync(log *slog.Logger, sub *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		log.Error("NATS denies the user of this connection something it needs", "err", plain(err))
+		return
+	}
+	subject := ""
+	if sub != nil {
+		subject = sub.Subject
+	}
+	log.Warn("NATS connection", "err", plain(err), "subject", subject)
+}
+
+func plain(err error) error {
+	return errors.New(strings.TrimPrefix(err.Error(), "nats: "))
+}
+
+func checkVersion(nc *nats.Conn) error {
+	version := nc.ConnectedServerVersion()
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 3 {
+		return nil // a development build: it knows what it does
+	}
+	major, err := strconv.Atoi(parts[0])
+	minor, err2 := strconv.Atoi(parts[1])
+	if err != nil || err2 != nil || major > oldestMajor || (major == oldestMajor && minor >= oldestMinor) {
+		return nil
+	}
+	return fmt.Errorf("NATS server %s at %s has version %s: want %d.%d or newer",
+		nc.ConnectedServerName(), nc.ConnectedUrlRedacted(), version, oldestMajor, oldestMinor)
+}
+
+// Redact returns URLs as they may be shown: without passwords and tokens.
+func Redact(urls []string) string {
+	shown := make([]string, 0, len(urls))
+	for _, raw := range urls {
+		u, err := url.Parse(raw)
+		switch {
+		case err != nil:
+			shown = append(shown, "(a URL that cannot be read)")
+			continue
+		case u.User != nil:
+			if _, pw := u.User.Password(); !pw {
+				u.User = url.UserPassword("xxxxx", "") // a lone user name is a token
+			}
+		}
+		shown = append(shown, u.Redacted())
+	}
+	return strings.Join(shown, ",")
+}
+
+// newJetStream returns a JetStream for requests and answers.
+func newJetStream(nc *nats.Conn) (jetstream.JetStream, error) {
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(5*time.Second))
+	if err != nil {
+		return nil, fmt.Errorf("open JetStream: %w", plain(err))
+	}
+	return js, nil
+}

@@ -1,0 +1,61 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// owners is what the control bucket says of the owner: a standby that takes over learns from it whether calls of the
+// last owner may still land.
+type owners struct {
+	Name     string    `json:"name"`
+	Pin      string    `json:"pin"`
+	Since    time.Time `json:"since"`
+	Released bool      `json:"released,omitempty"` // it stopped cleanly: nothing of it may still land
+}
+
+const ownerKey = "owner"
+
+func (o *Owner) readOwners(ctx context.Context) (owners, uint64, error) {
+	kv, err := o.js.KeyValue(ctx, o.Layout.Names.ControlBucket())
+	if err != nil {
+		return owners{}, 0, fmt.Errorf("open the control bucket: %w", plain(err))
+	}
+	entry, err := kv.Get(ctx, ownerKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return owners{}, 0, nil
+	}
+	if err != nil {
+		return owners{}, 0, fmt.Errorf("read the control bucket: %w", plain(err))
+	}
+	var last owners
+	if err := json.Unmarshal(entry.Value(), &last); err != nil {
+		last = owners{Name: "unknown"} // written by hand: be careful
+	}
+	return last, entry.Revision(), nil
+}
+
+func (o *Owner) writeOwners(ctx context.Context, mine owners, rev uint64) error {
+	kv, err := o.js.KeyValue(ctx, o.Layout.Names.ControlBucket())
+	if err != nil {
+		return fmt.Errorf("open the control bucket: %w", plain(err))
+	}
+	text, err := json.Marshal(mine)
+	if err != nil {
+		return err
+	}
+	if rev == 0 {
+		_, err = kv.Put(ctx, ownerKey, text)
+	} else {
+		_, err = kv.Update(ctx, ownerKey, text, rev)
+	}
+	if err != nil {
+		return fmt.Errorf("write the owner into the control bucket: %w", plain(err))
+	}
+	return nil
+}

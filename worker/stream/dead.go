@@ -1,0 +1,124 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker"
+)
+
+// Bury implements worker.Journal. The letter's ID is the position of its change, and the last letter of the agent is
+// looked at first, so that it is there once however often this is done.
+func (j *journal) Bury(letter worker.DeadLetter, done func()) {
+	var result []byte
+	if letter.Result != nil {
+		result = letter.Result.AppendJSON(nil)
+	}
+	j.do("store a dead letter", func(ctx context.Context) error {
+		if err := j.bury(ctx, letter, result); err != nil {
+			return err
+		}
+		done()
+		return nil
+	})
+}
+
+func (j *journal) bury(ctx context.Context, letter worker.DeadLetter, result []byte) error {
+	id := letter.Pos.String()
+	if result == nil { // from before this term: it may be there
+		there, err := j.isBuried(ctx, letter.Agent, id)
+		if there || err != nil {
+			return err
+		}
+		if result, err = j.resultAt(ctx, letter.Seq); err != nil {
+			return err
+		}
+	}
+	m, err := j.deadLetter(ctx, letter, id, result)
+	if err != nil {
+		return err
+	}
+	_, err = j.js.PublishMsg(ctx, m)
+	return err
+}
+
+func (j *journal) isBuried(ctx context.Context, agent, id string) (bool, error) {
+	s, err := j.js.Stream(ctx, j.names.DeadStream())
+	if err != nil {
+		return false, err
+	}
+	m, err := s.GetLastMsgForSubject(ctx, j.names.Dead(agent))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil && m.Header.Get(nats.MsgIdHdr) == id, err
+}
+
+func (j *journal) resultAt(ctx context.Context, seq uint64) ([]byte, error) {
+	s, err := j.js.Stream(ctx, j.names.ResultsStream())
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.GetMsg(ctx, seq)
+	if err != nil {
+		return nil, err
+	}
+	return m.Data, nil
+}
+
+// deadLetter makes the letter from the message as the stream still has it.
+func (j *journal) deadLetter(ctx context.Context, letter worker.DeadLetter, id string, result []byte) (*nats.Msg, error) {
+	s, err := j.js.Stream(ctx, j.names.ChangesStream())
+	if err != nil {
+		return nil, err
+	}
+	original, err := s.GetMsg(ctx, letter.Pos.Seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		original, err = &jetstream.RawStreamMsg{}, nil // deleted by hand: the result is what is left
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the change back: %w", err)
+	}
+	body := original.Data
+	if !letter.Whole {
+		body = messages.Extract(original.Data, letter.Pos.Index)
+	}
+	m := &nats.Msg{Subject: j.names.Dead(letter.Agent), Header: nats.Header{}, Data: body}
+	room := headerRoom
+	cut := false
+	for name, values := range original.Header {
+		size := len(name) + len(strings.Join(values, "")) + 64
+		if room -= size; room < 0 {
+			cut = true
+			continue
+		}
+		m.Header[deadName(name)] = values
+	}
+	m.Header[nats.MsgIdHdr] = []string{id}
+	m.Header[messages.ResultHeader] = []string{string(result)}
+	if most := int(j.conn.MaxPayload()) - 2*headerRoom; len(m.Data) > most {
+		m.Data, cut = m.Data[:max(0, most)], true
+	}
+	if cut {
+		m.Header[messages.CutHeader] = []string{"true"}
+	}
+	return m, nil
+}
+
+// headerRoom is what the original's headers may take of a letter: the server takes 64 KiB of headers, and the result
+// must fit beside them.
+const headerRoom = 24 << 10
+
+// deadName keeps headers of the original that mean something to a server from acting once more.
+func deadName(name string) string {
+	if len(name) >= 5 && strings.EqualFold(name[:5], "Nats-") {
+		return "Idle-" + name
+	}
+	return name
+}

@@ -1,0 +1,193 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/messages"
+)
+
+// Layout is what the worker needs to find on the server: three streams, three buckets and one consumer.
+type Layout struct {
+	Names     messages.Names
+	Replicas  int           // of what is created; 0: 1
+	Retention time.Duration // of results and dead letters
+	Takeover  time.Duration // how long a silent owner keeps its place
+}
+
+const (
+	consumerName  = "worker"
+	priorityGroup = "owner"
+	sameMessage   = 10 * time.Minute // in which the server knows a Nats-Msg-Id again
+	// Every result has an ID of its own, so that remembering them is of no use to anybody.
+	sameResult = time.Second
+)
+
+// ErrForeign is returned where a stream of the right name belongs to another prefix.
+var ErrForeign = errors.New("belongs to another prefix")
+
+func (l Layout) changes() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: l.Names.ChangesStream(), Subjects: []string{l.Names.Changes(), l.Names.ChangesAll()},
+		Description: "idle-policy changes that have not ended",
+		Retention:   jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Replicas: l.Replicas,
+		Duplicates: sameMessage,
+	}
+}
+
+func (l Layout) results() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: l.Names.ResultsStream(), Subjects: []string{l.Names.ResultsAll(), l.Names.BatchAll()},
+		Description: "what became of idle-policy changes",
+		Retention:   jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: l.Replicas,
+		MaxAge: l.Retention, Duplicates: sameResult,
+	}
+}
+
+func (l Layout) dead() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: l.Names.DeadStream(), Subjects: []string{l.Names.DeadAll()},
+		Description: "idle-policy changes that failed or were rejected",
+		Retention:   jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: l.Replicas,
+		MaxAge: l.Retention, Duplicates: min(sameMessage, l.Retention),
+	}
+}
+
+// bucket returns the stream behind a bucket that keeps the last value of each key.
+func (l Layout) bucket(name, about string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: "KV_" + name, Subjects: []string{"$KV." + name + ".>"}, Description: about,
+		Storage: jetstream.FileStorage, Replicas: l.Replicas, MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew,
+		AllowRollup: true, DenyDelete: true, AllowDirect: true, Duplicates: 2 * time.Minute, AllowMsgTTL: true,
+	}
+}
+
+// applied is a view of the results: the server itself copies the last one of each agent that was applied.
+func (l Layout) applied() jetstream.StreamConfig {
+	name := l.Names.AppliedBucket()
+	c := l.bucket(name, "the policy in force for each agent: a view of the results")
+	c.Subjects, c.AllowMsgTTL = nil, false
+	transform := func(o messages.Outcome) jetstream.SubjectTransformConfig {
+		return jetstream.SubjectTransformConfig{
+			Source: l.Names.Result(o, "*"), Destination: "$KV." + name + ".{{wildcard(1)}}",
+		}
+	}
+	c.Discard = jetstream.DiscardOld
+	c.Sources = []*jetstream.StreamSource{{
+		Name:              l.Names.ResultsStream(),
+		SubjectTransforms: []jetstream.SubjectTransformConfig{transform(messages.Applied), transform(messages.Reapplied)},
+	}}
+	return c
+}
+
+// control is read from the leader only: a taker that read an old owner there would not wait for its calls.
+func (l Layout) control() jetstream.StreamConfig {
+	c := l.bucket(l.Names.ControlBucket(), "owner, pause and rate of the idle-policy worker")
+	c.AllowDirect = false
+	return c
+}
+
+func (l Layout) streams() []jetstream.StreamConfig {
+	return []jetstream.StreamConfig{
+		l.changes(), l.results(), l.dead(),
+		l.bucket(l.Names.SessionsBucket(), "sessions of the agents that are signed in: credentials"),
+		l.control(),
+		l.applied(),
+	}
+}
+
+func (l Layout) consumer() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		Durable: consumerName, Description: "the one owner of the site, picked by the server",
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: 24 * time.Hour, MaxDeliver: -1, MaxAckPending: -1,
+		PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{priorityGroup}, PinnedTTL: l.Takeover,
+		MaxWaiting: 512,
+	}
+}
+
+// Ensure creates what is missing and returns what differs from what the worker needs, one sentence each. Where a
+// stream belongs to another prefix, or its kind is wrong, it changes nothing and fails.
+func (l Layout) Ensure(ctx context.Context, js jetstream.JetStream) (differs []string, err error) {
+	l.Replicas = max(1, l.Replicas)
+	var missing []jetstream.StreamConfig
+	for _, want := range l.streams() {
+		s, err := js.Stream(ctx, want.Name)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			missing = append(missing, want)
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("look up stream %s: %w", want.Name, plain(err))
+		}
+		has := s.CachedInfo().Config
+		if !slices.Equal(has.Subjects, want.Subjects) && len(want.Subjects) > 0 {
+			return nil, fmt.Errorf("stream %s has the subjects %s, not %s: it %w; choose an IDLE_PREFIX of your own",
+				want.Name, strings.Join(has.Subjects, " "), strings.Join(want.Subjects, " "), ErrForeign)
+		}
+		if has.Retention != want.Retention {
+			return nil, fmt.Errorf("stream %s keeps messages by %q, and the worker needs %q: delete it once it is empty, "+
+				"and the worker creates it anew", want.Name, has.Retention, want.Retention)
+		}
+		differs = append(differs, differences(has, want)...)
+	}
+	for _, want := range missing {
+		if _, err := js.CreateStream(ctx, want); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return differs, fmt.Errorf("create stream %s: %w", want.Name, plain(err))
+		}
+	}
+	return differs, nil
+}
+
+// differences names what of a stream is not as this worker would have created it. It is left as it is: an operator
+// may have meant it.
+func differences(has, want jetstream.StreamConfig) (differs []string) {
+	say := func(what string, is, needs any) {
+		if is != needs {
+			differs = append(differs, fmt.Sprintf("stream %s has %s %v, the worker would choose %v", want.Name, what, is, needs))
+		}
+	}
+	say("replicas", has.Replicas, want.Replicas)
+	say("storage", has.Storage, want.Storage)
+	say("max age", has.MaxAge, want.MaxAge)
+	say("max messages", max(has.MaxMsgs, 0), max(want.MaxMsgs, 0))
+	say("max bytes", max(has.MaxBytes, 0), max(want.MaxBytes, 0))
+	say("max messages per subject", max(has.MaxMsgsPerSubject, 0), want.MaxMsgsPerSubject)
+	say("duplicate window", has.Duplicates, want.Duplicates)
+	if want.Retention == jetstream.WorkQueuePolicy {
+		say("message schedules", has.AllowMsgSchedules, false)
+		say("roll-ups", has.AllowRollup, false)
+		say("message TTLs", has.AllowMsgTTL, false)
+	}
+	return differs
+}
+
+// Consumer returns the one consumer of the changes, created if it is missing.
+func (l Layout) Consumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, []string, error) {
+	name := l.Names.ChangesStream()
+	c, err := js.Consumer(ctx, name, consumerName)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if c, err = js.CreateOrUpdateConsumer(ctx, name, l.consumer()); err != nil {
+			return nil, nil, fmt.Errorf("create consumer %s of %s: %w", consumerName, name, plain(err))
+		}
+		return c, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("look up consumer %s of %s: %w", consumerName, name, plain(err))
+	}
+	has, want := c.CachedInfo().Config, l.consumer()
+	var differs []string
+	if has.PinnedTTL != want.PinnedTTL || has.AckWait != want.AckWait || has.MaxAckPending != want.MaxAckPending {
+		differs = append(differs, fmt.Sprintf("consumer %s of %s had a takeover time of %v, ack wait %v: now %v and %v",
+			consumerName, name, has.PinnedTTL, has.AckWait, want.PinnedTTL, want.AckWait))
+		if c, err = js.CreateOrUpdateConsumer(ctx, name, want); err != nil {
+			return nil, differs, fmt.Errorf("update consumer %s of %s: %w", consumerName, name, plain(err))
+		}
+	}
+	return c, differs, nil
+}

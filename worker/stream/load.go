@@ -1,0 +1,177 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker"
+)
+
+// Reload implements worker.Journal. It reads from the leader of the stream, which alone cannot be behind.
+func (j *journal) Reload(agent string, done func(worker.Ledger)) {
+	j.do("read the ledger of an agent", func(ctx context.Context) error {
+		l, err := readLedger(ctx, j.js, j.names, agent)
+		if err == nil {
+			done(l)
+		}
+		return err
+	})
+}
+
+func readLedger(ctx context.Context, js jetstream.JetStream, names messages.Names, agent string) (worker.Ledger, error) {
+	s, err := js.Stream(ctx, names.ResultsStream())
+	if err != nil {
+		return worker.Ledger{}, err
+	}
+	all := ledgers{names: names, of: map[string]worker.Ledger{}}
+	for _, subject := range []string{
+		names.Result(messages.Applied, agent), names.Result(messages.Reapplied, agent), names.AgentResults(agent),
+	} {
+		m, err := s.GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err != nil {
+			return worker.Ledger{}, err
+		}
+		if err := all.add(m.Subject, m.Sequence, m.Header, m.Data); err != nil {
+			return worker.Ledger{}, err
+		}
+	}
+	return all.of[agent], nil
+}
+
+// ledgers gathers the ledgers of agents from their last results, in any order.
+type ledgers struct {
+	names messages.Names
+	of    map[string]worker.Ledger
+}
+
+func (l *ledgers) add(subject string, seq uint64, h nats.Header, body []byte) error {
+	outcome, agent, ok := l.names.ParseResultSubject(subject)
+	if !ok {
+		return nil // a batch's
+	}
+	have := l.of[agent]
+	pos, err := parsePosition(h.Get(nats.MsgIdHdr))
+	if err != nil {
+		return fmt.Errorf("result %d of agent %s: %w", seq, agent, err)
+	}
+	if outcome == messages.Applied || outcome == messages.Reapplied {
+		if err := putInForce(&have, pos, body, seq); err != nil {
+			return fmt.Errorf("result %d of agent %s: %w", seq, agent, err)
+		}
+	}
+	if seq > have.Seq {
+		next := worker.Ledger{}
+		if err := next.UnmarshalText([]byte(h.Get(ledgerHeader))); err != nil {
+			return fmt.Errorf("result %d of agent %s: %w", seq, agent, err)
+		}
+		next.Seq, next.Last, next.InForce = seq, worker.Last{Pos: pos, Outcome: outcome}, have.InForce
+		have = next
+	}
+	l.of[agent] = have
+	return nil
+}
+
+// putInForce keeps the later of the applied results: that of the change that was published last, which a policy that
+// was applied anew repeats.
+func putInForce(l *worker.Ledger, pos worker.Position, body []byte, seq uint64) error {
+	if l.InForce != nil && l.InForce.Seq > seq {
+		return nil
+	}
+	var r messages.Result
+	if err := json.Unmarshal(body, &r); err != nil {
+		return fmt.Errorf("read it: %w", err)
+	}
+	l.InForce = &worker.InForce{Pos: pos, Seq: seq, Result: r}
+	return nil
+}
+
+// parsePosition reads the position with which the ID of a result begins.
+func parsePosition(id string) (worker.Position, error) {
+	parts := strings.SplitN(id, ".", 4)
+	if len(parts) != 4 {
+		return worker.Position{}, fmt.Errorf("its ID %q does not begin with a position", id)
+	}
+	epoch, err := strconv.ParseInt(parts[0], 36, 64)
+	seq, err2 := strconv.ParseUint(parts[1], 36, 64)
+	index, err3 := strconv.ParseInt(parts[2], 36, 32)
+	if err := errors.Join(err, err2, err3); err != nil {
+		return worker.Position{}, fmt.Errorf("its ID %q does not begin with a position", id)
+	}
+	return worker.Position{Epoch: epoch, Seq: seq, Index: int(index)}, nil
+}
+
+// loadLedgers reads the ledgers of all agents, at least as of the moment of the call.
+func loadLedgers(ctx context.Context, js jetstream.JetStream, names messages.Names) (map[string]worker.Ledger, error) {
+	all := ledgers{names: names, of: map[string]worker.Ledger{}}
+	err := scan(ctx, js, names.ResultsStream(), jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
+	}, func(m jetstream.Msg, seq uint64) error {
+		return all.add(m.Subject(), seq, m.Headers(), m.Data())
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the ledgers: %w", err)
+	}
+	return all.of, nil
+}
+
+// scanQuiet is how long nothing may come before a scan is taken to be at its end although the last message of the
+// stream has not been seen: it may have been deleted.
+const scanQuiet = time.Second
+
+// scan reads a stream up to what it held at the time of the call, as its leader knows it: the replica that serves the
+// messages may be behind.
+func scan(ctx context.Context, js jetstream.JetStream, stream string, cfg jetstream.OrderedConsumerConfig,
+	each func(m jetstream.Msg, seq uint64) error,
+) error {
+	s, err := js.Stream(ctx, stream)
+	if err != nil {
+		return plain(err)
+	}
+	last := s.CachedInfo().State.LastSeq
+	if s.CachedInfo().State.Msgs == 0 {
+		return nil
+	}
+	c, err := s.OrderedConsumer(ctx, cfg)
+	if err != nil {
+		return plain(err)
+	}
+	messages, err := c.Messages(jetstream.PullMaxMessages(4096))
+	if err != nil {
+		return plain(err)
+	}
+	defer messages.Stop()
+	for {
+		m, err := messages.Next(jetstream.NextMaxWait(scanQuiet))
+		if errors.Is(err, nats.ErrTimeout) {
+			return nil
+		}
+		if err != nil {
+			return plain(err)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return plain(err)
+		}
+		if err := each(m, meta.Sequence.Stream); err != nil {
+			return err
+		}
+		if meta.Sequence.Stream >= last {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,316 @@
+package stream
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker"
+)
+
+// Service answers operators over NATS, as a micro service: any replica takes a request, the owner knows the answer.
+// Pause and rate are kept in the control bucket, which every replica follows, so that they hold over a takeover.
+type Service struct {
+	Conn    *nats.Conn
+	Names   messages.Names
+	Owner   *Owner
+	Worker  *worker.Worker
+	Version string // semantic version of the program
+	Log     *slog.Logger
+}
+
+// Replica is one process of the worker, as status lists it.
+type Replica struct {
+	Name    string    `json:"name"`
+	Role    string    `json:"role"`
+	Since   time.Time `json:"since"`
+	Owner   string    `json:"owner,omitempty"`
+	Trouble string    `json:"trouble,omitempty"`
+}
+
+// Status is the answer to a request for the status of the site.
+type Status struct {
+	Replicas []Replica    `json:"replicas"`
+	View     *worker.View `json:"view,omitempty"` // nil: nobody is the owner
+	Paused   bool         `json:"paused"`
+	Rate     *float64     `json:"rate"` // nil: as configured
+}
+
+// request is what operators send. By says who asks; it is logged with what was changed.
+type request struct {
+	By      string   `json:"by"`
+	Rate    *float64 `json:"rate"`
+	AgentID string   `json:"agent_id"`
+}
+
+// controls is what operators have set, as the control bucket keeps it.
+type controls struct {
+	Paused bool      `json:"paused"`
+	Rate   *float64  `json:"rate"`
+	By     string    `json:"by,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+const (
+	controlsKey = "controls"
+	gatherQuiet = 150 * time.Millisecond // after which no further replica is waited for
+	answerIn    = 2 * time.Second
+)
+
+// Run serves until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	svc, err := micro.AddService(s.Conn, micro.Config{
+		Name: strings.ReplaceAll(s.Names.Prefix, ".", "-"), Version: cmp.Or(s.Version, "0.0.0"),
+		Description: "idle policy of the agents of one site: status, pause, resume, rate, explain",
+		ErrorHandler: func(_ micro.Service, e *micro.NATSError) {
+			s.Log.Warn("control service", "subject", e.Subject, "err", e.Description)
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("start the control service: %w", plain(err))
+	}
+	defer func() { _ = svc.Stop() }() // the connection may be gone already
+	for verb, answer := range map[string]func(context.Context, request) (any, error){
+		"status": s.status, "explain": s.explain,
+		"pause":  func(ctx context.Context, r request) (any, error) { return s.set(ctx, r, "pause") },
+		"resume": func(ctx context.Context, r request) (any, error) { return s.set(ctx, r, "resume") },
+		"rate":   func(ctx context.Context, r request) (any, error) { return s.set(ctx, r, "rate") },
+	} {
+		handle := micro.HandlerFunc(func(req micro.Request) { go s.answer(ctx, req, answer) })
+		if err := svc.AddEndpoint(verb, handle, micro.WithEndpointSubject(s.subject(verb))); err != nil {
+			return fmt.Errorf("start the control service: %w", plain(err))
+		}
+	}
+	if err := s.answerReplicas(ctx); err != nil {
+		return err
+	}
+	s.followControls(ctx)
+	return nil
+}
+
+func (s *Service) subject(verb string) string { return s.Names.Prefix + ".ctl." + verb }
+
+func (s *Service) answer(ctx context.Context, req micro.Request, answer func(context.Context, request) (any, error)) {
+	ctx, cancel := context.WithTimeout(ctx, answerIn+gatherQuiet)
+	defer cancel()
+	var r request
+	if len(req.Data()) > 0 {
+		if err := json.Unmarshal(req.Data(), &r); err != nil {
+			_ = req.Error("400", "the request is not JSON: "+err.Error(), nil)
+			return
+		}
+	}
+	result, err := answer(ctx, r)
+	if err != nil {
+		code := "500"
+		if errors.Is(err, errRequest) {
+			code = "400"
+		}
+		_ = req.Error(code, err.Error(), nil)
+		return
+	}
+	_ = req.RespondJSON(result) // whoever asked may be gone
+}
+
+var errRequest = errors.New("unusable request")
+
+// set changes what operators set, by compare-and-set, so that two of them cannot undo each other's change unseen.
+func (s *Service) set(ctx context.Context, r request, verb string) (any, error) {
+	if verb == "rate" && (r.Rate == nil || *r.Rate < 0 || math.IsInf(*r.Rate, 0) || math.IsNaN(*r.Rate)) {
+		return nil, fmt.Errorf("%w: rate: want calls per second, 0 or more", errRequest)
+	}
+	js, err := newJetStream(s.Conn)
+	if err != nil {
+		return nil, err
+	}
+	kv, err := js.KeyValue(ctx, s.Names.ControlBucket())
+	if err != nil {
+		return nil, fmt.Errorf("open the control bucket: %w", plain(err))
+	}
+	for {
+		c, rev, err := readControls(ctx, kv)
+		if err != nil {
+			return nil, err
+		}
+		switch verb {
+		case "pause", "resume":
+			c.Paused = verb == "pause"
+		default:
+			c.Rate = r.Rate
+		}
+		c.By, c.At = r.By, time.Now().UTC()
+		text, err := json.Marshal(c)
+		if err != nil {
+			return nil, err
+		}
+		_, err = kv.Update(ctx, controlsKey, text, rev)
+		if errors.Is(err, jetstream.ErrKeyExists) && ctx.Err() == nil {
+			continue // another operator was faster: on top of that
+		}
+		if err != nil {
+			return nil, fmt.Errorf("write the control bucket: %w", plain(err))
+		}
+		s.Log.Warn("changed by an operator", "what", verb, "by", r.By, "paused", c.Paused, "rate", rateText(c.Rate))
+		return struct {
+			Paused bool     `json:"paused"`
+			Rate   *float64 `json:"rate"`
+		}{c.Paused, c.Rate}, nil
+	}
+}
+
+func rateText(rate *float64) string {
+	if rate == nil {
+		return "as configured"
+	}
+	return fmt.Sprint(*rate)
+}
+
+func readControls(ctx context.Context, kv jetstream.KeyValue) (controls, uint64, error) {
+	entry, err := kv.Get(ctx, controlsKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return controls{}, 0, nil
+	}
+	if err != nil {
+		return controls{}, 0, fmt.Errorf("read the control bucket: %w", plain(err))
+	}
+	var c controls
+	if err := json.Unmarshal(entry.Value(), &c); err != nil {
+		c = controls{} // written by hand: replaced by what is asked for
+	}
+	return c, entry.Revision(), nil
+}
+
+// followControls has the worker keep to what operators set, now and whenever it changes.
+func (s *Service) followControls(ctx context.Context) {
+	f := &follower{
+		conn: s.Conn, bucket: s.Names.ControlBucket(), log: s.Log,
+		put: func(key string, value []byte, _ uint64) {
+			var c controls
+			if key != controlsKey {
+				return
+			}
+			if err := json.Unmarshal(value, &c); err != nil {
+				s.Log.Warn("unusable controls", "err", err)
+				return
+			}
+			s.Worker.SetControls(worker.Controls{Paused: c.Paused, Rate: c.Rate})
+		},
+		gone: func(key string) {
+			if key == controlsKey {
+				s.Worker.SetControls(worker.Controls{})
+			}
+		},
+		synced: func(func(string) bool) {},
+	}
+	f.run(ctx)
+}
+
+// What replicas ask each other: everybody answers "replica", the owner alone answers "view" and "agent".
+
+func (s *Service) answerReplicas(ctx context.Context) error {
+	for verb, answer := range map[string]func(m *nats.Msg) any{
+		"replica": func(*nats.Msg) any { return s.replica() },
+		"view": func(*nats.Msg) any {
+			if v, ok := s.Worker.View(ctx); ok {
+				return v
+			}
+			return nil
+		},
+		"agent": func(m *nats.Msg) any {
+			if v, ok := s.Worker.Agent(ctx, string(m.Data)); ok {
+				return v
+			}
+			return nil
+		},
+	} {
+		sub, err := s.Conn.Subscribe(s.subject("among."+verb), func(m *nats.Msg) {
+			if a := answer(m); a != nil {
+				if text, err := json.Marshal(a); err == nil {
+					_ = m.Respond(text) // whoever asked may be gone
+				}
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("answer the other replicas: %w", plain(err))
+		}
+		context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() }) // the connection may be gone already
+	}
+	return nil
+}
+
+func (s *Service) replica() Replica {
+	st := s.Owner.State()
+	return Replica{Name: s.Owner.Name, Role: st.Role, Since: st.Since, Owner: st.Owner, Trouble: st.Trouble}
+}
+
+func (s *Service) status(ctx context.Context, _ request) (any, error) {
+	st := Status{Replicas: s.replicas(ctx)}
+	var view worker.View
+	if err := s.askOwner(ctx, "view", nil, &view); err == nil {
+		st.View = &view
+	}
+	if js, err := newJetStream(s.Conn); err == nil {
+		if kv, err := js.KeyValue(ctx, s.Names.ControlBucket()); err == nil {
+			c, _, _ := readControls(ctx, kv) // shown as not set where it cannot be read
+			st.Paused, st.Rate = c.Paused, c.Rate
+		}
+	}
+	return st, nil
+}
+
+func (s *Service) explain(ctx context.Context, r request) (any, error) {
+	if !messages.ValidAgentID(r.AgentID) {
+		return nil, fmt.Errorf("%w: agent_id: want 101 to 999999", errRequest)
+	}
+	var v worker.AgentView
+	if err := s.askOwner(ctx, "agent", []byte(r.AgentID), &v); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+func (s *Service) askOwner(ctx context.Context, verb string, data []byte, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerIn)
+	defer cancel()
+	m, err := s.Conn.RequestWithContext(ctx, s.subject("among."+verb), data)
+	if err != nil {
+		return errors.New("no replica of the worker is the owner at the moment")
+	}
+	return json.Unmarshal(m.Data, into)
+}
+
+// replicas asks all replicas who they are, and stops when no further one answers.
+func (s *Service) replicas(ctx context.Context) []Replica {
+	inbox := s.Conn.NewInbox()
+	sub, err := s.Conn.SubscribeSync(inbox)
+	if err != nil {
+		return []Replica{s.replica()}
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := s.Conn.PublishRequest(s.subject("among.replica"), inbox, nil); err != nil {
+		return []Replica{s.replica()}
+	}
+	var all []Replica
+	for ctx.Err() == nil {
+		m, err := sub.NextMsg(gatherQuiet)
+		if err != nil {
+			break
+		}
+		var r Replica
+		if json.Unmarshal(m.Data, &r) == nil {
+			all = append(all, r)
+		}
+	}
+	return all
+}

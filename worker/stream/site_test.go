@@ -1,0 +1,226 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker"
+)
+
+// site is one site on a real server: what tests publish with and read results with is a connection of its own.
+type site struct {
+	t      testing.TB
+	dir    string
+	server *server.Server
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	layout Layout
+	desk   *desk
+	policy worker.Policy
+	hold   time.Duration
+}
+
+// desk is a gateway in memory: what it answers is up to the test. The real one has tests of its own.
+type desk struct {
+	mu     sync.Mutex
+	calls  []string
+	answer func(c worker.Call) worker.Answer
+}
+
+func (d *desk) Set(_ context.Context, c worker.Call) worker.Answer {
+	d.mu.Lock()
+	d.calls = append(d.calls, c.AgentID+" "+c.Flag+" "+c.Session.GUID)
+	answer := d.answer
+	d.mu.Unlock()
+	if answer != nil {
+		return answer(c)
+	}
+	return worker.Answer{Class: worker.Success, Retcode: "0", Message: "success"}
+}
+
+func (d *desk) made() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.calls)
+}
+
+func newSite(t testing.TB) *site {
+	t.Helper()
+	s := &site{
+		t: t, dir: t.TempDir(), desk: &desk{}, hold: 50 * time.Millisecond,
+		layout: Layout{Names: messages.Names{Prefix: "idlepolicy"}, Replicas: 1, Retention: time.Hour, Takeover: 2500 * time.Millisecond},
+	}
+	s.startServer(-1)
+	s.connect()
+	return s
+}
+
+func (s *site) startServer(port int) {
+	s.t.Helper()
+	opts := &server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: s.dir, NoSigs: true, NoLog: true}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	srv.Start()
+	if !srv.ReadyForConnections(10 * time.Second) {
+		s.t.Fatal("the embedded server does not get ready")
+	}
+	s.server = srv
+	s.t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+}
+
+func (s *site) connect() {
+	s.t.Helper()
+	nc, err := nats.Connect(s.server.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(nc.Close)
+	s.nc = nc
+	if s.js, err = jetstream.New(nc); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// replica is one worker of the site.
+type replica struct {
+	owner *Owner
+	stop  context.CancelFunc
+	over  chan struct{}
+	once  sync.Once
+}
+
+func (s *site) start(name string) *replica {
+	s.t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("IDLE_TEST_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("replica", name)
+	}
+	nc, err := Connect(context.Background(), Options{URLs: []string{s.server.ClientURL()}, Name: name, Log: log})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	sessions := worker.NewSessions()
+	w := &worker.Worker{Gateway: s.desk, Sessions: sessions, Policy: s.policy, Log: log}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &replica{stop: cancel, over: make(chan struct{})}
+	r.owner = &Owner{Conn: nc, Layout: s.layout, Lease: NewLease(s.layout), Worker: w, Name: name, Hold: s.hold, Log: log}
+	var wg sync.WaitGroup
+	follow, unfollow := context.WithCancel(context.Background())
+	wg.Go(func() { FollowSessions(follow, nc, s.layout.Names, sessions, log) })
+	go func() {
+		defer close(r.over)
+		if err := r.owner.Run(ctx); err != nil {
+			s.t.Error(err)
+		}
+		unfollow()
+		wg.Wait()
+		nc.Close()
+	}()
+	s.t.Cleanup(r.finish)
+	return r
+}
+
+// finish stops a replica cleanly.
+func (r *replica) finish() {
+	r.once.Do(r.stop)
+	<-r.over
+}
+
+func (s *site) wait(what string, ok func() bool) {
+	s.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("never came true: %s", what)
+		}
+		s.server.NumClients() // yields
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func (s *site) signIn(agent, guid string) {
+	s.t.Helper()
+	ctx := context.Background()
+	kv, err := s.js.KeyValue(ctx, s.layout.Names.SessionsBucket())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := kv.PutString(ctx, agent, guid); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) publish(body string, opts ...jetstream.PublishOpt) uint64 {
+	s.t.Helper()
+	ack, err := s.js.Publish(context.Background(), s.layout.Names.Changes(), []byte(body), opts...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return ack.Sequence
+}
+
+// results reads all results that are stored.
+func (s *site) results() []messages.Result {
+	s.t.Helper()
+	ctx := context.Background()
+	var all []messages.Result
+	err := scan(ctx, s.js, s.layout.Names.ResultsStream(), jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{s.layout.Names.ResultsAll()},
+	}, func(m jetstream.Msg, _ uint64) error {
+		var r messages.Result
+		if err := json.Unmarshal(m.Data(), &r); err != nil {
+			return err
+		}
+		all = append(all, r)
+		return nil
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return all
+}
+
+// unfinished is how many messages the stream of changes holds.
+func (s *site) unfinished() uint64 {
+	s.t.Helper()
+	st, err := s.js.Stream(context.Background(), s.layout.Names.ChangesStream())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return st.CachedInfo().State.Msgs
+}
+
+func (s *site) waitFinished() {
+	s.t.Helper()
+	s.wait("the stream of changes is empty", func() bool { return s.unfinished() == 0 })
+}
+
+func (s *site) waitOwner(r *replica) {
+	s.t.Helper()
+	s.wait("a replica is the owner", func() bool { return r.owner.State().Role == RoleOwner })
+}
+
+func (s *site) wantResults(want ...string) {
+	s.t.Helper()
+	var got []string
+	for _, r := range s.results() {
+		got = append(got, fmt.Sprintf("%s %s %s", r.Outcome, r.AgentID, r.ChangeID))
+	}
+	if !slices.Equal(got, want) {
+		s.t.Errorf("results:\n got %q\nwant %q", got, want)
+	}
+}

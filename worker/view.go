@@ -1,0 +1,263 @@
+package worker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+// View is what the worker can say of itself at one moment.
+type View struct {
+	At          time.Time   `json:"at"`
+	Gate        GateState   `json:"gate"`
+	Agents      int         `json:"agents"`        // that results or changes tell of
+	Unfinished  int         `json:"unfinished"`    // messages that are not acknowledged, as far as they were read
+	Due         int         `json:"due"`           // changes ready for a call
+	InFlight    int         `json:"in_flight"`     // calls under way
+	Later       int         `json:"later"`         // changes that wait for their effective_at
+	NotSignedIn int         `json:"not_signed_in"` // changes that wait for their agent's sign-in
+	Retrying    int         `json:"retrying"`      // changes that pause before another attempt
+	Storing     int         `json:"storing"`       // results that are not stored yet
+	Batches     []BatchView `json:"batches"`
+	Estimate    Estimate    `json:"estimate"`
+}
+
+// BatchView is a batch that is under way.
+type BatchView struct {
+	ID       string                `json:"batch_id"`
+	Progress messages.BatchSummary `json:"progress"`
+}
+
+// Estimate says when what is due now will have been applied, at the rate that the gate lets through.
+type Estimate struct {
+	Due    int       `json:"due"`          // changes that can be called now
+	Rate   float64   `json:"rate"`         // calls per second that are reckoned with; 0: not known
+	End    time.Time `json:"end,omitzero"` // zero: nothing is due, or the rate is not known
+	Missed int       `json:"missed"`       // of them, whose valid_until will have passed by then
+}
+
+// AgentView is all that the worker knows of one agent. It has no GUID.
+type AgentView struct {
+	AgentID   string           `json:"agent_id"`
+	SignedIn  bool             `json:"signed_in"`
+	SignedAt  time.Time        `json:"signed_in_at,omitzero"`
+	InForce   *messages.Result `json:"in_force,omitempty"`
+	Live      *ChangeView      `json:"live,omitempty"`
+	Later     []ChangeView     `json:"later,omitempty"`
+	CallSince time.Time        `json:"call_since,omitzero"` // a call is under way
+}
+
+// ChangeView is a change that has not ended.
+type ChangeView struct {
+	ID          string    `json:"change_id"`
+	Flag        string    `json:"flag"`
+	EffectiveAt time.Time `json:"effective_at"`
+	ValidUntil  time.Time `json:"valid_until"`
+	Attempts    int       `json:"attempts"`
+	WaitsFor    string    `json:"waits_for"` // instant, sign-in, retry, hold, gate, answer, an older ending
+	Next        time.Time `json:"next_attempt_at,omitzero"`
+	Retcode     string    `json:"retcode,omitempty"`
+	Message     string    `json:"message,omitempty"`
+}
+
+// View asks the running term; ok is false while this process is not the owner.
+func (w *Worker) View(ctx context.Context) (v View, ok bool) {
+	ok = w.ask(ctx, func(l *loop) { v = l.view() })
+	return v, ok
+}
+
+// Agent asks the running term about one agent; ok is false while this process is not the owner.
+func (w *Worker) Agent(ctx context.Context, agent string) (v AgentView, ok bool) {
+	ok = w.ask(ctx, func(l *loop) { v = l.agentView(agent) })
+	return v, ok
+}
+
+// asked is a question to the event loop.
+type asked struct {
+	question func(l *loop)
+	answered chan struct{}
+}
+
+func (a asked) apply(l *loop) {
+	a.question(l)
+	close(a.answered)
+}
+
+func (w *Worker) ask(ctx context.Context, question func(l *loop)) bool {
+	w.mu.Lock()
+	l := w.current
+	w.mu.Unlock()
+	if l == nil {
+		return false
+	}
+	a := asked{question, make(chan struct{})}
+	l.mail.push(a)
+	select {
+	case <-a.answered:
+		return true
+	case <-l.ended:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+func (l *loop) view() View {
+	v := View{
+		At: l.now, Gate: l.gate.state(l.now), Agents: len(l.lanes), Unfinished: len(l.msgs), Due: len(l.ready),
+		InFlight: l.gate.inFlight, Storing: l.entries, Estimate: l.estimate(),
+	}
+	for _, ln := range l.lanes {
+		v.Later += len(ln.later)
+		switch l.waitsFor(ln) {
+		case "sign-in":
+			v.NotSignedIn++
+		case "retry":
+			v.Retrying++
+		}
+	}
+	for _, b := range l.batches {
+		sum := b.sum
+		sum.BatchID, sum.Total = b.key.ID, b.total
+		v.Batches = append(v.Batches, BatchView{b.key.ID, sum})
+	}
+	return v
+}
+
+// waitsFor says what the live change of a lane waits for; empty: there is none.
+func (l *loop) waitsFor(ln *lane) string {
+	c, now := ln.live, l.now.UnixNano()
+	if c == nil {
+		return ""
+	}
+	session, signedIn := l.Sessions.Of(ln.agent)
+	switch {
+	case ln.inFlight == c:
+		return "answer"
+	case ln.inFlight != nil, len(ln.ordered) > 0, ln.reloading:
+		return "an older ending"
+	case !signedIn || (c.rev != 0 && c.rev == session.Rev):
+		return "sign-in"
+	case ln.held && now < l.holdUntil:
+		return "hold"
+	case c.try != nil && c.try.retry > now:
+		return "retry"
+	default:
+		return "gate"
+	}
+}
+
+func (l *loop) agentView(agent string) AgentView {
+	v := AgentView{AgentID: agent}
+	if s, ok := l.Sessions.Of(agent); ok {
+		v.SignedIn, v.SignedAt = true, s.SignedInAt
+	}
+	ln := l.lanes[agent]
+	if ln == nil {
+		return v
+	}
+	if f := ln.ledger.InForce; f != nil && f.Result.ValidUntil.After(l.now) {
+		v.InForce = &f.Result
+	}
+	if ln.live != nil {
+		c := ln.live.view(l.waitsFor(ln))
+		if c.WaitsFor == "hold" {
+			c.Next = instant(l.holdUntil)
+		}
+		v.Live = &c
+	}
+	for _, c := range ln.later {
+		v.Later = append(v.Later, c.view("instant"))
+	}
+	slices.SortFunc(v.Later, func(a, b ChangeView) int { return a.EffectiveAt.Compare(b.EffectiveAt) })
+	if ln.inFlight != nil {
+		v.CallSince = instant(ln.inFlight.tries().last)
+	}
+	return v
+}
+
+func (c *change) view(waitsFor string) ChangeView {
+	v := ChangeView{
+		ID: c.id, Flag: c.flag, EffectiveAt: instant(c.at), ValidUntil: instant(c.until),
+		Attempts: c.attempts(), WaitsFor: waitsFor,
+	}
+	if waitsFor == "instant" {
+		v.Next = v.EffectiveAt
+	}
+	if c.try != nil {
+		v.Retcode, v.Message = c.try.retcode, c.try.message
+		if waitsFor == "retry" {
+			v.Next = instant(c.try.retry)
+		}
+	}
+	return v
+}
+
+// estimate reckons with the rate that the gate lets through, or, without a limit, with what it let through lately.
+func (l *loop) estimate() Estimate {
+	e := Estimate{Due: len(l.ready) + l.gate.inFlight, Rate: l.gate.pace.at(l.gate.rate, l.now)}
+	if e.Rate == 0 {
+		e.Rate = l.speed.perSecond(l.now)
+	}
+	if e.Due == 0 || e.Rate == 0 {
+		return e
+	}
+	after := func(n int) time.Time { return l.now.Add(time.Duration(float64(n) / e.Rate * float64(time.Second))) }
+	e.End = after(e.Due)
+	// The ready ones go out earliest deadline first, so that nearly the first of them that is late is known from its
+	// place in line.
+	line := slices.Clone(l.ready)
+	slices.SortFunc(line, func(a, b *change) int {
+		if urgent(a, b) {
+			return -1
+		}
+		return 1
+	})
+	for i, c := range line {
+		if after(i+1).UnixNano() > c.until {
+			e.Missed++
+		}
+	}
+	return e
+}
+
+// progress tells how far a batch is and when it can be at its end.
+func (l *loop) progress(sum messages.BatchSummary) messages.BatchProgress {
+	p := messages.BatchProgress{BatchSummary: sum, At: l.now.UTC()}
+	rate := l.gate.pace.at(l.gate.rate, l.now)
+	if rate == 0 {
+		rate = l.speed.perSecond(l.now)
+	}
+	if left := len(l.ready) + l.gate.inFlight; rate > 0 && left > 0 {
+		p.ExpectedEnd = l.now.Add(time.Duration(float64(left) / rate * float64(time.Second))).UTC()
+	}
+	return p
+}
+
+// speed is how many calls per second were answered lately.
+type speed struct {
+	second int64
+	count  int
+	last   int
+}
+
+func (s *speed) add(now time.Time) {
+	s.roll(now)
+	s.count++
+}
+
+func (s *speed) roll(now time.Time) {
+	if sec := now.Unix(); sec != s.second {
+		s.last = 0
+		if sec == s.second+1 {
+			s.last = s.count
+		}
+		s.second, s.count = sec, 0
+	}
+}
+
+func (s *speed) perSecond(now time.Time) float64 {
+	s.roll(now)
+	return float64(max(s.last, s.count))
+}
