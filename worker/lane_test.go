@@ -276,12 +276,12 @@ func TestLaterSurvivesARestartWithoutBeingToldAgain(t *testing.T) {
 func TestOverdueOnesTakeEffectInTheirOrder(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
-		s.store(wish("1001", "second", `,"id":"second","effective_at":"`+at(2*time.Hour)+`"`))
-		s.store(wish("1001", "first", `,"id":"first","effective_at":"`+at(time.Hour)+`"`))
+		s.store(wish("1001", "two", `,"id":"second","effective_at":"`+at(2*time.Hour)+`"`))
+		s.store(wish("1001", "one", `,"id":"first","effective_at":"`+at(time.Hour)+`"`))
 		s.pass(3 * time.Hour)
 		s.start()
 		s.pass(time.Second)
-		s.wantCalls("1001 second g1")
+		s.wantCalls("1001 two g1")
 		s.wantTold("superseded 1001 first", "applied 1001 second")
 	})
 }
