@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"idlepolicy/config"
+	"idlepolicy/worker/stream/desk"
+)
+
+// Exit statuses.
+const (
+	statusFine        = 0
+	statusFailed      = 1 // something failed
+	statusUsage       = 2 // wrong usage or unusable input
+	statusUnreachable = 3 // NATS or a stream of the site cannot be reached
+)
+
+// app is one run of the tool: what all verbs share.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	load           func() (config.Client, error)
+	flags          connectFlags
+	json           bool
+	began          bool // the verb was reached: what is wrong from here on is not the usage
+}
+
+// unusable marks an error as one of usage or input.
+type unusable struct{ error }
+
+func unusablef(format string, a ...any) error { return unusable{fmt.Errorf(format, a...)} }
+
+// run does what the arguments say and returns the exit status. The environment is read by load.
+func run(ctx context.Context, args []string, load func() (config.Client, error), stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, load: load}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	status := exitStatus(err, a.began)
+	if err != nil {
+		fmt.Fprintln(stderr, "idlectl: "+err.Error())
+	}
+	if status == statusUsage && !a.began {
+		fmt.Fprintln(stderr, "idlectl: see idlectl --help, or idlectl VERB --help")
+	}
+	return status
+}
+
+// exitStatus: what went wrong before the verb began is the usage.
+func exitStatus(err error, began bool) int {
+	var input unusable
+	var away *desk.Unreachable
+	switch {
+	case err == nil:
+		return statusFine
+	case errors.As(err, &away):
+		return statusUnreachable
+	case !began, errors.As(err, &input):
+		return statusUsage
+	}
+	return statusFailed
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "idlectl",
+		Short: "Publish idle-policy changes, see what became of them, and ask the worker",
+		Long: `Publish idle-policy changes, see what became of them, and ask the worker.
+
+NATS and the site come from the environment, as for the worker: IDLE_NATS_URL, IDLE_NATS_CREDS, IDLE_NATS_CA,
+IDLE_NATS_CERT, IDLE_NATS_KEY and IDLE_PREFIX. Flags override them.
+
+Exit status: 0 fine, 1 something failed, 2 wrong usage or unusable input, 3 NATS or a stream cannot be reached.`,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	a.flags.add(root.PersistentFlags())
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one document or one line for each result")
+	root.AddCommand(a.publish(), a.results(), a.batch(), a.status(), a.explain(), a.session(), a.dead(),
+		a.pause(), a.resume(), a.rate())
+	return root
+}
+
+// verb opens a connection for what a command does and closes it afterwards.
+func (a *app) verb(do func(ctx context.Context, d *desk.Desk, args []string) error) func(*cobra.Command, []string) error {
+	return a.plain(func(ctx context.Context, args []string) error {
+		d, err := a.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return do(ctx, d, args)
+	})
+}
+
+// plain is verb for what needs no connection, or not at first.
+func (a *app) plain(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.began = true
+		return do(cmd.Context(), args)
+	}
+}
+
+func (a *app) open(ctx context.Context) (*desk.Desk, error) {
+	options, names, err := a.flags.over(a.load)
+	if err != nil {
+		return nil, unusable{err}
+	}
+	d, err := desk.Open(ctx, options, names)
+	if err != nil {
+		return nil, err
+	}
+	d.By = whoami()
+	return d, nil
+}
+
+// whoami names the operator for the worker's log.
+func whoami() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return name + "@" + strings.ToLower(host)
+}
+
+// printJSON prints one indented document.
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// interrupted tells whether the operator ended something that goes on by itself; that is no failure.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, ctx.Err())
+}
+
+// one is for verbs with one argument, and says what it is.
+func one(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		return fmt.Errorf("%s: want %s, and nothing else", strings.TrimPrefix(cmd.CommandPath(), "idlectl "), what)
+	}
+}
+
+// none is for verbs without arguments.
+func none(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: want no argument, not %q", strings.TrimPrefix(cmd.CommandPath(), "idlectl "), args[0])
+}

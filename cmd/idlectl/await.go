@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker/stream/desk"
+)
+
+// report is what became of a file, for people and, with --json, for programs.
+type report struct {
+	Messages   int                      `json:"messages"`
+	Changes    int                      `json:"changes"`
+	DryRun     bool                     `json:"dry_run,omitempty"`
+	Run        string                   `json:"id_prefix,omitempty"`
+	Published  int                      `json:"published"`
+	Duplicates int                      `json:"duplicates"` // the stream had them before
+	FirstSeq   uint64                   `json:"first_seq,omitempty"`
+	LastSeq    uint64                   `json:"last_seq,omitempty"`
+	Waited     bool                     `json:"waited,omitempty"`
+	Outcomes   map[messages.Outcome]int `json:"outcomes,omitempty"`
+	Failures   []messages.Result        `json:"failures,omitempty"` // the first few
+	Unfinished int                      `json:"unfinished,omitempty"`
+}
+
+// shownFailures is how many failures are shown one by one: the others are in the results.
+const shownFailures = 10
+
+func (r *report) stored(s desk.Stored) {
+	if s.Duplicate {
+		r.Duplicates++
+		return
+	}
+	r.Published++
+	if r.FirstSeq == 0 {
+		r.FirstSeq = s.Seq
+	}
+	r.LastSeq = max(r.LastSeq, s.Seq)
+}
+
+func (r *report) ended(e desk.Event) {
+	r.Outcomes[e.Outcome]++
+	if isBad(e.Outcome) && len(r.Failures) < shownFailures {
+		r.Failures = append(r.Failures, e.Result)
+	}
+}
+
+func isBad(o messages.Outcome) bool {
+	return o == messages.Failed || o == messages.Rejected || o == messages.Expired
+}
+
+// bad is how many changes ended in a way that an operator has to look at.
+func (r *report) bad() int {
+	n := 0
+	for o, count := range r.Outcomes {
+		if isBad(o) {
+			n += count
+		}
+	}
+	return n
+}
+
+// await follows the published changes to their endings.
+func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.Expected, since desk.Since, timeout time.Duration) error {
+	waiting := ctx
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	r.Waited, r.Outcomes = true, map[messages.Outcome]int{}
+	bar := newProgress(a.stderr, "ended", r.Changes)
+	err := d.Endings(waiting, expected, since, func(e desk.Event) error {
+		r.ended(e)
+		bar.add(1)
+		return nil
+	})
+	bar.finish()
+	for _, left := range expected {
+		r.Unfinished += left
+	}
+	if err != nil && waiting.Err() == nil {
+		return err
+	}
+	if err := a.tell(r); err != nil {
+		return err
+	}
+	switch bad := r.bad(); {
+	case ctx.Err() != nil:
+		return fmt.Errorf("interrupted: %s not ended yet; the worker goes on with them", plural(r.Unfinished, "change"))
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s not ended within %v; the worker goes on with them", plural(r.Unfinished, "change"), timeout)
+	case bad > 0:
+		return fmt.Errorf("%d of %s failed, expired or was rejected: see idlectl results and idlectl dead list", bad, plural(r.Changes, "change"))
+	}
+	return nil
+}
+
+// tell prints the report.
+func (a *app) tell(r report) error {
+	if a.json {
+		return a.printJSON(r)
+	}
+	if r.DryRun {
+		fmt.Fprintf(a.stdout, "%s in %s: all can be published\n", plural(r.Changes, "change"), plural(r.Messages, "message"))
+		return nil
+	}
+	fmt.Fprintf(a.stdout, "published %s", plural(r.Published, "message"))
+	if r.Published > 0 {
+		fmt.Fprintf(a.stdout, ", sequences %d to %d", r.FirstSeq, r.LastSeq)
+	}
+	if r.Duplicates > 0 {
+		fmt.Fprintf(a.stdout, "; %s had been published before with the same ID", plural(r.Duplicates, "message"))
+	}
+	fmt.Fprintln(a.stdout)
+	if r.Waited {
+		a.outcomes(r.Outcomes)
+		a.failures(r)
+	}
+	return nil
+}
+
+func (a *app) failures(r report) {
+	if len(r.Failures) == 0 {
+		return
+	}
+	fmt.Fprintln(a.stdout)
+	t := newTable(a.stdout, "agent", "outcome", "retcode", "message", "change")
+	for _, f := range r.Failures {
+		t.AppendRow([]any{clean(f.AgentID), f.Outcome, clean(f.Retcode), clean(f.Message), clean(f.ChangeID)})
+	}
+	t.Render()
+	if more := r.bad() - len(r.Failures); more > 0 {
+		fmt.Fprintf(a.stdout, "and %d more\n", more)
+	}
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker/stream/desk"
+)
+
+func (a *app) batch() *cobra.Command {
+	return &cobra.Command{
+		Use:   "batch ID",
+		Short: "Follow a batch to its summary",
+		Long: `Follow a batch to its summary. If the last that is stored of it is a summary, that is the answer at once.
+Exit status 1 if any of its changes failed, expired or was rejected.`,
+		Args: one("the ID of a batch"),
+		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error { return a.followBatch(ctx, d, args[0]) }),
+	}
+}
+
+func (a *app) followBatch(ctx context.Context, d *desk.Desk, id string) error {
+	if err := checkBatch(id); err != nil {
+		return err
+	}
+	sum, err := d.Batch(ctx, id, func(p messages.BatchProgress) {
+		fmt.Fprintf(a.stderr, "%s  %d of %s ended", clock(p.At), p.Ended(), totalOf(p.BatchSummary))
+		if !p.ExpectedEnd.IsZero() {
+			fmt.Fprintf(a.stderr, ", all expected %s", age(p.ExpectedEnd, p.At))
+		}
+		fmt.Fprintln(a.stderr)
+	})
+	if interrupted(ctx, err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := a.showSummary(sum); err != nil {
+		return err
+	}
+	if bad := sum.Failed + sum.Expired + sum.Rejected; bad > 0 {
+		return fmt.Errorf("%d of %d changes of batch %s failed, expired or were rejected", bad, sum.Total, id)
+	}
+	return nil
+}
+
+func totalOf(s messages.BatchSummary) string {
+	if s.Total == 0 {
+		return "an unknown number"
+	}
+	return fmt.Sprint(s.Total)
+}
+
+func (a *app) showSummary(s messages.BatchSummary) error {
+	if a.json {
+		return a.printJSON(s)
+	}
+	fmt.Fprintf(a.stdout, "batch %s: %s, from %s to %s\n", s.BatchID, plural(s.Total, "change"), clock(s.StartedAt), clock(s.FinishedAt))
+	a.outcomes(map[messages.Outcome]int{
+		messages.Applied: s.Applied, messages.Superseded: s.Superseded, messages.Expired: s.Expired,
+		messages.Rejected: s.Rejected, messages.Failed: s.Failed,
+	})
+	return nil
+}
+
+// outcomes prints how many changes ended in which way.
+func (a *app) outcomes(of map[messages.Outcome]int) {
+	t := newTable(a.stdout, "outcome", "changes")
+	for _, o := range allOutcomes {
+		if n := of[o]; n > 0 {
+			t.AppendRow([]any{o, n})
+		}
+	}
+	t.Render()
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"idlepolicy/worker/stream/desk"
+)
+
+func (a *app) deadPurge() *cobra.Command {
+	var f deadFlags
+	var yes, all bool
+	c := &cobra.Command{
+		Use: "purge [SEQ...]", Short: "Delete dead letters",
+		Long: "Delete dead letters. Their results stay. Asks first, unless --yes is given.",
+		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error {
+			seqs, err := f.chosen(ctx, d, args, all)
+			if err != nil {
+				return err
+			}
+			return a.purge(ctx, d, seqs, yes)
+		}),
+	}
+	f.add(c)
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	c.Flags().BoolVar(&all, "all", false, "all dead letters")
+	return c
+}
+
+func (a *app) purge(ctx context.Context, d *desk.Desk, seqs []uint64, yes bool) error {
+	if len(seqs) == 0 {
+		fmt.Fprintln(a.stdout, "no dead letters")
+		return nil
+	}
+	if !yes {
+		fmt.Fprintf(a.stderr, "delete %s for good? [y/N] ", plural(len(seqs), "dead letter"))
+		answer, _ := bufio.NewReader(a.stdin).ReadString('\n') // no answer is a no
+		switch strings.ToLower(strings.TrimSpace(answer)) {
+		case "y", "yes":
+		default:
+			return fmt.Errorf("nothing was deleted: say yes, or give --yes")
+		}
+	}
+	n, err := d.Purge(ctx, seqs)
+	if a.json {
+		if err := a.printJSON(map[string]int{"deleted": n}); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(a.stdout, "deleted %s\n", plural(n, "dead letter"))
+	}
+	return err
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"idlepolicy/worker/stream/desk"
+)
+
+func (a *app) deadReplay() *cobra.Command {
+	var f deadFlags
+	var r replayFlags
+	c := &cobra.Command{
+		Use:   "replay [SEQ...]",
+		Short: "Publish dead letters anew",
+		Long: `Publish the changes of dead letters anew, each under an id that names the old one and as part of no batch. Without
+--yes it only says what would be published. A replay takes effect now, so it is refused where a newer change of the agent
+has been applied since, or is under way. The letters stay until they are purged.`,
+		Example: "  idlectl dead replay --retcode 000-002 --since 2h\n  idlectl dead replay 17 18 --yes",
+		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error {
+			seqs, err := f.chosen(ctx, d, args, r.all)
+			if err != nil {
+				return err
+			}
+			return a.replay(ctx, d, seqs, r)
+		}),
+	}
+	f.add(c)
+	c.Flags().BoolVar(&r.yes, "yes", false, "publish them; else nothing is published")
+	c.Flags().BoolVar(&r.force, "force", false, "also those that were rejected, or that a newer change has overtaken")
+	c.Flags().BoolVar(&r.all, "all", false, "all dead letters")
+	return c
+}
+
+type replayFlags struct{ yes, force, all bool }
+
+// replayed is what became of one letter.
+type replayed struct {
+	Letter  uint64 `json:"letter"`
+	Agent   string `json:"agent_id"`
+	ID      string `json:"id"`
+	Seq     uint64 `json:"seq,omitempty"` // 0: not published
+	Refused string `json:"refused,omitempty"`
+	Message string `json:"message,omitempty"` // what would be published, or was
+}
+
+func (a *app) replay(ctx context.Context, d *desk.Desk, seqs []uint64, f replayFlags) error {
+	done, refused := []replayed{}, 0
+	for _, seq := range seqs {
+		one, err := replayOne(ctx, d, seq, f)
+		if err != nil {
+			return errors.Join(a.showReplays(done, f.yes), err)
+		}
+		if one.Refused != "" {
+			refused++
+		}
+		done = append(done, one)
+	}
+	if err := a.showReplays(done, f.yes); err != nil {
+		return err
+	}
+	if refused > 0 {
+		return fmt.Errorf("%d of %s cannot be replayed", refused, plural(len(seqs), "dead letter"))
+	}
+	return nil
+}
+
+func replayOne(ctx context.Context, d *desk.Desk, seq uint64, f replayFlags) (replayed, error) {
+	plan, err := d.PlanReplay(ctx, seq, f.force)
+	if err == nil && f.yes {
+		err = d.Replay(ctx, &plan)
+	}
+	one := replayed{seq, plan.Letter.Agent, plan.ID, plan.Seq, "", string(plan.Body)}
+	var no *desk.Refused
+	switch {
+	case errors.As(err, &no):
+		one.Seq, one.Refused = 0, no.Why
+		if no.Forceable {
+			one.Refused += " (--force overrides)"
+		}
+		return one, nil
+	case errors.Is(err, desk.ErrNoLetter):
+		one.Refused = "there is no such dead letter"
+		return one, nil
+	}
+	return one, err
+}
+
+func (a *app) showReplays(done []replayed, published bool) error {
+	if a.json {
+		return a.printJSON(done)
+	}
+	if len(done) == 0 {
+		fmt.Fprintln(a.stdout, "no dead letters")
+		return nil
+	}
+	t := newTable(a.stdout, "seq", "agent", "new id", "")
+	ready := 0
+	for _, r := range done {
+		verdict := "would be published"
+		switch {
+		case r.Refused != "":
+			verdict = "refused: " + r.Refused
+		case r.Seq > 0:
+			verdict = fmt.Sprintf("published, sequence %d", r.Seq)
+		default:
+			ready++
+		}
+		t.AppendRow([]any{r.Letter, clean(r.Agent), clean(r.ID), clean(verdict)})
+	}
+	t.Render()
+	if !published && ready > 0 {
+		fmt.Fprintln(a.stdout, "nothing was published: --yes does it")
+	}
+	return nil
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker"
+	"idlepolicy/worker/stream/desk"
+)
+
+// explanation is all that is known of one agent.
+type explanation struct {
+	Worker  *worker.AgentView `json:"worker"`             // nil: none answers
+	InForce *messages.Result  `json:"in_force,omitempty"` // as the bucket has it
+	Results []messages.Result `json:"results"`
+
+	events []desk.Event
+}
+
+func (a *app) explain() *cobra.Command {
+	last := 10
+	c := &cobra.Command{
+		Use:   "explain AGENT",
+		Short: "Say why an agent has its policy, or has it not",
+		Args:  one("an agent"),
+		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error {
+			return a.explainAgent(ctx, d, args[0], last)
+		}),
+	}
+	c.Flags().IntVar(&last, "last", last, "how many of its last results to show")
+	return c
+}
+
+func (a *app) explainAgent(ctx context.Context, d *desk.Desk, agent string, last int) error {
+	if !messages.ValidAgentID(agent) {
+		return unusablef("%q is no agent: want 101 to 999999, digits only", agent)
+	}
+	x, err := gather(ctx, d, agent, last)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(x)
+	}
+	fmt.Fprintf(a.stdout, "agent %s: %s\n\n", agent, x.verdict(time.Now()))
+	x.facts(func(name, format string, args ...any) {
+		fmt.Fprintf(a.stdout, "%-12s %s\n", name, fmt.Sprintf(format, args...))
+	})
+	if len(x.events) == 0 {
+		fmt.Fprintln(a.stdout, "\nno results are stored of this agent")
+		return nil
+	}
+	fmt.Fprintln(a.stdout, "\nits last results:")
+	writeResultHead(a.stdout)
+	for _, e := range x.events {
+		if err := writeResult(a.stdout, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func gather(ctx context.Context, d *desk.Desk, agent string, last int) (explanation, error) {
+	x := explanation{Results: []messages.Result{}}
+	view, err := d.Explain(ctx, agent)
+	var declined *desk.Declined
+	switch {
+	case err == nil:
+		x.Worker = &view
+	case !errors.Is(err, desk.ErrNoWorker) && !errors.As(err, &declined):
+		return x, err
+	}
+	if x.InForce, err = d.InForce(ctx, agent); err != nil {
+		return x, err
+	}
+	err = d.Results(ctx, desk.Query{Agent: agent, Last: max(last, 1)}, func(e desk.Event) error {
+		x.events, x.Results = append(x.events, e), append(x.Results, e.Result)
+		return nil
+	})
+	return x, err
+}
+
+// verdict is the answer in one sentence.
+func (x *explanation) verdict(now time.Time) string {
+	if x.Worker != nil && x.Worker.Live != nil {
+		return fmt.Sprintf("flag %s has not reached the gateway yet: %s", clean(x.Worker.Live.Flag), waitsText(*x.Worker.Live, now))
+	}
+	if len(x.Results) > 0 {
+		if r := lastEnding(x.Results); r != nil && isBad(r.Outcome) {
+			return fmt.Sprintf("change %s did not reach the gateway: it %s", clean(r.ChangeID), badText(*r))
+		}
+	}
+	switch f := x.inForce(now); {
+	case f != nil:
+		return fmt.Sprintf("has flag %s, applied %s", clean(f.Flag), age(f.FinishedAt, now))
+	case x.InForce != nil:
+		return fmt.Sprintf("flag %s was applied, but its valid_until passed %s", clean(x.InForce.Flag), age(x.InForce.ValidUntil, now))
+	case x.Worker == nil:
+		return "nothing was applied, and no worker answers that could say what is under way"
+	}
+	return "no policy was ever asked for, or it is longer ago than results are kept"
+}
+
+func lastEnding(results []messages.Result) *messages.Result {
+	for i := len(results) - 1; i >= 0; i-- {
+		if o := results[i].Outcome; o != messages.Waiting && o != messages.Superseded {
+			return &results[i]
+		}
+	}
+	return nil
+}
+
+func badText(r messages.Result) string {
+	text := string(r.Outcome)
+	if r.Outcome == messages.Rejected {
+		text = "was rejected"
+	}
+	if r.Retcode != "" {
+		text += " with retcode " + clean(r.Retcode)
+	}
+	return text + ": " + clean(r.Message)
+}
+
+// inForce is what holds now.
+func (x *explanation) inForce(now time.Time) *messages.Result {
+	if x.InForce == nil || !x.InForce.ValidUntil.IsZero() && !x.InForce.ValidUntil.After(now) {
+		return nil
+	}
+	return x.InForce
+}
+
+// waitsText says what a change waits for, and until when.
+func waitsText(c worker.ChangeView, now time.Time) string {
+	text, ok := map[string]string{
+		"instant":         "it waits for its effective_at",
+		"sign-in":         "it waits for the agent to sign in",
+		"retry":           "it pauses before another attempt",
+		"hold":            "the worker has just taken over, and waits until no call of the last one can still land",
+		"gate":            "it is its turn next; the rate, a pause or an outage of the gateway holds it (see idlectl status)",
+		"answer":          "the gateway is being asked right now",
+		"an older ending": "the ending of an older change is being stored first",
+	}[c.WaitsFor]
+	if !ok {
+		text = "it waits for " + clean(c.WaitsFor)
+	}
+	if !c.Next.IsZero() {
+		text += ", next " + age(c.Next, now)
+	}
+	if c.Attempts > 0 {
+		text += ", after " + plural(c.Attempts, "attempt")
+	}
+	if c.Message != "" || c.Retcode != "" {
+		text += fmt.Sprintf("; the gateway last said %s %q", clean(c.Retcode), clean(c.Message))
+	}
+	return text
+}
+
+func (x *explanation) facts(fact func(name, format string, args ...any)) {
+	now := time.Now()
+	switch w := x.Worker; {
+	case w == nil:
+		fact("worker", "none answers: what is under way is not known")
+	case !w.SignedIn:
+		fact("session", "not signed in")
+	case w.SignedAt.IsZero():
+		fact("session", "signed in")
+	default:
+		fact("session", "signed in since %s (%s)", clock(w.SignedAt), age(w.SignedAt, now))
+	}
+	if f := x.inForce(now); f != nil {
+		fact("in force", "flag %s of change %s, until %s", clean(f.Flag), clean(f.ChangeID), clock(f.ValidUntil))
+	} else {
+		fact("in force", "nothing")
+	}
+	if x.Worker == nil {
+		return
+	}
+	if c := x.Worker.Live; c != nil {
+		fact("under way", "flag %s of change %s, valid until %s: %s", clean(c.Flag), clean(c.ID), clock(c.ValidUntil), waitsText(*c, now))
+	}
+	for _, c := range x.Worker.Later {
+		fact("later", "flag %s of change %s, %s (%s)", clean(c.Flag), clean(c.ID), age(c.EffectiveAt, now), clock(c.EffectiveAt))
+	}
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker/stream/desk"
+)
+
+type publishFlags struct {
+	format, batch, idPrefix string
+	bulk, wait, dryRun      bool
+	timeout                 time.Duration
+}
+
+func (a *app) publish() *cobra.Command {
+	var f publishFlags
+	c := &cobra.Command{
+		Use:   "publish FILE|-",
+		Short: "Publish a file of changes",
+		Long: `Publish a file of changes: CSV with a header line of agent_id, flag, id, batch_id, effective_at, valid_until,
+reason, source; JSONL with one change message per line; or JSON with one. The file is checked as a whole first; if
+anything in it cannot be used, every fault is named and nothing is published.`,
+		Example: "  idlectl publish late-shift.csv --batch late-shift-7 --wait\n  jq -c .changes[] plan.json | idlectl publish - --format jsonl",
+		Args:    one("a file, or - for standard input"),
+		RunE:    a.plain(func(ctx context.Context, args []string) error { return a.publishFile(ctx, args[0], f) }),
+	}
+	c.Flags().StringVar(&f.format, "format", "", "csv, jsonl or json; default: by the file's name, else by how it begins")
+	c.Flags().StringVar(&f.batch, "batch", "", "make it one batch: the worker sends one summary when all has ended")
+	c.Flags().BoolVar(&f.bulk, "bulk", false, "put up to 1000 lines of a CSV file into one message")
+	c.Flags().BoolVar(&f.wait, "wait", false, "wait for the ending of every change; exit status 1 if one failed, expired or was rejected")
+	c.Flags().DurationVar(&f.timeout, "timeout", 0, "with --wait: no longer than this; default: as long as it takes")
+	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "check the file and publish nothing")
+	c.Flags().StringVar(&f.idPrefix, "id-prefix", "", "begin message IDs with this and the line number, so that repeating the command\n"+
+		"within 10 minutes publishes nothing twice; default: a new one for each run")
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{formatCSV, formatJSONL, formatJSON}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+func (a *app) publishFile(ctx context.Context, name string, f publishFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	s, err := a.readFile(name, f)
+	if err != nil {
+		return err
+	}
+	if len(s.problems) > 0 {
+		for _, p := range s.problems {
+			fmt.Fprintln(a.stderr, p.in(s.name))
+		}
+		return unusablef("%s in %s: nothing was published", plural(len(s.problems), "fault"), s.name)
+	}
+	if f.dryRun {
+		return a.tell(report{Messages: len(s.messages), Changes: s.changes(), DryRun: true})
+	}
+	d, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return a.publishSheet(ctx, d, s, f)
+}
+
+func (f *publishFlags) check() error {
+	if f.idPrefix == "" {
+		random := make([]byte, 6)
+		_, _ = rand.Read(random) // never fails
+		f.idPrefix = "ctl-" + hex.EncodeToString(random)
+	} else if !messages.ValidID(f.idPrefix) || len(f.idPrefix) > 100 {
+		return unusablef("--id-prefix: want at most 100 printable characters")
+	}
+	if f.timeout < 0 || f.timeout > 0 && !f.wait {
+		return unusablef("--timeout is how long --wait may take: want both, and a duration such as 10m")
+	}
+	return checkBatch(f.batch)
+}
+
+// checkBatch has the contract's own rule judge a batch's name.
+func checkBatch(id string) error {
+	if id == "" {
+		return nil
+	}
+	m := messages.Decode(fmt.Appendf(nil, `{"agent_id":"1001","flag":"false","batch_id":%q}`, id), "x")
+	if len(m.Rejected) > 0 {
+		return unusablef("batch %q: want 1 to 64 letters, digits, - and _", id)
+	}
+	return nil
+}
+
+func (a *app) readFile(name string, f publishFlags) (*sheet, error) {
+	var data []byte
+	var err error
+	if name == "-" {
+		name = "standard input"
+		data, err = io.ReadAll(a.stdin)
+	} else {
+		data, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return nil, unusable{err}
+	}
+	return readSheet(name, f.format, data, stamp{batch: f.batch, bulk: f.bulk})
+}
+
+func (a *app) publishSheet(ctx context.Context, d *desk.Desk, s *sheet, f publishFlags) error {
+	if err := s.fits(d.MaxPayload()); err != nil {
+		return err
+	}
+	since := desk.Since{}
+	if f.wait {
+		var err error
+		if since.Mark, err = d.Mark(ctx); err != nil {
+			return err
+		}
+	}
+	r := report{Messages: len(s.messages), Changes: s.changes(), Run: f.idPrefix}
+	expected := desk.Expected{}
+	bar := newProgress(a.stderr, "published", len(s.messages))
+	err := d.Publish(ctx, s.publications(f.idPrefix), func(st desk.Stored) {
+		r.stored(st)
+		if n := s.messages[st.Index].changes; n > 0 {
+			expected[st.Seq] = n
+		}
+		bar.add(1)
+	})
+	bar.finish()
+	since.Older = r.Duplicates > 0
+	switch {
+	case err != nil:
+		return a.brokenOff(r, err)
+	case !f.wait:
+		return a.tell(r)
+	}
+	return a.await(ctx, d, r, expected, since, f.timeout)
+}
+
+// brokenOff says how far it came, and how to go on without doubling anything.
+func (a *app) brokenOff(r report, err error) error {
+	if tellErr := a.tell(r); tellErr != nil {
+		return tellErr
+	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	return fmt.Errorf("%w; %d of %d messages were published: repeat the command with --id-prefix %s within 10 minutes for the rest",
+		err, r.Published+r.Duplicates, r.Messages, r.Run)
+}
+
+// fits checks what only the server knows: how large a message may be.
+func (s *sheet) fits(most int) error {
+	const room = 1 << 10 // for the headers
+	for _, l := range s.messages {
+		if len(l.body)+room > most {
+			return unusablef("%s:%d: a message of %d bytes, and the server takes %d: send its items in several messages; nothing was published",
+				s.name, l.number, len(l.body), most-room)
+		}
+	}
+	return nil
+}
+
+func (s *sheet) publications(prefix string) iter.Seq[desk.Publication] {
+	return func(yield func(desk.Publication) bool) {
+		for _, l := range s.messages {
+			if !yield(desk.Publication{ID: prefix + "-" + strconv.Itoa(l.number), Body: l.body, Agents: l.agents}) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"idlepolicy/worker"
+	"idlepolicy/worker/stream/desk"
+)
+
+func (a *app) status() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show how the worker is, on one screen",
+		Long:  "Show how the worker is, on one screen. If none answers, what the streams tell; the exit status is 1 then.",
+		Args:  none,
+		RunE:  a.verb(func(ctx context.Context, d *desk.Desk, _ []string) error { return a.showStatus(ctx, d) }),
+	}
+}
+
+func (a *app) showStatus(ctx context.Context, d *desk.Desk) error {
+	s, err := d.Status(ctx)
+	var declined *desk.Declined
+	if errors.Is(err, desk.ErrNoWorker) || errors.As(err, &declined) {
+		return a.showOverview(ctx, d, err)
+	}
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.printJSON(s)
+	}
+	a.replicas(s.Replicas)
+	a.view(s.View)
+	return nil
+}
+
+func (a *app) replicas(all []desk.Replica) {
+	now := time.Now()
+	t := newTable(a.stdout, "replica", "role", "since", "trouble")
+	for _, r := range all {
+		t.AppendRow([]any{clean(r.Name), clean(r.Role), age(r.Since, now), clean(r.Trouble)})
+	}
+	t.Render()
+	fmt.Fprintln(a.stdout)
+}
+
+func (a *app) view(v worker.View) {
+	fact := func(name, format string, args ...any) {
+		fmt.Fprintf(a.stdout, "%-13s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	fact("gate", "%s", gateText(v.Gate, v.At))
+	fact("unfinished", "%s, of %s known", plural(v.Unfinished, "message"), plural(v.Agents, "agent"))
+	fact("ready", "%d, %d called right now, %d pause before another attempt", v.Due, v.InFlight, v.Retrying)
+	fact("waiting", "%d for their sign-in, %d for their instant", v.NotSignedIn, v.Later)
+	fact("storing", "%s", plural(v.Storing, "result"))
+	fact("estimate", "%s", estimateText(v.Estimate, v.At))
+	if len(v.Batches) == 0 {
+		return
+	}
+	fmt.Fprintln(a.stdout)
+	t := newTable(a.stdout, "batch", "ended", "total", "failed", "rejected", "expired", "since")
+	for _, b := range v.Batches {
+		p := b.Progress
+		t.AppendRow([]any{clean(b.ID), p.Ended(), p.Total, p.Failed, p.Rejected, p.Expired, age(p.StartedAt, v.At)})
+	}
+	t.Render()
+}
+
+func gateText(g worker.GateState, now time.Time) string {
+	text := g.State
+	if g.Why != "" {
+		text += ": " + clean(g.Why)
+	}
+	if !g.Until.IsZero() {
+		text += ", next look " + age(g.Until, now)
+	}
+	text += "; " + perSecond(g.Rate)
+	if g.Rate != g.Limit {
+		text += " of " + perSecond(g.Limit)
+	}
+	return text
+}
+
+func estimateText(e worker.Estimate, now time.Time) string {
+	switch {
+	case e.Due == 0:
+		return "nothing is due"
+	case e.End.IsZero():
+		return plural(e.Due, "change") + " due, the rate is not known yet"
+	}
+	text := fmt.Sprintf("%s due, done %s (%s) at %s", plural(e.Due, "change"), age(e.End, now), clock(e.End), perSecond(e.Rate))
+	if e.Missed > 0 {
+		text += fmt.Sprintf("; %d of them later than their valid_until", e.Missed)
+	}
+	return text
+}
+
+// showOverview shows what the streams tell, and returns why it is no more.
+func (a *app) showOverview(ctx context.Context, d *desk.Desk, why error) error {
+	o, err := d.Overview(ctx)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return errors.Join(a.printJSON(o), why)
+	}
+	now := time.Now()
+	fact := func(name, format string, args ...any) {
+		fmt.Fprintf(a.stdout, "%-13s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	fact("worker", "none answers; what the streams tell:")
+	fact("owner", "%s", ownerText(o.Owner, now))
+	fact("unfinished", "%s", plural(int(o.Unfinished), "message"))
+	if !o.Oldest.IsZero() {
+		fact("", "the oldest from %s, %s", clock(o.Oldest), age(o.Oldest, now))
+	}
+	fact("sessions", "%d", o.Sessions)
+	fact("dead letters", "%d", o.Dead)
+	fact("results", "%d", o.Results)
+	if len(o.Last) > 0 {
+		fmt.Fprintln(a.stdout, "\nthe last results:")
+		writeResultHead(a.stdout)
+	}
+	for _, e := range o.Last {
+		if err := writeResult(a.stdout, e); err != nil {
+			return err
+		}
+	}
+	return why
+}
+
+func ownerText(o desk.Owner, now time.Time) string {
+	switch {
+	case o.Name == "":
+		return "there has been none yet"
+	case o.Released:
+		return clean(o.Name) + " was the last one and stopped cleanly"
+	}
+	return fmt.Sprintf("%s, since %s (%s), by its own word", clean(o.Name), clock(o.Since), age(o.Since, now))
+}

@@ -1,0 +1,46 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/messages"
+)
+
+// Batch follows a batch to its summary and returns it. A summary that is the last thing stored of the ID is the answer
+// at once; one that is followed by progress belongs to an earlier batch of the same ID.
+func (d *Desk) Batch(ctx context.Context, id string, progress func(messages.BatchProgress)) (messages.BatchSummary, error) {
+	var sum messages.BatchSummary
+	var atFirst uint64
+	r := reading{
+		stream: d.names.ResultsStream(), live: true,
+		from: jetstream.OrderedConsumerConfig{
+			DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
+			FilterSubjects: []string{d.names.Batch(id), d.names.BatchProgress(id)},
+		},
+		began: func(pending uint64) { atFirst = pending },
+	}
+	seen := uint64(0)
+	err := d.read(ctx, r, func(i item) error {
+		seen++
+		if i.subject == d.names.Batch(id) {
+			if seen < atFirst {
+				return nil
+			}
+			if err := json.Unmarshal(i.body, &sum); err != nil {
+				return fmt.Errorf("read the summary of batch %s: %w", id, err)
+			}
+			return errEnough
+		}
+		var p messages.BatchProgress
+		if err := json.Unmarshal(i.body, &p); err != nil {
+			return fmt.Errorf("read the progress of batch %s: %w", id, err)
+		}
+		progress(p)
+		return nil
+	})
+	return sum, err
+}

@@ -1,0 +1,67 @@
+// Package desk is the operator's side of a site: what idlectl does through NATS. Like all that speaks NATS it stands
+// below worker/stream. It is a client like any other: it publishes changes, reads results, and asks the worker by
+// request; nothing here takes part in the worker's own work.
+package desk
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker/stream"
+)
+
+// Desk is one operator's connection to one site.
+type Desk struct {
+	By string // who asks, as user@host: the worker logs it beside what was done
+
+	names messages.Names
+	nc    *nats.Conn
+	js    jetstream.JetStream
+	where string // the servers, as they may be shown
+}
+
+// requestFor is how long a server that is there may take to answer.
+const requestFor = 5 * time.Second
+
+// Open connects to NATS. Its error is an *Unreachable where no server can be reached, and says what would be right.
+func Open(ctx context.Context, o stream.Options, names messages.Names) (*Desk, error) {
+	nc, err := stream.Connect(ctx, o)
+	if err != nil {
+		return nil, &Unreachable{err.Error()}
+	}
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(requestFor), jetstream.WithPublishAsyncTimeout(requestFor),
+		jetstream.WithPublishAsyncMaxPending(window))
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	return &Desk{names: names, nc: nc, js: js, where: stream.Redact(o.URLs)}, nil
+}
+
+// Close ends the connection.
+func (d *Desk) Close() {
+	d.js.CleanupPublisher()
+	d.nc.Close()
+}
+
+// stream looks a stream of the site up, which also tells whether the site is there at all.
+func (d *Desk) stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	s, err := d.js.Stream(ctx, name)
+	if err != nil {
+		return nil, d.trouble("look up stream "+name, "stream "+name, err)
+	}
+	return s, nil
+}
+
+func (d *Desk) bucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
+	kv, err := d.js.KeyValue(ctx, name)
+	if err != nil {
+		return nil, d.trouble("look up bucket "+name, "bucket "+name, err)
+	}
+	return kv, nil
+}

@@ -1,0 +1,52 @@
+package desk
+
+import (
+	"context"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+// Expected are the changes whose endings are awaited: by the sequence of their message, how many of it have not ended.
+type Expected map[uint64]int
+
+// Since says from where on their results are looked for.
+type Since struct {
+	Mark  uint64 // results up to here are older
+	Older bool   // some were published before: look back as far as the server knows a message again
+}
+
+// lookBack is how long the server knows a Nats-Msg-Id again, and some more for clocks that differ.
+const lookBack = 15 * time.Minute
+
+// Endings tells of the ending of each expected change, until all have ended or ctx ends. Each change has exactly one.
+func (d *Desk) Endings(ctx context.Context, expected Expected, since Since, each func(Event) error) error {
+	q := Query{Live: true, Seq: since.Mark + 1, Outcomes: endings}
+	if since.Older {
+		q.Seq, q.Since = 0, time.Now().Add(-lookBack)
+	}
+	if len(expected) == 0 {
+		return nil
+	}
+	return d.Results(ctx, q, func(e Event) error {
+		left, ours := expected[e.ChangeSeq]
+		if !ours {
+			return nil
+		}
+		if err := each(e); err != nil {
+			return err
+		}
+		if left > 1 {
+			expected[e.ChangeSeq] = left - 1
+			return nil
+		}
+		if delete(expected, e.ChangeSeq); len(expected) == 0 {
+			return errEnough
+		}
+		return nil
+	})
+}
+
+var endings = []messages.Outcome{
+	messages.Applied, messages.Superseded, messages.Expired, messages.Rejected, messages.Failed,
+}

@@ -1,0 +1,101 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/messages"
+)
+
+// Overview is what the streams themselves tell when no worker answers.
+type Overview struct {
+	Unfinished uint64    `json:"unfinished_messages"`
+	Oldest     time.Time `json:"oldest_unfinished,omitzero"`
+	Results    uint64    `json:"results"`
+	Dead       uint64    `json:"dead_letters"`
+	Sessions   uint64    `json:"sessions"`
+	Owner      Owner     `json:"owner"`
+	Last       []Event   `json:"-"`
+}
+
+// Owner is what the owner wrote of itself into the control bucket.
+type Owner struct {
+	Name     string    `json:"name"` // empty: there was none yet
+	Since    time.Time `json:"since,omitzero"`
+	Released bool      `json:"released"` // it stopped cleanly
+}
+
+// lastResults is how many results an overview shows.
+const lastResults = 5
+
+// Overview reads the state of the site from its streams.
+func (d *Desk) Overview(ctx context.Context) (Overview, error) {
+	var o Overview
+	for name, note := range map[string]func(jetstream.StreamState){
+		d.names.ChangesStream(): func(s jetstream.StreamState) {
+			if o.Unfinished = s.Msgs; s.Msgs > 0 {
+				o.Oldest = s.FirstTime
+			}
+		},
+		d.names.ResultsStream():          func(s jetstream.StreamState) { o.Results = s.Msgs },
+		d.names.DeadStream():             func(s jetstream.StreamState) { o.Dead = s.Msgs },
+		"KV_" + d.names.SessionsBucket(): func(s jetstream.StreamState) { o.Sessions = s.Msgs },
+	} {
+		s, err := d.stream(ctx, name)
+		if err != nil {
+			return o, err
+		}
+		note(s.CachedInfo().State)
+	}
+	owner, err := d.owner(ctx)
+	if err != nil {
+		return o, err
+	}
+	o.Owner = owner
+	err = d.Results(ctx, Query{Last: lastResults}, func(e Event) error {
+		o.Last = append(o.Last, e)
+		return nil
+	})
+	return o, err
+}
+
+func (d *Desk) owner(ctx context.Context) (Owner, error) {
+	kv, err := d.bucket(ctx, d.names.ControlBucket())
+	if err != nil {
+		return Owner{}, err
+	}
+	entry, err := kv.Get(ctx, "owner")
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return Owner{}, nil
+	}
+	if err != nil {
+		return Owner{}, d.trouble("read who is the owner", "bucket "+kv.Bucket(), err)
+	}
+	o := Owner{Name: "unknown"}
+	_ = json.Unmarshal(entry.Value(), &o) // written by hand: then nobody knows
+	return o, nil
+}
+
+// InForce returns the last result of an agent that was applied; nil: there is none.
+func (d *Desk) InForce(ctx context.Context, agent string) (*messages.Result, error) {
+	kv, err := d.bucket(ctx, d.names.AppliedBucket())
+	if err != nil {
+		return nil, err
+	}
+	entry, err := kv.Get(ctx, agent)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, d.trouble("read what is in force", "bucket "+kv.Bucket(), err)
+	}
+	var r messages.Result
+	if err := json.Unmarshal(entry.Value(), &r); err != nil {
+		return nil, errors.New("the bucket " + kv.Bucket() + " holds something that is no result for agent " + agent)
+	}
+	return &r, nil
+}

@@ -1,0 +1,157 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+
+	"idlepolicy/messages"
+)
+
+// Replay is a dead letter that is to be published anew.
+type Replay struct {
+	Letter Letter
+	ID     string // of the new change; names the old one
+	Body   []byte
+	Seq    uint64 // once it is published
+}
+
+// Refused is the error where a dead letter is not replayed. Forceable tells whether an operator may insist.
+type Refused struct {
+	Why       string
+	Forceable bool
+}
+
+// Error says why.
+func (r *Refused) Error() string { return r.Why }
+
+// PlanReplay says what would be published for a dead letter. It returns a *Refused where that would do harm: the replay
+// takes effect now, so it would put an old wish over a newer one.
+func (d *Desk) PlanReplay(ctx context.Context, seq uint64, force bool) (Replay, error) {
+	l, err := d.Letter(ctx, seq)
+	if err != nil {
+		return Replay{}, err
+	}
+	r := Replay{Letter: l, ID: replayID(l)}
+	change, err := readLetter(l)
+	if err != nil {
+		return r, err
+	}
+	if r.Body, err = replayBody(change, r.ID); err != nil {
+		return r, err
+	}
+	if force {
+		return r, nil
+	}
+	if l.Result.Outcome != messages.Failed {
+		return r, &Refused{fmt.Sprintf("it was %s, not failed", l.Result.Outcome), true}
+	}
+	if u := change.ValidUntil; !u.IsZero() && !u.After(time.Now()) {
+		return r, &Refused{"its valid_until has passed: " + u.Format(time.RFC3339), true}
+	}
+	return r, d.checkNewer(ctx, l)
+}
+
+// Replay publishes what was planned. It is a change of its own, with an ending of its own.
+func (d *Desk) Replay(ctx context.Context, r *Replay) error {
+	m := d.change(Publication{ID: r.ID, Body: r.Body})
+	for _, name := range []string{"traceparent", "tracestate"} {
+		if v := nats.Header(r.Letter.Header).Get(name); v != "" {
+			m.Header.Set(name, v)
+		}
+	}
+	ack, err := d.js.PublishMsg(ctx, m)
+	if err != nil {
+		return d.trouble("publish the replay", "stream "+d.names.ChangesStream(), err)
+	}
+	if r.Seq = ack.Sequence; ack.Duplicate {
+		return &Refused{"it was replayed a few minutes ago", false}
+	}
+	return nil
+}
+
+// readLetter returns the one change that a dead letter holds.
+func readLetter(l Letter) (messages.Change, error) {
+	refuse := func(format string, a ...any) (messages.Change, error) {
+		return messages.Change{}, &Refused{fmt.Sprintf(format, a...), false}
+	}
+	if l.Cut() {
+		return refuse("the original did not fit and was cut")
+	}
+	m := messages.Decode(l.Body, l.Result.ChangeID)
+	switch {
+	case len(m.Rejected) > 0:
+		return refuse("its original cannot be used: %s", m.Rejected[0].Message)
+	case len(m.Changes) != 1:
+		return refuse("its original holds %d changes, not one", len(m.Changes))
+	case m.Changes[0].Cancel:
+		return refuse("its original withdraws a change instead of being one")
+	}
+	return m.Changes[0], nil
+}
+
+// maxID is how long the name of a change may be.
+const maxID = 128
+
+func replayID(l Letter) string {
+	id := fmt.Sprintf("replay-%d-of-%s", l.Seq, l.Result.ChangeID)
+	for len(id) > maxID {
+		_, size := utf8.DecodeLastRuneInString(id)
+		id = id[:len(id)-size]
+	}
+	return id
+}
+
+// replayBody writes the change as a message of its own. It belongs to no batch: that one has had its summary, and with
+// the old total a new one would never come to its end.
+func replayBody(c messages.Change, id string) ([]byte, error) {
+	return json.Marshal(struct {
+		AgentID     string    `json:"agent_id"`
+		Flag        string    `json:"flag"`
+		ID          string    `json:"id"`
+		EffectiveAt time.Time `json:"effective_at,omitzero"`
+		ValidUntil  time.Time `json:"valid_until,omitzero"`
+		Reason      string    `json:"reason,omitempty"`
+		Source      string    `json:"source,omitempty"`
+	}{c.AgentID, c.Flag, id, c.EffectiveAt, c.ValidUntil, c.Reason, c.Source})
+}
+
+// checkNewer refuses where a newer change of the agent was applied, or is on its way.
+func (d *Desk) checkNewer(ctx context.Context, l Letter) error {
+	applied, err := d.InForce(ctx, l.Result.AgentID)
+	if err != nil {
+		return err
+	}
+	if applied != nil && isNewer(*applied, l.Result) {
+		return &Refused{fmt.Sprintf("the newer change %s of agent %s has been applied since", applied.ChangeID, applied.AgentID), true}
+	}
+	view, err := d.Explain(ctx, l.Result.AgentID)
+	var declined *Declined
+	switch {
+	case errors.Is(err, ErrNoWorker), errors.As(err, &declined):
+		return nil // what is unfinished is in the stream: it decides when the worker is back
+	case err != nil:
+		return err
+	case view.Live != nil:
+		return &Refused{fmt.Sprintf("the newer change %s of agent %s is under way", view.Live.ID, l.Result.AgentID), true}
+	}
+	return nil
+}
+
+// isNewer compares when two changes took effect; publication breaks ties, as the worker has it.
+func isNewer(a, b messages.Result) bool {
+	return cmp.Or(effect(a).Compare(effect(b)), cmp.Compare(a.ChangeSeq, b.ChangeSeq), cmp.Compare(a.ChangeIndex, b.ChangeIndex)) > 0
+}
+
+func effect(r messages.Result) time.Time {
+	if r.EffectiveAt.IsZero() {
+		return r.ReceivedAt
+	}
+	return r.EffectiveAt
+}

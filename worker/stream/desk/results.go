@@ -1,0 +1,151 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/messages"
+)
+
+// Event is one result as it is stored.
+type Event struct {
+	messages.Result
+	Seq uint64
+	At  time.Time // when it was stored
+	Raw []byte    // the JSON
+}
+
+// Query says which results are wanted. Without Seq, Since, Last and All there are only new ones.
+type Query struct {
+	Agent    string // empty: all
+	Outcomes []messages.Outcome
+	Batch    string
+
+	Seq   uint64    // from this sequence on
+	Since time.Time // from this instant on
+	Last  int       // the last so many that match
+	All   bool      // all that are stored
+
+	Live bool // go on with new ones
+}
+
+// Results tells of results in the order in which they were stored, until there are no more or, if the query is live,
+// until ctx ends or each returns an error.
+func (d *Desk) Results(ctx context.Context, q Query, each func(Event) error) error {
+	if q.Last > 0 {
+		last, upTo, err := d.tail(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, e := range last {
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+		if !q.Live {
+			return nil
+		}
+		q.Seq, q.Last = upTo+1, 0
+	}
+	return d.read(ctx, d.readingOf(q), func(i item) error {
+		if e, ok := q.match(i); ok {
+			return each(e)
+		}
+		return nil
+	})
+}
+
+func (d *Desk) readingOf(q Query) reading {
+	from := jetstream.OrderedConsumerConfig{FilterSubjects: d.subjectsOf(q)}
+	switch {
+	case q.Seq > 0:
+		from.DeliverPolicy, from.OptStartSeq = jetstream.DeliverByStartSequencePolicy, q.Seq
+	case !q.Since.IsZero():
+		from.DeliverPolicy, from.OptStartTime = jetstream.DeliverByStartTimePolicy, &q.Since
+	case q.All:
+		from.DeliverPolicy = jetstream.DeliverAllPolicy
+	default:
+		from.DeliverPolicy = jetstream.DeliverNewPolicy
+	}
+	return reading{stream: d.names.ResultsStream(), from: from, live: q.Live}
+}
+
+// subjectsOf has the server choose by agent and outcome.
+func (d *Desk) subjectsOf(q Query) []string {
+	agent := q.Agent
+	switch {
+	case agent == "" && len(q.Outcomes) == 0:
+		return []string{d.names.ResultsAll()}
+	case agent == "":
+		agent = "*"
+	case len(q.Outcomes) == 0:
+		return []string{d.names.AgentResults(agent)}
+	}
+	var subjects []string
+	for _, o := range q.Outcomes {
+		subjects = append(subjects, d.names.Result(o, agent))
+	}
+	return slices.Compact(slices.Sorted(slices.Values(subjects)))
+}
+
+func (q Query) match(i item) (Event, bool) {
+	e := Event{Seq: i.seq, At: i.at, Raw: i.body}
+	if json.Unmarshal(i.body, &e.Result) != nil {
+		return e, false // not of this worker
+	}
+	return e, q.Batch == "" || e.BatchID == q.Batch
+}
+
+// tailFirst is how many sequences are looked through first for each result that is wanted.
+const tailFirst = 4
+
+// tail finds the last results that match by looking ever further back, so that neither the first of millions nor more
+// than is wanted is read or kept.
+func (d *Desk) tail(ctx context.Context, q Query) (found []Event, upTo uint64, err error) {
+	s, err := d.stream(ctx, d.names.ResultsStream())
+	if err != nil {
+		return nil, 0, err
+	}
+	state := s.CachedInfo().State
+	want, back := q.Last, uint64(q.Last)*tailFirst
+	q.Last, q.Live = 0, false
+	for {
+		q.Seq = max(state.FirstSeq, 1)
+		if q.Seq+back < state.LastSeq {
+			q.Seq = state.LastSeq - back
+		}
+		found, err = d.lastOf(ctx, q, want, state.LastSeq)
+		if err != nil || len(found) == want || q.Seq <= max(state.FirstSeq, 1) {
+			return found, state.LastSeq, err
+		}
+		back *= 8
+	}
+}
+
+func (d *Desk) lastOf(ctx context.Context, q Query, want int, upTo uint64) ([]Event, error) {
+	var kept []Event
+	err := d.Results(ctx, q, func(e Event) error {
+		if e.Seq > upTo {
+			return errEnough
+		}
+		if len(kept) == want {
+			kept = kept[1:]
+		}
+		kept = append(kept, e)
+		return nil
+	})
+	return kept, err
+}
+
+// Mark is the sequence of the last result that is stored: what comes later is new.
+func (d *Desk) Mark(ctx context.Context) (uint64, error) {
+	s, err := d.stream(ctx, d.names.ResultsStream())
+	if err != nil {
+		return 0, err
+	}
+	return s.CachedInfo().State.LastSeq, nil
+}

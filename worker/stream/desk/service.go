@@ -1,0 +1,103 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"idlepolicy/worker"
+)
+
+// Status is what the worker says of itself.
+type Status struct {
+	Replicas []Replica   `json:"replicas"`
+	View     worker.View `json:"view"`
+}
+
+// Replica is one process of the worker.
+type Replica struct {
+	Name    string    `json:"name"`
+	Role    string    `json:"role"`
+	Since   time.Time `json:"since"`
+	Owner   string    `json:"owner"`
+	Trouble string    `json:"trouble"`
+}
+
+// Valve is how far operators have opened the way to the gateway.
+type Valve struct {
+	Paused bool     `json:"paused"`
+	Rate   *float64 `json:"rate"` // calls per second that an operator set; nil: the configured rate
+}
+
+// question is what the worker is asked. One reply comes, whichever replica it is.
+type question struct {
+	By      string   `json:"by,omitempty"`
+	Rate    *float64 `json:"rate,omitempty"`
+	AgentID string   `json:"agent_id,omitempty"`
+}
+
+// Headers with which a NATS service says that it failed.
+const (
+	serviceError = "Nats-Service-Error"
+	serviceCode  = "Nats-Service-Error-Code"
+)
+
+// Status asks the worker how it is. Like the others below it returns ErrNoWorker where nobody answers and a *Declined
+// where the worker says no.
+func (d *Desk) Status(ctx context.Context) (Status, error) {
+	var s Status
+	return s, d.ask(ctx, "status", question{}, &s)
+}
+
+// Explain asks the worker about one agent.
+func (d *Desk) Explain(ctx context.Context, agent string) (worker.AgentView, error) {
+	var v worker.AgentView
+	return v, d.ask(ctx, "explain", question{AgentID: agent}, &v)
+}
+
+// Pause has the worker make no more calls until Resume.
+func (d *Desk) Pause(ctx context.Context) (Valve, error) {
+	var v Valve
+	return v, d.ask(ctx, "pause", question{}, &v)
+}
+
+// Resume ends a pause.
+func (d *Desk) Resume(ctx context.Context) (Valve, error) {
+	var v Valve
+	return v, d.ask(ctx, "resume", question{}, &v)
+}
+
+// Rate sets the calls per second; 0 is no limit.
+func (d *Desk) Rate(ctx context.Context, perSecond float64) (Valve, error) {
+	var v Valve
+	return v, d.ask(ctx, "rate", question{Rate: &perSecond}, &v)
+}
+
+func (d *Desk) ask(ctx context.Context, verb string, q question, reply any) error {
+	q.By = d.By
+	body, err := json.Marshal(q)
+	if err != nil {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, requestFor)
+	defer cancel()
+	m, err := d.nc.RequestWithContext(asking, d.names.Prefix+".ctl."+verb, body)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, context.DeadlineExceeded) && d.nc.IsConnected():
+		return ErrNoWorker
+	case err != nil:
+		return d.trouble("ask the worker", "worker", err)
+	case m.Header.Get(serviceError) != "":
+		return &Declined{m.Header.Get(serviceCode), m.Header.Get(serviceError)}
+	}
+	if err := json.Unmarshal(m.Data, reply); err != nil {
+		return fmt.Errorf("read the worker's answer to %s: %w", verb, err)
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/messages"
+)
+
+// SessionEntry is what the registry has of one agent. Whoever shows it shortens the GUID.
+type SessionEntry struct {
+	Agent    string
+	Session  messages.Session
+	Revision uint64
+	Written  time.Time
+	Trouble  error // why the worker cannot use it; nil: it can
+}
+
+// ErrNoSession is returned where an agent has no session to delete.
+var ErrNoSession = errors.New("no session")
+
+// PutSession signs an agent in and returns the revision of the record. What the worker could not read is not written.
+func (d *Desk) PutSession(ctx context.Context, agent string, s messages.Session) (uint64, error) {
+	value := messages.EncodeSession(s)
+	if _, err := messages.DecodeSession(value); err != nil {
+		return 0, err
+	}
+	kv, err := d.bucket(ctx, d.names.SessionsBucket())
+	if err != nil {
+		return 0, err
+	}
+	rev, err := kv.Put(ctx, agent, value)
+	if err != nil {
+		return 0, d.trouble("write the session", "bucket "+kv.Bucket(), err)
+	}
+	return rev, nil
+}
+
+// Sessions tells of all sessions, one at a time.
+func (d *Desk) Sessions(ctx context.Context, each func(SessionEntry) error) error {
+	kv, err := d.bucket(ctx, d.names.SessionsBucket())
+	if err != nil {
+		return err
+	}
+	prefix := "$KV." + kv.Bucket() + "."
+	r := reading{stream: "KV_" + kv.Bucket(), from: jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubjects: []string{prefix + ">"},
+	}}
+	return d.read(ctx, r, func(i item) error {
+		if i.header.Get("KV-Operation") != "" || i.header.Get("Nats-Marker-Reason") != "" {
+			return nil
+		}
+		e := SessionEntry{Agent: i.subject[len(prefix):], Revision: i.seq, Written: i.at}
+		if e.Session, e.Trouble = messages.DecodeSession(i.body); e.Trouble == nil && !messages.ValidAgentID(e.Agent) {
+			e.Trouble = errors.New("the key is not an agent ID: want 101 to 999999")
+		}
+		return each(e)
+	})
+}
+
+// DeleteSession signs an agent out. It returns ErrNoSession where it was not signed in.
+func (d *Desk) DeleteSession(ctx context.Context, agent string) error {
+	kv, err := d.bucket(ctx, d.names.SessionsBucket())
+	if err != nil {
+		return err
+	}
+	_, err = kv.Get(ctx, agent)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fmt.Errorf("%w of agent %s", ErrNoSession, agent)
+	}
+	if err == nil {
+		err = kv.Delete(ctx, agent)
+	}
+	if err != nil {
+		return d.trouble("delete the session", "bucket "+kv.Bucket(), err)
+	}
+	return nil
+}
