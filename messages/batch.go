@@ -1,0 +1,45 @@
+package messages
+
+import "time"
+
+// BatchSummary is the event that tells, once, that the last change of a batch has ended. Rejected items count.
+type BatchSummary struct {
+	BatchID    string    `json:"batch_id"`
+	Total      int       `json:"total"` // changes of the batch; while a batch of several messages runs, those it shall have
+	Applied    int       `json:"applied"`
+	Superseded int       `json:"superseded"`
+	Expired    int       `json:"expired"`
+	Rejected   int       `json:"rejected"`
+	Failed     int       `json:"failed"`
+	StartedAt  time.Time `json:"started_at"`           // when the stream stored the first message of the batch
+	FinishedAt time.Time `json:"finished_at,omitzero"` // when the last change ended; zero: not yet
+}
+
+// BatchProgress is the event that tells how far a batch is, for people who watch.
+type BatchProgress struct {
+	BatchSummary
+	ExpectedEnd time.Time `json:"expected_end,omitzero"` // zero: cannot be said
+	At          time.Time `json:"at"`                    // when these were the counts
+}
+
+// Count adds one ending. An outcome that is no ending changes nothing.
+func (s *BatchSummary) Count(o Outcome) {
+	switch o {
+	case Applied:
+		s.Applied++
+	case Superseded:
+		s.Superseded++
+	case Expired:
+		s.Expired++
+	case Rejected:
+		s.Rejected++
+	case Failed:
+		s.Failed++
+	case Waiting, Reapplied:
+	}
+}
+
+// Ended returns how many changes of the batch have ended.
+func (s *BatchSummary) Ended() int {
+	return s.Applied + s.Superseded + s.Expired + s.Rejected + s.Failed
+}

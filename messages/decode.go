@@ -1,0 +1,167 @@
+package messages
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Decode reads a change message in any of its four shapes. It always returns: what cannot be used is in Rejected.
+//
+// The defaultID names the changes for which the message has no id; it should be one that ValidID accepts. Nothing in
+// the returned Message refers to data, so data may be reused.
+func Decode(data []byte, defaultID string) Message {
+	d := decoder{defaultID: defaultID}
+	body, wrong := whole(data)
+	var outer item
+	switch {
+	case wrong != "":
+		d.rejectAll(&outer, wrong)
+	case body[0] == '[':
+		d.list(&outer, "message", body)
+	case body[0] == '{':
+		d.object(body)
+	default:
+		d.rejectAll(&outer, "message: "+shown(body)+" is no change; want an object or an array of objects")
+	}
+	return d.message
+}
+
+// whole returns the one JSON value that data is made of, or a sentence that says where it is none.
+func whole(data []byte) (body []byte, wrong string) {
+	if json.Valid(data) {
+		// Everything after this relies on the text being valid: see walk.go.
+		return data[pastSpace(data, 0):], ""
+	}
+	if pastSpace(data, 0) == len(data) {
+		return nil, "message: empty; want a JSON object or array"
+	}
+	var syntax *json.SyntaxError
+	var raw json.RawMessage
+	if err := json.Unmarshal(data, &raw); errors.As(err, &syntax) {
+		return nil, fmt.Sprintf("message: no JSON, wrong at byte %d: %s", syntax.Offset, strings.TrimPrefix(err.Error(), "json: "))
+	}
+	return nil, "message: no JSON"
+}
+
+// decoder makes one Message.
+type decoder struct {
+	message   Message
+	defaultID string
+	named     map[string]int // how many changes of each agent were met so far; nil where there is one item only
+}
+
+// object reads a message that is an object: one change, one change for many agents, or a batch.
+func (d *decoder) object(body []byte) {
+	var o object
+	o.scan(body)
+	var outer item
+	outer.take(&o)
+	one, many, batch := o[agentID] != nil, o[agentIDs] != nil, o[changes] != nil
+	switch {
+	case one && !many && !batch:
+		d.message.Items = 1
+		d.add(&outer, 0, true)
+	case many && !one && !batch:
+		d.list(&outer, "agent_ids", o[agentIDs])
+	case batch && !one && !many:
+		d.list(&outer, "changes", o[changes])
+	default:
+		d.rejectAll(&outer, shapes(&o)+"; exactly one of agent_id, agent_ids and changes is needed")
+	}
+}
+
+// shapes says which of the fields are there of which exactly one is needed.
+func shapes(o *object) string {
+	var given []string
+	for f := agentID; f <= changes; f++ {
+		if o[f] != nil {
+			given = append(given, fieldNames[f])
+		}
+	}
+	if len(given) == 0 {
+		return "agent_id: missing"
+	}
+	return strings.Join(given, " and ") + ": given together"
+}
+
+// list reads the items of an array, each with the defaults of its message.
+func (d *decoder) list(outer *item, name string, array []byte) {
+	if array[0] != '[' {
+		d.rejectAll(outer, name+": "+shown(array)+" is no array")
+		return
+	}
+	n := count(array, MaxItems+1)
+	switch {
+	case n == 0:
+		d.rejectAll(outer, name+": empty; at least one is needed")
+		return
+	case n > MaxItems:
+		d.rejectAll(outer, name+": more than "+strconv.Itoa(MaxItems)+" items; send them in several messages")
+		return
+	}
+	d.message.Items = n
+	d.message.Changes = make([]Change, 0, n)
+	if n > 1 {
+		d.named = make(map[string]int, n)
+	}
+	w := walk{text: array, at: 1}
+	for index := range n {
+		value, _ := w.element()
+		it := *outer
+		ownID := false
+		if name == "agent_ids" {
+			it.set(agentID, value)
+		} else {
+			ownID = it.override(name, value)
+		}
+		d.add(&it, index, ownID)
+	}
+}
+
+// add puts an item into the list it belongs to and gives it its name.
+func (d *decoder) add(it *item, index int, ownID bool) {
+	c := &it.change
+	explicit := c.ID != ""
+	if !explicit {
+		c.ID = d.defaultID
+	}
+	if !c.Cancel && c.AgentID != "" && d.named != nil {
+		d.named[c.AgentID]++
+		if n := d.named[c.AgentID]; n > 1 && (!ownID || it.wrong[id] != "") {
+			it.number(n)
+		}
+	}
+	c.Index = index
+	if wrong := it.problem(explicit); wrong != "" {
+		d.reject(it, wrong)
+		return
+	}
+	d.message.Changes = append(d.message.Changes, *c)
+}
+
+// rejectAll rejects the message as a whole.
+func (d *decoder) rejectAll(outer *item, wrong string) {
+	d.message.Items = 1
+	if outer.change.ID == "" {
+		outer.change.ID = d.defaultID
+	}
+	d.reject(outer, wrong)
+}
+
+func (d *decoder) reject(it *item, wrong string) {
+	c := &it.change
+	r := Rejection{
+		AgentID: c.AgentID, ID: c.ID, BatchID: c.BatchID, BatchTotal: c.BatchTotal, Flag: c.Flag,
+		Reason: c.Reason, Source: c.Source, Message: wrong, Index: c.Index,
+	}
+	if r.AgentID == "" {
+		r.AgentID = UnknownAgent
+	}
+	if r.BatchID == "" {
+		r.BatchTotal = 0
+	}
+	d.message.Rejected = append(d.message.Rejected, r)
+}

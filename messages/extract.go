@@ -1,0 +1,118 @@
+package messages
+
+import "slices"
+
+// Extract returns one item of a change message as a message of its own, with the defaults of its message filled in:
+// what a dead letter holds, and what can be published again. Unusable values and unknown fields stay as they are, so
+// that whoever reads the letter sees what was sent.
+//
+// A message without that item, or whose items nobody can tell apart, is returned as it is.
+func Extract(data []byte, index int) []byte {
+	body, wrong := whole(data)
+	if wrong != "" || index < 0 {
+		return data
+	}
+	var outer object
+	array := body
+	if body[0] == '{' {
+		outer.scan(body)
+		array = outer.items()
+	}
+	if len(array) == 0 || array[0] != '[' {
+		return data
+	}
+	value, ok := elementAt(array, index)
+	switch {
+	case !ok:
+		return data
+	case outer[agentIDs] != nil:
+		outer[agentID] = value
+		return fill(nil, &outer, numbered(data, &outer, index))
+	case value[0] != '{':
+		return slices.Clone(value)
+	}
+	var own object
+	own.scan(value)
+	var name string
+	if own[id] == nil { // else there is no need to decode the whole message for it
+		name = numbered(data, &outer, index)
+	}
+	for f := range own {
+		if own[f] != nil {
+			outer[f] = nil // overridden
+		}
+	}
+	outer[changes] = nil
+	return fill(value, &outer, name)
+}
+
+// items returns the one array that holds the items of a message, or nil where there is none or more than one.
+func (o *object) items() []byte {
+	switch {
+	case o[agentID] != nil, o[agentIDs] != nil && o[changes] != nil:
+		return nil
+	case o[agentIDs] != nil:
+		return o[agentIDs]
+	}
+	return o[changes]
+}
+
+func elementAt(array []byte, index int) ([]byte, bool) {
+	w := walk{text: array, at: 1}
+	for range index {
+		if _, ok := w.element(); !ok {
+			return nil, false
+		}
+	}
+	return w.element()
+}
+
+// numbered returns the id that Decode gave the item, where it took that of the message and changed it.
+func numbered(data []byte, outer *object, index int) string {
+	if outer[id] == nil {
+		return "" // the name came from outside of the message
+	}
+	if _, wrong := readID(outer[id]); wrong != "" {
+		return ""
+	}
+	m := Decode(data, "")
+	for i := range m.Changes {
+		if m.Changes[i].Index == index {
+			return m.Changes[i].ID
+		}
+	}
+	for i := range m.Rejected {
+		if m.Rejected[i].Index == index {
+			return m.Rejected[i].ID
+		}
+	}
+	return ""
+}
+
+// fill returns the item with the fields of its message that it lacks. A name takes the place of the message's id.
+func fill(value []byte, missing *object, name string) []byte {
+	missing[agentIDs] = nil
+	dst := []byte{'{'}
+	if len(value) > 0 {
+		dst = append(dst, value[1:len(value)-1]...)
+		if pastSpace(value, 1) < len(value)-1 {
+			dst = append(dst, ',')
+		}
+	}
+	for f, raw := range missing {
+		if raw == nil {
+			continue
+		}
+		dst = append(appendString(dst, fieldNames[f]), ':')
+		if field(f) == id && name != "" {
+			dst = appendString(dst, name)
+		} else {
+			dst = append(dst, raw...)
+		}
+		dst = append(dst, ',')
+	}
+	if dst[len(dst)-1] == ',' {
+		dst = dst[:len(dst)-1]
+	}
+	return append(dst, '}')
+}

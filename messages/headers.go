@@ -1,0 +1,26 @@
+package messages
+
+import "time"
+
+// Headers of messages.
+const (
+	MsgIDHeader       = "Nats-Msg-Id" // a message that comes again with the same one is the same message
+	TraceParentHeader = "traceparent" // W3C trace context, passed on to the gateway call and to the result
+	TraceStateHeader  = "tracestate"
+	ResultHeader      = "Idle-Result" // of a dead letter: the result that ended the change
+	CutHeader         = "Idle-Cut"    // of a dead letter: "true" where something did not fit
+)
+
+// CloudEvent returns the headers that make the result a CloudEvent 1.0 in binary mode. The id tells this event from
+// all others of the prefix.
+func (r *Result) CloudEvent(n Names, id string) [][2]string {
+	return [][2]string{
+		{"Content-Type", "application/json"},
+		{"ce-specversion", "1.0"},
+		{"ce-id", id},
+		{"ce-source", "/" + n.Prefix},
+		{"ce-type", n.Prefix + ".result." + string(r.Outcome)},
+		{"ce-subject", r.AgentID},
+		{"ce-time", r.FinishedAt.UTC().Format(time.RFC3339Nano)},
+	}
+}
