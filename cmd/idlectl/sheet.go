@@ -181,7 +181,7 @@ func (s *sheet) stampAll(batch string) {
 		l.body = withBatch(l.body, batch, total)
 		for _, c := range messages.Decode(l.body, "x").Changes {
 			if !c.Cancel && (c.BatchID != batch || c.BatchTotal != total) {
-				s.fault(l.number, "", "batch_total: given here, and --batch sets it; want one of them")
+				s.fault(l.number, "", "batch_total: given here and with --batch, which sets it; want one of them")
 				break
 			}
 		}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"idlepolicy/config"
+)
+
+func TestFlagsOverrideTheEnvironment(t *testing.T) {
+	s := newSite(t)
+	wrong := func() (config.Client, error) {
+		return config.Client{Prefix: "idlepolicy"}, config.Problems{`IDLE_NATS_URL="nonsense": want nats://`}
+	}
+	for _, test := range []struct {
+		args   string
+		load   func() (config.Client, error)
+		status int
+		want   string
+	}{
+		{"session list", wrong, statusUsage, "IDLE_NATS_URL"},
+		{"session list -s " + s.url, wrong, statusFine, "nobody is signed in"},
+		{"session list --server " + strings.TrimPrefix(s.url, "nats://"), wrong, statusFine, "nobody is signed in"},
+		{"session list --server nats://me:geheim@%zz", s.environment, statusUsage, "--server: want nats://"},
+		{"session list --server nats://me:geheim@127.0.0.1:1", s.environment, statusUnreachable, "nats://me:xxxxx@127.0.0.1:1"},
+		{"session list --prefix A", s.environment, statusUsage, "--prefix: want"},
+		{"session list --prefix other", s.environment, statusUnreachable, "no bucket other_sessions"},
+		{"session list --tls-cert x.pem", s.environment, statusUsage, "--tls-cert and --tls-key"},
+		{"session list --tls-ca /no/such.pem", s.environment, statusUnreachable, "no such file"},
+		{"session list", func() (config.Client, error) { return config.Client{}, errors.New("no environment") }, statusUsage, "no environment"},
+		{"sessions", s.environment, statusUsage, "unknown command"},
+		{"session list --jsn", s.environment, statusUsage, "unknown flag"},
+		{"completion bash", s.environment, statusFine, "bash completion"},
+	} {
+		var out, errout bytes.Buffer
+		status := run(t.Context(), strings.Fields(test.args), test.load, strings.NewReader(""), &out, &errout)
+		text := out.String() + errout.String()
+		if status != test.status || !strings.Contains(text, test.want) {
+			t.Errorf("%s: status %d, want %d with %q:\n%.500s", test.args, status, test.status, test.want, text)
+		}
+		if strings.Contains(text, "geheim") {
+			t.Errorf("%s shows a password: %s", test.args, text)
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker"
+	"idlepolicy/worker/stream/desk"
+)
+
+func TestStatus(t *testing.T) {
+	s := newSite(t)
+	now := time.Now()
+	s.answer(map[string]any{"status": desk.Status{
+		Replicas: []desk.Replica{{Name: "a", Role: "owner", Since: now.Add(-time.Hour)}, {Name: "b", Role: "standby", Trouble: "no\x1b"}},
+		View: worker.View{
+			At: now, Gate: worker.GateState{State: "shut", Why: "the gateway is away", Until: now.Add(2 * time.Second), Rate: 25, Limit: 50},
+			Agents: 20, Unfinished: 7, NotSignedIn: 3, Later: 2, Due: 4,
+			Batches:  []worker.BatchView{{ID: "late-7", Progress: messages.BatchSummary{Total: 40, Applied: 11, StartedAt: now}}},
+			Estimate: worker.Estimate{Due: 4, Rate: 25, End: now.Add(time.Minute), Missed: 1},
+		},
+	}})
+	s.run("status").want(t, statusFine, "owner", "standby", "no·", "shut: the gateway is away, next look in 2s; 25 calls per second of 50",
+		"7 messages, of 20 agents", "3 for their sign-in, 2 for their instant", "late-7", "4 changes due, done in 1m", "1 of them later")
+	s.run("status", "--json").want(t, statusFine, `"replicas"`, `"late-7"`)
+}
+
+func TestStatusWithoutWorker(t *testing.T) {
+	s := newSite(t)
+	s.someResults()
+	s.runWith(t.Context(), shift(3), "publish", "-").want(t, statusFine)
+	s.run("status").want(t, statusFailed, "none answers", "no worker answers", "there has been none yet", "3 messages", "c-29", "c-25")
+	kv, err := s.js.KeyValue(t.Context(), s.names.ControlBucket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.PutString(t.Context(), "owner", `{"name":"host-a","since":"2026-01-02T03:04:05Z"}`); err != nil {
+		t.Fatal(err)
+	}
+	s.run("status").want(t, statusFailed, "host-a, since ")
+	var o desk.Overview
+	if err := json.Unmarshal([]byte(s.run("status", "--json").out), &o); err != nil || o.Unfinished != 3 || o.Owner.Name != "host-a" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	emptySite(t).run("status").want(t, statusUnreachable, "no stream IDLEPOLICY_")
+}
+
+func TestPauseResumeRate(t *testing.T) {
+	s := newSite(t)
+	s.run("pause").want(t, statusFailed, "no worker answers")
+	half := 0.5
+	v := s.answer(map[string]any{
+		"pause": desk.Valve{Paused: true}, "resume": desk.Valve{}, "rate": desk.Valve{Rate: &half},
+	})
+	s.run("pause").want(t, statusFine, "the gate is paused, at the configured rate")
+	s.run("resume").want(t, statusFine, "the gate is open")
+	s.run("rate", "0.5").want(t, statusFine, "at 0.5 calls per second")
+	s.run("rate", "0").want(t, statusFine)
+	s.run("rate", "0.5", "--json").want(t, statusFine, `"rate": 0.5`)
+	asked := strings.Join(v.questions(), "\n")
+	for _, want := range []string{`pause {"by":"`, `"rate":0.5`, `"rate":0}`, "@"} {
+		if !strings.Contains(asked, want) {
+			t.Errorf("asked\n%s\nwithout %s", asked, want)
+		}
+	}
+	for _, bad := range []string{"fast", "NaN", "inf"} {
+		s.run("rate", bad).want(t, statusUsage, "want a number of calls per second")
+	}
+	s.run("rate").want(t, statusUsage, "want a number")
+}
+
+func TestWorkerDeclines(t *testing.T) {
+	s := newSite(t)
+	s.answer(map[string]any{"pause": errors.New("no replica is the owner")})
+	s.run("pause").want(t, statusFailed, "the worker declines: no replica is the owner")
+}
+
+func TestExplain(t *testing.T) {
+	s := newSite(t)
+	now := time.Now()
+	s.applied("1001", "c-17", now)
+	s.run("explain", "1001").want(t, statusFine, "agent 1001: has flag false, applied", "none answers", "c-17")
+	s.run("explain", "1003").want(t, statusFine, "nothing was applied, and no worker answers", "no results are stored")
+	s.result(messages.Result{Outcome: messages.Failed, AgentID: "1001", ChangeID: "c-18", Retcode: "000-002", Message: "no such agent"})
+	s.run("explain", "1001").want(t, statusFine, "change c-18 did not reach the gateway: it failed with retcode 000-002: no such agent",
+		"flag false of change c-17, until")
+	s.answer(map[string]any{"explain": worker.AgentView{
+		AgentID: "1001", SignedIn: true, SignedAt: now,
+		Live: &worker.ChangeView{
+			ID: "c-19", Flag: "true", WaitsFor: "retry", Attempts: 2, Next: now.Add(time.Minute), ValidUntil: now, Retcode: "000-009", Message: "busy",
+		},
+		Later: []worker.ChangeView{{ID: "c-20", Flag: "false", EffectiveAt: now.Add(time.Hour)}},
+	}})
+	s.run("explain", "1001").want(t, statusFine, "flag true has not reached the gateway yet: it pauses before another attempt",
+		"after 2 attempts", `000-009 "busy"`, "signed in since", "c-20")
+	s.run("explain", "1001", "--json").want(t, statusFine, `"waits_for": "retry"`, `"results"`)
+	s.run("explain", "7").want(t, statusUsage, "is no agent")
+}
