@@ -42,7 +42,7 @@ func unusablef(format string, a ...any) error { return unusable{fmt.Errorf(forma
 // run does what the arguments say and returns the exit status. The environment is read by load.
 func run(ctx context.Context, args []string, load func() (config.Client, error), stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, load: load}
-	root := a.root()
+	root := a.root() //nolint:contextcheck // cobra hands the context to the verbs
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

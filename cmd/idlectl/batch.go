@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +52,7 @@ func totalOf(s messages.BatchSummary) string {
 	if s.Total == 0 {
 		return "an unknown number"
 	}
-	return fmt.Sprint(s.Total)
+	return strconv.Itoa(s.Total)
 }
 
 func (a *app) showSummary(s messages.BatchSummary) error {

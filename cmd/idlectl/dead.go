@@ -99,8 +99,10 @@ func (a *app) listDead(ctx context.Context, d *desk.Desk, f deadFlags, limit int
 	}
 	t := newTable(a.stdout, "seq", "agent", "outcome", "retcode", "message", "change", "time")
 	for _, r := range rows {
-		t.AppendRow([]any{r.Seq, clean(r.Result.AgentID), r.Result.Outcome, clean(r.Result.Retcode),
-			clean(r.Result.Message), clean(r.Result.ChangeID), clock(r.At)})
+		t.AppendRow([]any{
+			r.Seq, clean(r.Result.AgentID), r.Result.Outcome, clean(r.Result.Retcode),
+			clean(r.Result.Message), clean(r.Result.ChangeID), clock(r.At),
+		})
 	}
 	t.Render()
 	if all > len(rows) {

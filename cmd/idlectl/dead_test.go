@@ -2,7 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -149,7 +149,7 @@ func TestDeadReplayRefusesWhileANewerIsUnderWay(t *testing.T) {
 func TestDeadPurge(t *testing.T) {
 	s := newSite(t)
 	for i := range 5 {
-		s.letter(failed(fmt.Sprint(1001+i%2), "c", uint64(i+1)), "{}")
+		s.letter(failed(strconv.Itoa(1001+i%2), "c", uint64(i+1)), "{}")
 	}
 	s.run("dead", "purge").want(t, statusUsage, "which dead letters?")
 	s.run("dead", "purge", "--agent", "1001").want(t, statusFailed, "delete 3 dead letters for good?", "nothing was deleted")

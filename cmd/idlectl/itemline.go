@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 
 	"idlepolicy/messages"
 )
@@ -23,7 +24,7 @@ func lineOfItem(data []byte, r messages.Rejection) int {
 		return 1
 	}
 	at := int(d.InputOffset())
-	for at < len(data) && bytes.IndexByte([]byte(" \t\r\n,"), data[at]) >= 0 {
+	for at < len(data) && strings.IndexByte(" \t\r\n,", data[at]) >= 0 {
 		at++
 	}
 	return 1 + bytes.Count(data[:at], []byte("\n"))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -110,7 +111,7 @@ func writeResultHead(w io.Writer) {
 
 func writeResult(w io.Writer, e desk.Event) error {
 	_, err := fmt.Fprintf(w, resultLine, clock(e.At), e.Outcome, clean(e.AgentID), orDash(e.Flag), orDash(e.Retcode),
-		clean(e.Message), clean(e.ChangeID), fmt.Sprint(e.Attempts))
+		clean(e.Message), clean(e.ChangeID), strconv.Itoa(e.Attempts))
 	return err
 }
 

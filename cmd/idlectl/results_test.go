@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func (s *site) someResults() {
 			o = messages.Failed
 		}
 		s.result(messages.Result{
-			Outcome: o, AgentID: fmt.Sprint(1001 + i%3), Flag: "false", Retcode: "0", ChangeID: fmt.Sprintf("c-%d", i), BatchID: fmt.Sprintf("b-%d", i%2),
+			Outcome: o, AgentID: strconv.Itoa(1001 + i%3), Flag: "false", Retcode: "0", ChangeID: fmt.Sprintf("c-%d", i), BatchID: fmt.Sprintf("b-%d", i%2),
 		})
 	}
 }

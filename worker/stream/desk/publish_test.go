@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ func wishes(n, agents int, at func(i int)) func(func(desk.Publication) bool) {
 	return func(yield func(desk.Publication) bool) {
 		for i := range n {
 			at(i)
-			agent := fmt.Sprint(1001 + i%agents)
+			agent := strconv.Itoa(1001 + i%agents)
 			p := desk.Publication{ID: fmt.Sprintf("w-%d", i), Body: fmt.Appendf(nil, "%s %d", agent, i), Agents: []string{agent}}
 			if !yield(p) {
 				return
@@ -62,7 +63,7 @@ func published(t *testing.T, js jetstream.JetStream) []string {
 func TestPublishThroughARestart(t *testing.T) {
 	dir := t.TempDir()
 	srv := natstest.StartAt(t, dir, server.RANDOM_PORT)
-	d, js := siteAt(t, srv.ClientURL())
+	d, _ := siteAt(t, srv.ClientURL())
 	port := natstest.Port(srv)
 	const n, agents = 4000, 700
 	var told []int
@@ -78,7 +79,7 @@ func TestPublishThroughARestart(t *testing.T) {
 	if len(told) != n || !slices.IsSorted(told) {
 		t.Errorf("%d of %d told, in order: %t", len(told), n, slices.IsSorted(told))
 	}
-	_, js = siteAt(t, srv.ClientURL())
+	_, js := siteAt(t, srv.ClientURL())
 	got := published(t, js)
 	if len(got) != n {
 		t.Errorf("%d messages stored, want %d", len(got), n)

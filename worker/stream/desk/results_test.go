@@ -2,8 +2,8 @@ package desk_test
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -14,7 +14,7 @@ import (
 )
 
 func applied(agent int, id string, seq uint64) messages.Result {
-	return messages.Result{Outcome: messages.Applied, AgentID: fmt.Sprint(agent), ChangeID: id, ChangeSeq: seq}
+	return messages.Result{Outcome: messages.Applied, AgentID: strconv.Itoa(agent), ChangeID: id, ChangeSeq: seq}
 }
 
 func TestLastFindsRareOnesFarBack(t *testing.T) {
@@ -24,7 +24,7 @@ func TestLastFindsRareOnesFarBack(t *testing.T) {
 		if i == 3 || i == 40 {
 			agent = 1002
 		}
-		store(t, js, applied(agent, fmt.Sprint(i), uint64(i+1)))
+		store(t, js, applied(agent, strconv.Itoa(i), uint64(i+1)))
 	}
 	for _, test := range []struct {
 		q    desk.Query

@@ -15,27 +15,27 @@ const readyWithin = 30 * time.Second
 
 // Start starts a server on a free port of the loopback interface, with a store of its own, and stops it when the test
 // is over.
-func Start(t testing.TB) *server.Server {
-	t.Helper()
-	return StartAt(t, t.TempDir(), server.RANDOM_PORT)
+func Start(tb testing.TB) *server.Server {
+	tb.Helper()
+	return StartAt(tb, tb.TempDir(), server.RANDOM_PORT)
 }
 
 // StartAt starts a server with the store in dir on a port, so that a test can shut one down and start it anew: clients
 // find it at the same address, with what it had stored. Two servers at once on one dir would damage it.
-func StartAt(t testing.TB, dir string, port int) *server.Server {
-	t.Helper()
+func StartAt(tb testing.TB, dir string, port int) *server.Server {
+	tb.Helper()
 	s, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir,
 		NoSigs: true, // else it would end the whole test run on an interrupt
 		NoLog:  true,
 	})
 	if err != nil {
-		t.Fatalf("make a NATS server: %v", err)
+		tb.Fatalf("make a NATS server: %v", err)
 	}
-	t.Cleanup(func() { Stop(s) })
+	tb.Cleanup(func() { Stop(s) })
 	s.Start()
 	if !s.ReadyForConnections(readyWithin) {
-		t.Fatal("the NATS server did not get ready")
+		tb.Fatal("the NATS server did not get ready")
 	}
 	return s
 }
