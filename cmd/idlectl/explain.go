@@ -90,7 +90,11 @@ func (x *explanation) verdict(now time.Time) string {
 	if x.Worker != nil && x.Worker.Live != nil {
 		return fmt.Sprintf("flag %s has not reached the gateway yet: %s", clean(x.Worker.Live.Flag), waitsText(*x.Worker.Live, now))
 	}
-	if len(x.Results) > 0 {
+	if n := len(x.Results); n > 0 {
+		if r := x.Results[n-1]; x.Worker == nil && r.Outcome == messages.Waiting {
+			return fmt.Sprintf("flag %s of change %s had not reached the gateway %s: %s; no worker answers that could say more",
+				clean(r.Flag), clean(r.ChangeID), age(r.FinishedAt, now), clean(r.Message))
+		}
 		if r := lastEnding(x.Results); r != nil && isBad(r.Outcome) {
 			return fmt.Sprintf("change %s did not reach the gateway: it %s", clean(r.ChangeID), badText(*r))
 		}

@@ -88,6 +88,8 @@ func TestExplain(t *testing.T) {
 	s.result(messages.Result{Outcome: messages.Failed, AgentID: "1001", ChangeID: "c-18", Retcode: "000-002", Message: "no such agent"})
 	s.run("explain", "1001").want(t, statusFine, "change c-18 did not reach the gateway: it failed with retcode 000-002: no such agent",
 		"flag false of change c-17, until")
+	s.result(messages.Result{Outcome: messages.Waiting, AgentID: "1001", ChangeID: "c-19", Flag: "true", Message: "waits for the agent to sign in"})
+	s.run("explain", "1001").want(t, statusFine, "flag true of change c-19 had not reached the gateway", "waits for the agent to sign in; no worker")
 	s.answer(map[string]any{"explain": worker.AgentView{
 		AgentID: "1001", SignedIn: true, SignedAt: now,
 		Live: &worker.ChangeView{
