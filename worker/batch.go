@@ -36,6 +36,7 @@ type batch struct {
 	query    BatchQuery
 	members  []*message // that are not acknowledged
 	since    []tally    // stored while the results are being counted
+	upTo     uint64     // results up to here are in sum: they can be counted before we learn that they are stored
 	admitted bool       // its one message is in the lanes whole
 	doubt    bool       // endings from before this term, or from elsewhere, are not in sum
 	counting bool       // the results are being counted
@@ -113,12 +114,12 @@ func (c countedBatch) apply(l *loop) {
 	b := c.batch
 	started := b.sum.StartedAt
 	b.sum = c.count.Summary
-	b.sum.BatchID = b.key.ID
+	b.sum.BatchID, b.upTo = b.key.ID, c.count.UpTo
 	if b.sum.StartedAt.IsZero() || (b.key.Seq != 0 && started.Before(b.sum.StartedAt)) {
 		b.sum.StartedAt = started
 	}
 	for _, s := range b.since {
-		if s.seq > c.count.UpTo {
+		if s.seq > b.upTo {
 			b.sum.Count(s.outcome)
 		}
 	}
@@ -128,6 +129,7 @@ func (c countedBatch) apply(l *loop) {
 	}
 	l.count(b)
 	l.closeIfComplete(b)
+	l.ackMembers(b)
 }
 
 // counted adds an ending that this term has stored.
@@ -136,7 +138,9 @@ func (l *loop) counted(b *batch, o messages.Outcome, seq uint64) {
 		b.since = append(b.since, tally{o, seq})
 		return
 	}
-	b.sum.Count(o)
+	if seq > b.upTo {
+		b.sum.Count(o)
+	}
 	l.closeIfComplete(b)
 }
 
@@ -151,7 +155,6 @@ func (l *loop) closeIfComplete(b *batch) {
 		return
 	}
 	if b.sum.Ended() < b.total {
-		l.ackMembers(b)
 		return
 	}
 	b.closing = true
@@ -208,6 +211,9 @@ func (l *loop) ackIfDone(m *message) {
 	for _, b := range m.batches {
 		if i := slices.Index(b.members, m); i >= 0 {
 			b.members = slices.Delete(b.members, i, i+1)
+		}
+		if len(b.members) == 0 && b.sum.Ended() == 0 && l.batches[b.key] == b {
+			delete(l.batches, b.key) // a message came again after its batch had been summed up
 		}
 	}
 	l.term.Journal.Ack(m.receipt)

@@ -13,6 +13,7 @@ type entry struct {
 	change    *change
 	result    messages.Result
 	undecided bool // its change's call is under way; it keeps its place among the agent's endings
+	told      Told // what a waiting result tells
 	signIn    SignIn
 	inForce   Position // of the policy that was applied anew
 }
@@ -133,14 +134,15 @@ func (l *loop) carryOn(ln *lane, e *entry) Ledger {
 	return next
 }
 
-// openBelow lists the agent's unfinished changes up to done, without the one whose ending is e.
+// openBelow lists the agent's unfinished changes up to done, without the one whose ending is e. Those that the last term
+// left open may not have been read yet.
 func (l *loop) openBelow(ln *lane, e *entry, done Position) []Open {
 	var open []Open
 	add := func(c *change) {
 		if c == nil || c.again() || (c == e.change && e.ends()) {
 			return
 		}
-		if p := c.pos(l.term.Epoch); p.Compare(done) <= 0 {
+		if p := c.pos(l.term.Epoch); p.Compare(done) <= 0 && !ln.ledger.Ended(p) {
 			open = append(open, Open{p, c.told, c.rev})
 		}
 	}
@@ -161,10 +163,17 @@ func (l *loop) openBelow(ln *lane, e *entry, done Position) []Open {
 	if !e.ends() {
 		add(e.change)
 	}
+	if l.behind {
+		for _, o := range ln.ledger.Open {
+			if o.Pos.Epoch == l.term.Epoch && (o.Pos != l.posOf(e) || !e.ends()) {
+				open = append(open, o)
+			}
+		}
+	}
 	if len(open) < 2 {
 		return open
 	}
-	slices.SortFunc(open, func(a, b Open) int { return a.Pos.Compare(b.Pos) })
+	slices.SortStableFunc(open, func(a, b Open) int { return a.Pos.Compare(b.Pos) }) // what the lane knows comes first
 	return slices.CompactFunc(open, func(a, b Open) bool { return a.Pos == b.Pos })
 }
 
@@ -274,7 +283,7 @@ func (l *loop) has(ledger *Ledger, e *entry) bool {
 		return ledger.Ended(l.posOf(e))
 	case e.result.Outcome == messages.Waiting:
 		open, ok := ledger.open(l.posOf(e))
-		return ok && open.Told&e.change.told == e.change.told || ledger.Ended(l.posOf(e))
+		return ok && open.Told&e.told != 0 || ledger.Ended(l.posOf(e))
 	default:
 		return ledger.SignIn == e.signIn
 	}
@@ -338,6 +347,14 @@ func (l *loop) forget(c *change) {
 	if c.lane.live == c {
 		c.lane.live = nil
 	}
+	c.lane.ordered = slices.DeleteFunc(c.lane.ordered, func(e *entry) bool {
+		its := e.change == c && e.undecided
+		if its {
+			l.entries--
+			l.term.Inbox.add(-1)
+		}
+		return its
+	})
 	if c.batch != nil {
 		c.batch.doubt = true
 		l.count(c.batch)

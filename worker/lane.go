@@ -112,10 +112,10 @@ func (l *loop) knownBefore(c *change) bool {
 	return true
 }
 
-// replace withdraws the change of the same name that still waits for its instant.
+// replace withdraws the change of the same name that still waited for its instant as c was published.
 func (l *loop) replace(ln *lane, c *change) {
 	for _, old := range slices.Clone(ln.later) {
-		if old.id == c.id {
+		if old.id == c.id && old.at > c.msg.receipt.Stored {
 			l.withdraw(old, messages.Superseded, "replaced by the change of the same id that was published later", c.id)
 		}
 	}
@@ -189,6 +189,7 @@ func (l *loop) caughtUp() {
 		}
 	}
 	l.overdue = nil
+	l.wakeReapplies()
 }
 
 // cancel withdraws the agent's unfinished changes of that name. The cancel's message is finished with them.
@@ -239,8 +240,8 @@ func (l *loop) plan(ln *lane) {
 	wake, ready := c.until, false
 	session, signedIn := l.Sessions.Of(ln.agent)
 	switch {
-	case ln.inFlight != nil, len(ln.ordered) > 0, ln.reloading:
-		// An older change's ending must be stored before this one is sent; plan is asked again then.
+	case ln.unsettled():
+		// plan is asked again then
 	case !signedIn || c.refusedIn(session):
 		l.tellWaiting(c, ToldSignIn)
 	case ln.held && now < l.holdUntil:
@@ -252,6 +253,11 @@ func (l *loop) plan(ln *lane) {
 	}
 	l.setTimer(c, wake)
 	l.setReady(c, ready)
+}
+
+// unsettled tells whether the lane waits for an older change: its ending must be stored before a newer one is sent.
+func (ln *lane) unsettled() bool {
+	return ln.inFlight != nil || len(ln.ordered) > 0 || ln.reloading || (ln.storing != nil && ln.storing.ends())
 }
 
 // refusedIn tells whether the gateway did not know the agent by this very session. A record that was written again
@@ -269,8 +275,8 @@ func (c *change) refusedIn(s Session) bool {
 // considerReapply starts to apply anew what is in force if the agent signed in since the gateway was last told.
 func (l *loop) considerReapply(ln *lane) {
 	f := ln.ledger.InForce
-	if ln.reapply != nil || f == nil || l.policy.NoReapply || l.stopping {
-		return
+	if ln.reapply != nil || f == nil || l.policy.NoReapply || l.stopping || l.behind {
+		return // what the stream still holds may be newer
 	}
 	session, ok := l.Sessions.Of(ln.agent)
 	if !ok || session.Rev == ln.gaveUp || !session.newSince(ln.ledger.SignIn) {
@@ -287,7 +293,7 @@ func (l *loop) considerReapply(ln *lane) {
 		lane: ln, id: f.Result.ChangeID, flag: f.Result.Flag,
 		at: f.Result.EffectiveAt.UnixNano(), until: f.Result.ValidUntil.UnixNano(),
 	}
-	ln.held = ln.held || session.SignedInAt.Before(l.began)
+	ln.held = ln.held || !session.SignedInAt.After(l.began)
 }
 
 // expire ends a change whose time is over.
@@ -341,7 +347,7 @@ func (l *loop) tellWaiting(c *change, why Told) {
 	if why == ToldSignIn && c.try != nil && c.try.message != "" && c.rev != 0 {
 		r.Message = c.try.message
 	}
-	l.put(&entry{change: c, result: r}, &c.lane.free)
+	l.put(&entry{change: c, result: r, told: why}, &c.lane.free)
 }
 
 // wakeUp does what the timer of a change was set for.

@@ -15,7 +15,7 @@ func bubble(t *testing.T, policy Policy, f func(s *site)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, policy)
 		f(s)
-		if s.over != nil {
+		if s.inbox != nil {
 			s.crash()
 		}
 		if s.gateway.twice {
@@ -500,7 +500,6 @@ func TestCleanStopFinishesWhatIsUnderWay(t *testing.T) {
 		s.publish(wish("1001", "f", ""))
 		s.publish(wish("1002", "f", ""))
 		s.finish()
-		s.over = nil
 		s.wantTold("applied 1001 1")
 		s.wantCalls("1001 f g")
 	})

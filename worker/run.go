@@ -102,15 +102,21 @@ func (w *Worker) over(l *loop) {
 	w.mu.Unlock()
 }
 
-// wakeReapplies looks at the agents that signed in while no worker was running.
+// wakeReapplies looks at the agents that signed in while no worker was running. Until all that is unfinished was read,
+// nobody knows whether a newer change waits.
 func (l *loop) wakeReapplies() {
-	if l.policy.NoReapply {
+	if l.policy.NoReapply || l.behind {
 		return
 	}
 	for _, ln := range l.lanes {
-		if ln.ledger.InForce != nil {
-			l.plan(ln)
+		if ln.ledger.InForce == nil {
+			continue
 		}
+		if ln.live == nil {
+			l.considerReapply(ln)
+			ln.held = ln.held || ln.reapply != nil // the last owner may have called for it
+		}
+		l.plan(ln)
 	}
 }
 
@@ -355,7 +361,11 @@ func (a answered) apply(l *loop) {
 		l.gate.tell(ln.agent, a.Answer, a.sent, l.now)
 		l.speed.add(l.now)
 	}
-	if !(c.again() && c.ended) || a.Class == Success {
+	switch {
+	case !c.again() && ln.ledger.Ended(c.pos(l.term.Epoch)):
+		l.forget(c) // another owner's ending was found meanwhile
+		l.store(ln)
+	case !c.again(), !c.ended, a.Class == Success:
 		l.judge(c, &a)
 	}
 	l.plan(ln)

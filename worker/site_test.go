@@ -26,16 +26,20 @@ type site struct {
 	journal  *book
 	gateway  *desk
 
-	epoch   int64
-	seq     uint64
+	epoch int64
+	seq   uint64
+
+	mu      sync.Mutex           // guards waiting
 	waiting map[uint64]*Delivery // what the stream of changes holds
 
-	inbox  *Inbox
-	stop   chan struct{}
-	kill   context.CancelFunc
-	over   chan struct{}
-	hold   time.Duration
-	tokens uint64
+	inbox   *Inbox // nil: no term was begun yet, or the last one is over
+	stop    chan struct{}
+	kill    context.CancelFunc
+	over    chan struct{}
+	hold    time.Duration // after a takeover
+	reading time.Duration // from one message to the next as a term begins
+	ahead   time.Duration // of our clock is the stream's
+	tokens  uint64
 }
 
 func newSite(t *testing.T, policy Policy) *site {
@@ -44,7 +48,11 @@ func newSite(t *testing.T, policy Policy) *site {
 		t: t, sessions: NewSessions(), journal: newBook(), gateway: newDesk(), epoch: time.Now().UnixNano(),
 		waiting: map[uint64]*Delivery{},
 	}
-	s.journal.acked = func(seq uint64) { delete(s.waiting, seq) }
+	s.journal.acked = func(seq uint64) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.waiting, seq)
+	}
 	s.worker = &Worker{
 		Gateway: s.gateway, Sessions: s.sessions, Policy: policy, Log: slog.New(slog.DiscardHandler),
 	}
@@ -57,8 +65,9 @@ func (s *site) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.inbox, s.stop, s.kill, s.over = NewInbox(), make(chan struct{}), cancel, make(chan struct{})
 	s.journal.revive()
+	unfinished := s.held()
 	term := &Term{
-		Journal: s.journal, Inbox: s.inbox, Epoch: s.epoch, LastSeq: s.seq, Unfinished: uint64(len(s.waiting)),
+		Journal: s.journal, Inbox: s.inbox, Epoch: s.epoch, LastSeq: s.seq, Unfinished: uint64(len(unfinished)),
 		Ledgers: s.journal.ledgers(s.t), Stop: s.stop,
 	}
 	if s.hold > 0 {
@@ -69,13 +78,26 @@ func (s *site) start() {
 		defer close(over)
 		s.worker.Run(ctx, term)
 	}()
-	for i, seq := range slices.Sorted(maps.Keys(s.waiting)) {
-		d := *s.waiting[seq]
+	for i, d := range unfinished {
+		if s.reading > 0 {
+			s.pass(s.reading)
+		}
 		s.tokens++
-		d.Token[1], d.Pending = s.tokens, uint64(len(s.waiting)-1-i)
+		d.Token[1], d.Pending = s.tokens, uint64(len(unfinished)-1-i)
 		s.inbox.Deliver([]Delivery{d})
 	}
 	synctest.Wait()
+}
+
+// held returns what the stream of changes holds.
+func (s *site) held() []Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var held []Delivery
+	for _, seq := range slices.Sorted(maps.Keys(s.waiting)) {
+		held = append(held, *s.waiting[seq])
+	}
+	return held
 }
 
 // crash ends the term at once: nothing that was under way is heard of again.
@@ -83,6 +105,7 @@ func (s *site) crash() {
 	s.journal.die()
 	s.kill()
 	<-s.over
+	s.inbox = nil
 }
 
 // finish ends the term cleanly.
@@ -90,13 +113,24 @@ func (s *site) finish() {
 	close(s.stop)
 	<-s.over
 	s.kill()
+	s.inbox = nil
+}
+
+// inside has f look at the event loop from within.
+func (s *site) inside(f func(l *loop)) {
+	s.t.Helper()
+	if !s.worker.ask(context.Background(), f) {
+		s.t.Error("no term is running")
+	}
+	synctest.Wait()
 }
 
 // publish stores a message in the stream of changes and delivers it; it returns its sequence.
 func (s *site) publish(body string, id ...string) uint64 {
 	seq := s.store(body, id...)
 	if s.inbox != nil {
-		s.inbox.Deliver([]Delivery{*s.waiting[seq]})
+		held := s.held()
+		s.inbox.Deliver(held[len(held)-1:])
 	}
 	synctest.Wait()
 	return seq
@@ -106,11 +140,13 @@ func (s *site) store(body string, id ...string) uint64 {
 	s.seq++
 	s.tokens++
 	name := strings.Join(id, "")
-	d := &Delivery{Receipt: Receipt{Seq: s.seq, Stored: time.Now().UnixNano(), Token: [2]uint64{1, s.tokens}}, MsgID: name}
+	d := &Delivery{Receipt: Receipt{Seq: s.seq, Stored: time.Now().Add(s.ahead).UnixNano(), Token: [2]uint64{1, s.tokens}}, MsgID: name}
 	if name == "" {
 		name = strconv.FormatUint(s.seq, 10)
 	}
 	d.Message = messages.Decode([]byte(body), name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.waiting[s.seq] = d
 	return s.seq
 }
@@ -160,8 +196,8 @@ func (s *site) wantCalls(want ...string) {
 
 func (s *site) wantNothingWaiting() {
 	s.t.Helper()
-	if len(s.waiting) > 0 {
-		s.t.Errorf("the stream still holds the messages %v", slices.Sorted(maps.Keys(s.waiting)))
+	for _, d := range s.held() {
+		s.t.Errorf("the stream still holds message %d", d.Seq)
 	}
 }
 
@@ -170,35 +206,61 @@ func (s *site) wantNothingWaiting() {
 type book struct {
 	mu        sync.Mutex
 	records   []Record
+	at        []time.Time  // when the records were stored
+	late      map[int]bool // of the records those that came after their term had died
 	last      map[string]uint64
 	letters   []DeadLetter
 	summaries []messages.BatchSummary
-	closed    map[BatchKey]bool
+	summed    []BatchKey     // whose summaries these are
+	opened    map[string]int // batches over several messages that are open: where in records their endings begin
+	summedAt  map[string]int // where records ended as the last summary of a batch over several messages was stored
+	progress  []messages.BatchProgress
 	acked     func(seq uint64)
 	acks      []uint64
 	dead      bool
 	takes     time.Duration // to store a result
+	answers   time.Duration // so long after a result was stored the worker learns of it
+	countsFor time.Duration // after it was looked up a count is on its way that long
+	lingers   time.Duration // so long after a death what was on its way arrives nevertheless; 0: it is lost
 	failNext  int           // results whose acknowledgement is lost although they are stored
 	age       int           // terms so far
 }
 
-func newBook() *book { return &book{last: map[string]uint64{}, closed: map[BatchKey]bool{}} }
+func newBook() *book {
+	return &book{last: map[string]uint64{}, opened: map[string]int{}, summedAt: map[string]int{}, late: map[int]bool{}}
+}
+
+// set changes how the journal goes on.
+func (b *book) set(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
+}
 
 func (b *book) revive() { b.mu.Lock(); b.dead = false; b.age++; b.mu.Unlock() }
 func (b *book) die()    { b.mu.Lock(); b.dead = true; b.mu.Unlock() }
 
-// later does what a server does after a while, unless the term has died.
-func (b *book) later(f func()) {
+// later does what a server does after a while, and tells the worker of it, unless the term has died.
+func (b *book) later(do func() (tell func())) {
 	b.mu.Lock()
-	age, takes := b.age, b.takes
+	age, takes, lingers := b.age, b.takes, b.lingers
 	b.mu.Unlock()
+	gone := func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.dead || age != b.age
+	}
 	go func() {
 		time.Sleep(takes)
-		b.mu.Lock()
-		gone := b.dead || age != b.age
-		b.mu.Unlock()
-		if !gone {
-			f()
+		dead := gone()
+		if dead && lingers == 0 {
+			return
+		}
+		if dead {
+			time.Sleep(lingers)
+		}
+		if tell := do(); !dead && !gone() {
+			tell()
 		}
 	}()
 }
@@ -207,17 +269,25 @@ var errStale = errors.New("wrong last sequence")
 
 func (b *book) Store(rec Record, done func(uint64, error)) {
 	rec.Ledger = slices.Clone(rec.Ledger)
-	b.later(func() { done(b.store(rec)) })
+	b.mu.Lock()
+	age, answers := b.age, b.answers
+	b.mu.Unlock()
+	b.later(func() func() {
+		seq, err := b.store(rec, age)
+		time.Sleep(answers)
+		return func() { done(seq, err) }
+	})
 }
 
-func (b *book) store(rec Record) (uint64, error) {
+func (b *book) store(rec Record, age int) (uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	agent := rec.Result.AgentID
 	if b.last[agent] != rec.Expect {
 		return 0, errStale
 	}
-	b.records = append(b.records, rec)
+	b.late[len(b.records)] = b.dead || age != b.age
+	b.records, b.at = append(b.records, rec), append(b.at, time.Now())
 	b.last[agent] = uint64(len(b.records))
 	if b.failNext > 0 {
 		b.failNext--
@@ -227,7 +297,10 @@ func (b *book) store(rec Record) (uint64, error) {
 }
 
 func (b *book) Reload(agent string, done func(Ledger)) {
-	b.later(func() { done(b.ledger(agent)) })
+	b.later(func() func() {
+		l := b.ledger(agent)
+		return func() { done(l) }
+	})
 }
 
 func (b *book) ledger(agent string) Ledger {
@@ -243,7 +316,7 @@ func (b *book) ledger(agent string) Ledger {
 			force = &InForce{Pos: rec.Pos, Result: rec.Result}
 		}
 		if err := l.UnmarshalText(rec.Ledger); err != nil {
-			panic(err)
+			panic(err) // this goroutine is not the test's
 		}
 		l.Seq, l.Last, l.InForce = uint64(i+1), Last{rec.Pos, rec.Result.Outcome}, force
 	}
@@ -253,50 +326,82 @@ func (b *book) ledger(agent string) Ledger {
 func (b *book) ledgers(t *testing.T) map[string]Ledger {
 	t.Helper()
 	all := map[string]Ledger{}
-	for agent := range b.last {
+	b.mu.Lock()
+	agents := slices.Collect(maps.Keys(b.last))
+	b.mu.Unlock()
+	for _, agent := range agents {
 		all[agent] = b.ledger(agent)
 	}
 	return all
 }
 
 func (b *book) Bury(letter DeadLetter, done func()) {
-	b.later(func() {
+	b.later(func() func() {
 		b.mu.Lock()
+		defer b.mu.Unlock()
 		if !slices.ContainsFunc(b.letters, func(l DeadLetter) bool { return l.Pos == letter.Pos }) {
 			b.letters = append(b.letters, letter)
 		}
-		b.mu.Unlock()
-		done()
+		return done
 	})
 }
 
 func (b *book) Count(q BatchQuery, done func(BatchCount)) {
-	b.later(func() {
-		b.mu.Lock()
-		c := BatchCount{UpTo: uint64(len(b.records)), Closed: b.closed[q.Key]}
-		for _, rec := range b.records {
-			if rec.Batch == q.Key {
-				c.Summary.Count(rec.Result.Outcome)
-			}
-		}
-		b.mu.Unlock()
-		done(c)
+	b.mu.Lock()
+	countsFor := b.countsFor
+	b.mu.Unlock()
+	b.later(func() func() {
+		c := b.count(q)
+		time.Sleep(countsFor)
+		return func() { done(c) }
 	})
+}
+
+// count counts as the real one does: a batch over several messages goes on until its summary, after which its ID serves
+// for another one.
+func (b *book) count(q BatchQuery) BatchCount {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := BatchCount{UpTo: uint64(len(b.records))}
+	from, since := 0, time.Time{}
+	if q.Key.Seq != 0 {
+		c.Closed = slices.Contains(b.summed, q.Key)
+	} else if opened, ok := b.opened[q.Key.ID]; ok {
+		from = opened
+	} else {
+		from, since = b.summedAt[q.Key.ID], q.Since.Add(-time.Minute) // the clocks of two streams may differ
+	}
+	for i, rec := range b.records[from:] {
+		if rec.Batch == q.Key && !b.at[from+i].Before(since) {
+			c.Summary.Count(rec.Result.Outcome)
+		}
+	}
+	if _, ok := b.opened[q.Key.ID]; !ok && q.Key.Seq == 0 {
+		if c.Summary.Ended() == 0 {
+			from = len(b.records)
+		}
+		b.opened[q.Key.ID] = from
+	}
+	return c
 }
 
 func (b *book) Summarise(q BatchQuery, sum messages.BatchSummary, done func()) {
-	b.later(func() {
+	b.later(func() func() {
 		b.mu.Lock()
-		if !b.closed[q.Key] {
-			b.closed[q.Key] = true
-			b.summaries = append(b.summaries, sum)
+		defer b.mu.Unlock()
+		_, open := b.opened[q.Key.ID]
+		if q.Key.Seq != 0 && !slices.Contains(b.summed, q.Key) || q.Key.Seq == 0 && open {
+			b.summaries, b.summed = append(b.summaries, sum), append(b.summed, q.Key)
 		}
-		b.mu.Unlock()
-		done()
+		if q.Key.Seq == 0 {
+			delete(b.opened, q.Key.ID)
+			b.summedAt[q.Key.ID] = len(b.records)
+		}
+		return done
 	})
 }
 
-func (b *book) Progress(BatchQuery, messages.BatchProgress) {}
+func (b *book) Progress(_ BatchQuery, p messages.BatchProgress) { b.progress = append(b.progress, p) }
 
 func (b *book) Ack(r Receipt) {
 	b.acks = append(b.acks, r.Seq)
@@ -328,6 +433,9 @@ type desk struct {
 func newDesk() *desk { return &desk{flags: map[string]string{}, busy: map[string]bool{}} }
 
 func (d *desk) Set(ctx context.Context, c Call) Answer {
+	if ctx.Err() != nil {
+		return Answer{Class: NotSent, Fault: "the term is over"}
+	}
 	d.mu.Lock()
 	d.calls = append(d.calls, c.AgentID+" "+c.Flag+" "+c.Session.GUID)
 	d.at = append(d.at, time.Now())

@@ -135,7 +135,7 @@ func (l *loop) waitsFor(ln *lane) string {
 	switch {
 	case ln.inFlight == c:
 		return "answer"
-	case ln.inFlight != nil, len(ln.ordered) > 0, ln.reloading:
+	case ln.unsettled():
 		return "an older ending"
 	case !signedIn || (c.rev != 0 && c.rev == session.Rev):
 		return "sign-in"

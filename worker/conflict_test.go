@@ -1,0 +1,87 @@
+package worker
+
+import (
+	"testing"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+// elsewhere stores as another owner would: an ending of a change that is ours.
+func (s *site) elsewhere(o messages.Outcome, agent string, seq uint64) {
+	s.t.Helper()
+	l := s.journal.ledger(agent)
+	pos := Position{Epoch: s.epoch, Seq: seq}
+	if pos.Compare(l.Done) > 0 {
+		l.Done = pos
+	}
+	for i, open := range l.Open {
+		if open.Pos == pos {
+			l.Open = append(l.Open[:i:i], l.Open[i+1:]...)
+		}
+	}
+	text, _ := l.AppendText(nil)
+	rec := Record{Result: messages.Result{Outcome: o, AgentID: agent, ChangeSeq: seq, ChangeID: "elsewhere"}, Ledger: text, Expect: l.Seq, Pos: pos}
+	if _, err := s.journal.store(rec, s.journal.age); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// later publishes a change whose waiting result finds out that another owner stored something.
+func (s *site) findsOut(agent string) {
+	s.publish(wish(agent, "w", `,"id":"later","effective_at":"`+at(time.Hour)+`"`))
+}
+
+func TestEndedElsewhereWhileItWaited(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(wish("1001", "a", `,"id":"a"`))
+		s.elsewhere(messages.Expired, "1001", 1)
+		s.findsOut("1001")
+		s.wantTold("waiting 1001 a", "expired 1001 elsewhere", "waiting 1001 later")
+		s.signIn("1001", "g", 1)
+		s.wantCalls()
+		if len(s.held()) != 1 {
+			t.Errorf("%d messages wait, want the later one", len(s.held()))
+		}
+	})
+}
+
+func TestEndedElsewhereDuringItsCall(t *testing.T) {
+	for class, calls := range map[Class]int{Success: 1, Refused: 1, Passing: 1, Unsound: 1} {
+		t.Run(class.String(), func(t *testing.T) {
+			bubble(t, Policy{}, func(s *site) {
+				s.signIn("1001", "g", 1)
+				s.gateway.takes = time.Second
+				s.gateway.reply(Answer{Class: class})
+				s.start()
+				s.publish(wish("1001", "a", `,"id":"a"`))
+				s.elsewhere(messages.Applied, "1001", 1)
+				s.findsOut("1001")
+				s.pass(time.Minute)
+				s.wantTold("applied 1001 elsewhere", "waiting 1001 later")
+				if n := len(s.gateway.made()); n != calls {
+					t.Errorf("%d calls", n)
+				}
+				if len(s.held()) != 1 || len(s.journal.letters) > 0 {
+					t.Errorf("%d messages wait, want the later one; %d dead letters", len(s.held()), len(s.journal.letters))
+				}
+			})
+		})
+	}
+}
+
+func TestOvertakenAndEndedElsewhereDuringItsCall(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.gateway.takes = time.Second
+		s.start()
+		s.publish(wish("1001", "a", `,"id":"a"`))
+		s.publish(wish("1001", "b", `,"id":"b"`))
+		s.elsewhere(messages.Applied, "1001", 1)
+		s.findsOut("1001")
+		s.pass(time.Minute)
+		s.wantTold("applied 1001 elsewhere", "waiting 1001 later", "applied 1001 b")
+		s.wantCalls("1001 a g", "1001 b g")
+	})
+}

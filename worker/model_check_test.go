@@ -1,0 +1,258 @@
+package worker
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+// ending is the result that ended an item.
+type ending struct {
+	messages.Result
+	at time.Time
+	n  int // its place among all results
+
+	late bool // it was stored after its term had died, and the next one may not know of it
+}
+
+// withdrawn tells whether the result waits for no other of its agent.
+func (e *ending) withdrawn() bool {
+	return e.Outcome == messages.Rejected || e.Message == "cancelled" || strings.HasPrefix(e.Message, "replaced")
+}
+
+func (it *item) String() string { return fmt.Sprintf("%d.%d %q", it.seq, it.Index, it.ID) }
+
+// before tells whether an item takes effect before another.
+func (it *item) before(o *item) bool {
+	return cmp.Or(it.at.Compare(o.at), cmp.Compare(it.seq, o.seq), cmp.Compare(it.Index, o.Index)) < 0
+}
+
+// check holds what happened against what was promised.
+func (w *world) check() {
+	w.wantNothingWaiting()
+	endings := w.endings()
+	for _, it := range w.items {
+		if e := endings[it]; e != nil {
+			w.checkEnding(it, e, endings)
+		}
+	}
+	w.checkOrder(endings)
+	w.checkCalls(endings)
+	w.checkWaits()
+	w.checkBatches(endings)
+	w.checkLetters(endings)
+	w.checkRest()
+}
+
+// endings finds the one ending of each item.
+func (w *world) endings() map[*item]*ending {
+	found := map[*item]*ending{}
+	for n, rec := range w.journal.records {
+		r := rec.Result
+		if !r.Outcome.Ends() {
+			continue
+		}
+		it := w.itemOf(r.ChangeSeq, r.ChangeIndex)
+		switch {
+		case it == nil || it.again || it.Cancel || it.AgentID != r.AgentID:
+			w.t.Errorf("an ending for nothing: %+v", r)
+		case found[it] != nil:
+			w.t.Errorf("two endings of %d.%d: %+v and %+v", it.seq, it.Index, found[it].Result, r)
+		default:
+			found[it] = &ending{r, w.journal.at[n], n, w.journal.late[n]}
+		}
+	}
+	for _, it := range w.items {
+		if found[it] == nil && !it.again && !it.Cancel {
+			w.t.Errorf("no ending of %v: %s", it, it.msg.body)
+		}
+	}
+	return found
+}
+
+func (w *world) itemOf(seq uint64, index int) *item {
+	for _, it := range w.items {
+		if it.seq == seq && it.Index == index {
+			return it
+		}
+	}
+	return nil
+}
+
+func (w *world) checkEnding(it *item, e *ending, endings map[*item]*ending) {
+	w.t.Helper()
+	wrong := func(why string) { w.t.Errorf("%s: %+v", why, e.Result) }
+	if it.rejected != (e.Outcome == messages.Rejected) {
+		wrong("rejected or not")
+	}
+	if !e.withdrawn() && e.FinishedAt.Add(w.ahead).Before(it.at) {
+		wrong("ended before it took effect")
+	}
+	mine := w.callsOf(it)
+	switch e.Outcome {
+	case messages.Applied:
+		if !slices.ContainsFunc(mine, func(s *seen) bool { return s.success }) {
+			wrong("the gateway never accepted it")
+		}
+	case messages.Failed:
+		if len(mine) == 0 || e.Attempts == 0 {
+			wrong("failed without a call")
+		}
+	case messages.Expired:
+		if e.FinishedAt.Before(it.until) {
+			wrong("expired too early")
+		}
+	case messages.Superseded:
+		w.checkSuperseded(it, e)
+	case messages.Rejected, messages.Waiting, messages.Reapplied:
+	}
+	for _, by := range w.items {
+		// What names the same change, and was published while that one waited for its instant, withdraws it.
+		if by.AgentID == it.AgentID && by.ID == it.ID && by.seq > it.seq && !by.rejected && !by.again && !it.rejected && it.at.After(by.msg.stored) && !e.withdrawn() {
+			wrong("should have been replaced or cancelled")
+		}
+	}
+}
+
+func (w *world) checkSuperseded(it *item, e *ending) {
+	found := slices.ContainsFunc(w.items, func(by *item) bool {
+		if by.AgentID != it.AgentID || by.rejected || by.again {
+			return false
+		}
+		switch {
+		case e.Message == "cancelled":
+			return by.Cancel && by.ID == it.ID && by.seq > it.seq
+		case e.withdrawn():
+			return by.ID == it.ID && e.SupersededBy == it.ID && by.seq > it.seq && !by.Cancel && it.at.After(by.msg.stored)
+		default:
+			return by.ID == e.SupersededBy && it.before(by) && !by.at.After(e.at.Add(w.ahead)) && !by.Cancel
+		}
+	})
+	if !found {
+		w.t.Errorf("nothing superseded it: %+v", e.Result)
+	}
+}
+
+// checkOrder: the endings of one agent come in the order in which its changes took effect.
+func (w *world) checkOrder(endings map[*item]*ending) {
+	for _, agent := range agents {
+		var its []*item
+		for it, e := range endings {
+			if it.AgentID == agent && !e.withdrawn() {
+				its = append(its, it)
+			}
+		}
+		slices.SortFunc(its, func(a, b *item) int { return cmp.Compare(endings[a].n, endings[b].n) })
+		for i := range its[:max(0, len(its)-1)] {
+			if !its[i].before(its[i+1]) {
+				w.t.Errorf("agent %s: the ending of %d.%d comes before that of %d.%d", agent, its[i].seq, its[i].Index,
+					its[i+1].seq, its[i+1].Index)
+			}
+		}
+	}
+}
+
+// checkWaits: a wait is told once each time it starts.
+func (w *world) checkWaits() {
+	type wait struct {
+		seq     uint64
+		index   int
+		instant bool
+	}
+	told := map[wait]int{}
+	for _, rec := range w.journal.records {
+		if r := rec.Result; r.Outcome == messages.Waiting {
+			told[wait{r.ChangeSeq, r.ChangeIndex, strings.Contains(r.Message, "effective_at")}]++
+		}
+	}
+	for what, n := range told {
+		it := w.itemOf(what.seq, what.index)
+		starts := 1
+		if !what.instant {
+			starts += w.desk.begun[it.AgentID+" "+it.Flag]
+		}
+		if n > starts {
+			w.t.Errorf("%d waits of %+v told, %d started", n, what, starts)
+		}
+	}
+}
+
+// checkBatches: one summary of each batch, and it is right.
+func (w *world) checkBatches(endings map[*item]*ending) {
+	want := map[BatchKey]*messages.BatchSummary{}
+	for _, it := range w.items {
+		if it.BatchID == "" || it.again || it.Cancel || endings[it] == nil {
+			continue
+		}
+		key := BatchKey{ID: it.BatchID}
+		if it.BatchTotal == 0 {
+			key.Seq = it.seq
+		}
+		if want[key] == nil {
+			want[key] = &messages.BatchSummary{BatchID: it.BatchID}
+		}
+		want[key].Total++
+		want[key].Count(endings[it].Outcome)
+	}
+	for i, got := range w.journal.summaries {
+		sum := want[w.journal.summed[i]]
+		if sum == nil {
+			w.t.Errorf("a second summary, or one of nothing: %+v", got)
+			continue
+		}
+		if got.StartedAt.IsZero() || got.FinishedAt.Add(w.ahead).Before(got.StartedAt) {
+			w.t.Errorf("a batch from %v to %v", got.StartedAt, got.FinishedAt)
+		}
+		got.StartedAt, got.FinishedAt = sum.StartedAt, sum.FinishedAt
+		if got != *sum || got.Total != got.Ended() {
+			w.t.Errorf("summary %+v, want %+v", got, *sum)
+		}
+		delete(want, w.journal.summed[i])
+	}
+	for key := range want {
+		w.t.Errorf("no summary of %+v", key)
+	}
+}
+
+// checkLetters: one dead letter for each change that failed or was rejected, and no other.
+func (w *world) checkLetters(endings map[*item]*ending) {
+	letters := map[*item]int{}
+	for _, l := range w.journal.letters {
+		letters[w.itemOf(l.Pos.Seq, l.Pos.Index)]++
+	}
+	for it, e := range endings {
+		want := 0
+		if e.Outcome == messages.Failed || e.Outcome == messages.Rejected {
+			want = 1
+		}
+		if letters[it] != want {
+			w.t.Errorf("%d dead letters of %+v", letters[it], e.Result)
+		}
+		delete(letters, it)
+	}
+	if len(letters) > 0 {
+		w.t.Errorf("dead letters of nothing: %v", letters)
+	}
+}
+
+// checkRest: nothing is left inside either.
+func (w *world) checkRest() {
+	w.inside(func(l *loop) {
+		if len(l.msgs)+len(l.ready)+len(l.timers)+len(l.batches)+len(l.overdue)+l.entries+l.closings+l.gate.inFlight > 0 || l.behind {
+			w.t.Errorf("left: messages %v, ready %d, timers %d, batches %v, overdue %d, entries %d, closings %d, in flight %d, behind %v",
+				l.msgs, len(l.ready), len(l.timers), l.batches, len(l.overdue), l.entries, l.closings, l.gate.inFlight, l.behind)
+		}
+		if n := l.term.Inbox.load; n != 0 {
+			w.t.Errorf("left in the inbox: %d", n)
+		}
+		for _, ln := range l.lanes {
+			if ln.live != nil || ln.inFlight != nil || len(ln.later)+len(ln.free)+len(ln.ordered) > 0 || ln.storing != nil {
+				w.t.Errorf("left in lane: %+v", ln)
+			}
+		}
+	})
+}

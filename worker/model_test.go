@@ -1,0 +1,319 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+// FuzzModel plays a site at random, in virtual time, and holds what can be seen from outside against what was promised:
+// see the checks in model_check_test.go. Each byte is one thing that happens; a seed that fails prints them in words.
+//
+// It was seen to find, each when it was broken on purpose: the comparison with the newest change in takeEffect; that
+// changes which are overdue wait until all is read, and those before an immediate one do not; the place of an overtaken
+// change among the endings; the wait for an older ending before a newer change is sent; the hold after a takeover; the
+// list of open changes in the ledger; the ledger's recent message IDs; replacing, cancelling and expiring; telling a
+// wait once; applying anew only for a later sign-in and only once all is read; the count of a batch after a crash, and
+// that its last message waits for the summary.
+func FuzzModel(f *testing.F) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20 {
+		f.Add(script(random, 60))
+	}
+	f.Fuzz(func(t *testing.T, script []byte) { play(t, script[:min(len(script), 200)]) })
+}
+
+func TestModel(t *testing.T) {
+	for seed := range uint64(300) {
+		play(t, script(rand.New(rand.NewPCG(seed, 7)), 20+int(seed)%80))
+	}
+}
+
+func script(random *rand.Rand, n int) []byte {
+	s := make([]byte, n)
+	for i := range s {
+		s[i] = byte(random.Uint32())
+	}
+	return s
+}
+
+// play does what the script says, lets everything run out and checks it.
+func play(t *testing.T, script []byte) {
+	t.Helper()
+	var done []string
+	defer func() {
+		if t.Failed() {
+			t.Logf("%q\n\t%s", script, strings.Join(done, "\n\t"))
+		}
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.start(true)
+		for _, b := range script {
+			s := steps[int(b)%len(steps)]
+			done = append(done, s.name)
+			s.do(w)
+			synctest.Wait()
+		}
+		w.runOut()
+		w.check()
+		w.site.finish()
+	})
+}
+
+// world is a site, with what was asked of it and what its gateway saw.
+type world struct {
+	*site
+	desk     *counter
+	items    []*item
+	sent     []*sentMessage
+	named    map[string]int // agent to how many of its changes have a name of their own
+	flags    int
+	rev      uint64
+	ins      map[string]int // agent to how often it signed in
+	left     []string       // messages of the open batch over several messages that were not published yet
+	many     int
+	heldTill time.Time // until then calls of the term before may land
+	clean    bool      // nothing of the last term may land
+}
+
+// item is one change of a message, as the naive model sees it.
+type item struct {
+	messages.Change
+	seq      uint64
+	at       time.Time // it takes effect
+	until    time.Time
+	asked    time.Time // when it was published, by our clock
+	rejected bool
+	again    bool // its message came again: no ending
+	msg      *sentMessage
+}
+
+type sentMessage struct {
+	body, id string
+	seq      uint64
+	stored   time.Time
+	cancel   bool
+	again    bool
+}
+
+const (
+	modelValidity  = 2 * time.Hour
+	modelRetention = 24 * time.Hour
+	modelHold      = 5 * time.Second
+)
+
+var agents = []string{"1001", "1002", "1003"}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	s := newSite(t, Policy{
+		Rate: 50, MaxInFlight: 2, MaxAttempts: 3, Validity: modelValidity, Retention: modelRetention,
+		Backoff: Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second},
+	})
+	w := &world{site: s, desk: newCounter(), named: map[string]int{}, ins: map[string]int{}}
+	w.worker.Gateway = w.desk
+	return w
+}
+
+// publishes stores a message, and says what the naive model makes of it.
+func (w *world) publishes(body, id string, again bool) {
+	m := &sentMessage{body: body, id: id, again: again}
+	if w.inbox != nil {
+		m.seq = w.publish(body, id)
+	} else {
+		m.seq = w.store(body, id)
+	}
+	decoded := messages.Decode([]byte(body), id)
+	m.stored = time.Now().Add(w.ahead)
+	w.sent = append(w.sent, m)
+	for _, c := range decoded.Changes {
+		it := &item{Change: c, seq: m.seq, at: m.stored, asked: time.Now(), again: again, msg: m}
+		if c.EffectiveAt.After(it.at) {
+			it.at = c.EffectiveAt
+		}
+		it.until = it.at.Add(modelValidity)
+		if !c.ValidUntil.IsZero() {
+			it.until = c.ValidUntil
+		}
+		m.cancel = m.cancel || c.Cancel
+		w.items = append(w.items, it)
+	}
+	for _, r := range decoded.Rejected {
+		c := messages.Change{AgentID: r.AgentID, ID: r.ID, Index: r.Index, BatchID: r.BatchID, BatchTotal: r.BatchTotal}
+		w.items = append(w.items, &item{Change: c, seq: m.seq, rejected: true, again: again, msg: m})
+	}
+}
+
+// start begins a term. It needs no hold where no call of the last one may still land.
+func (w *world) start(hold bool) {
+	if w.inbox != nil {
+		return
+	}
+	w.hold = 0
+	if !w.clean && (hold || w.desk.anyBusy()) {
+		w.hold = modelHold
+	}
+	w.heldTill = time.Now().Add(w.hold)
+	w.site.start()
+}
+
+func (w *world) ends(clean bool) {
+	if w.inbox == nil {
+		return
+	}
+	w.clean = clean && !time.Now().Before(w.heldTill) // a stop says nothing of the calls that its own hold was for
+	if clean {
+		w.finish()
+	} else {
+		w.crash()
+	}
+}
+
+// runOut has everything come to its end: a sound gateway, agents that sign in, and time.
+func (w *world) runOut() {
+	for len(w.left) > 0 {
+		w.publishRest()
+	}
+	w.desk.set(func() { w.desk.mode, w.desk.only, w.desk.takes = "", "", 0 })
+	w.journal.set(func() {
+		w.journal.failNext, w.journal.takes, w.journal.answers, w.journal.countsFor = 0, 0, 0, 0
+	})
+	w.reading = 0
+	w.worker.SetControls(Controls{})
+	w.start(true)
+	for _, agent := range agents {
+		w.signsIn(agent)
+	}
+	w.pass(2 * time.Minute)
+	w.desk.set(func() { w.journal.set(w.checkGateway) })
+	w.pass(3 * time.Hour)
+}
+
+func (w *world) signsIn(agent string) {
+	w.pass(time.Nanosecond) // nobody signs in twice at the same instant
+	w.rev++
+	w.ins[agent]++
+	guid := fmt.Sprint("g", w.rev)
+	w.desk.set(func() {
+		w.desk.good[agent], w.desk.holds[agent] = guid, "true" // signing in resets the flag
+		w.desk.signIns[agent] = append(w.desk.signIns[agent], time.Now())
+	})
+	w.signIn(agent, guid, w.rev)
+}
+
+// counter is a gateway that writes down what it sees.
+type counter struct {
+	mu      sync.Mutex
+	good    map[string]string // agent to the GUID that is valid
+	holds   map[string]string // agent to the flag that is set
+	signIns map[string][]time.Time
+	mode    string // how it answers: a class, or as it should
+	only    string // the one agent that is answered so; empty: all
+	takes   time.Duration
+	busy    map[string]int
+	calls   []*seen
+	of      map[string][]*seen // agent and flag to calls
+	begun   map[string]int     // the same, with those that never left
+}
+
+// seen is a call as the gateway saw it.
+type seen struct {
+	Call
+	from, to time.Time
+	success  bool
+	beside   bool // another call for this agent was under way
+}
+
+func newCounter() *counter {
+	return &counter{
+		good: map[string]string{}, holds: map[string]string{}, signIns: map[string][]time.Time{}, busy: map[string]int{},
+		of: map[string][]*seen{}, begun: map[string]int{},
+	}
+}
+
+func (d *counter) set(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f()
+}
+
+func (d *counter) anyBusy() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0
+	for _, k := range d.busy {
+		n += k
+	}
+	return n > 0
+}
+
+// Set answers at the end of its time; where nobody waits for the answer any more, the call lands all the same.
+func (d *counter) Set(ctx context.Context, c Call) Answer {
+	if ctx.Err() != nil {
+		return Answer{Class: NotSent}
+	}
+	s := &seen{Call: c, from: time.Now()}
+	name := c.AgentID + " " + c.Flag
+	d.mu.Lock()
+	d.begun[name]++
+	if d.mode == "not sent" {
+		d.mu.Unlock()
+		return Answer{Class: NotSent, Fault: "the lease is gone"}
+	}
+	s.beside = d.busy[c.AgentID] > 0
+	d.busy[c.AgentID]++
+	d.calls = append(d.calls, s)
+	d.of[name] = append(d.of[name], s)
+	takes := d.takes
+	d.mu.Unlock()
+	answers := make(chan Answer, 1)
+	go func() {
+		time.Sleep(takes)
+		answers <- d.lands(s)
+	}()
+	select {
+	case a := <-answers:
+		return a
+	case <-ctx.Done():
+		return Answer{Class: NotSent}
+	}
+}
+
+func (d *counter) lands(s *seen) Answer {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.to = time.Now()
+	d.busy[s.AgentID]--
+	mode := d.mode
+	if d.only != "" && d.only != s.AgentID {
+		mode = ""
+	}
+	switch mode {
+	case "refused":
+		return Answer{Class: Refused, Retcode: "000-002", Message: "bad parameter"}
+	case "passing":
+		return Answer{Class: Passing, Retcode: "100-007", Message: "internal error"}
+	case "fault":
+		return Answer{Class: Unsound, Fault: "connection reset"}
+	case "busy":
+		return Answer{Class: Busy, Status: 503, Fault: "503"}
+	case "too many":
+		return Answer{Class: Busy, Status: 429, Fault: "429"}
+	case "retry after":
+		return Answer{Class: Busy, Status: 503, RetryAfter: 3 * time.Second, Fault: "503"}
+	}
+	if guid := d.good[s.AgentID]; guid == "" || s.Session.GUID != guid {
+		return Answer{Class: NoAgent, Retcode: "100-006", Message: "not signed in"}
+	}
+	s.success = true
+	d.holds[s.AgentID] = s.Flag
+	return Answer{Class: Success, Retcode: "0", Message: "success"}
+}

@@ -1,0 +1,140 @@
+package worker
+
+import (
+	"testing"
+	"time"
+)
+
+// startReadingSlowly begins a term in which some time passes from one unfinished message to the next.
+func (s *site) startReadingSlowly() {
+	s.reading = 100 * time.Millisecond
+	s.start()
+	s.reading = 0
+}
+
+func TestWhatWasNotReadYetStaysOpen(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(wish("1001", "a", `,"id":"soon","valid_until":"`+at(time.Minute)+`"`))
+		s.publish(wish("1001", "b", `,"id":"late","effective_at":"`+at(time.Hour)+`"`))
+		s.crash()
+		s.pass(2 * time.Minute)
+		s.startReadingSlowly() // the first one expires before the second one is read again
+		s.wantTold("waiting 1001 soon", "waiting 1001 late", "expired 1001 soon")
+		s.crash()
+		s.start()
+		s.signIn("1001", "g", 1)
+		s.pass(time.Hour)
+		s.wantTold("waiting 1001 soon", "waiting 1001 late", "expired 1001 soon", "applied 1001 late")
+		s.wantNothingWaiting()
+	})
+}
+
+func TestOneThatTookEffectIsReplacedNoMore(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(wish("1001", "a", `,"id":"x","effective_at":"`+at(time.Minute)+`"`))
+		s.pass(2 * time.Minute)
+		s.publish(wish("1001", "b", `,"id":"x","effective_at":"`+at(time.Hour)+`"`))
+		s.crash()
+		s.start() // the first one is in force although its instant passed before this term
+		s.signIn("1001", "g", 1)
+		s.wantCalls("1001 a g")
+		s.pass(2 * time.Hour)
+		s.wantCalls("1001 a g", "1001 b g")
+		s.wantTold("waiting 1001 x", "waiting 1001 x", "waiting 1001 x", "applied 1001 x", "applied 1001 x")
+	})
+}
+
+func TestOverdueOnesWaitUntilAllIsRead(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.store(wish("1001", "two", `,"id":"second","effective_at":"`+at(2*time.Hour)+`"`))
+		s.store(wish("1001", "one", `,"id":"first","effective_at":"`+at(time.Hour)+`"`))
+		s.pass(3 * time.Hour)
+		s.startReadingSlowly()
+		s.wantCalls("1001 two g1")
+		s.wantTold("superseded 1001 first", "applied 1001 second")
+		if r := s.journal.all()[0]; r.SupersededBy != "second" || r.Message != "a newer change for this agent took effect" {
+			t.Errorf("result %+v", r)
+		}
+	})
+}
+
+func TestOverdueOnesTakeEffectBeforeAnImmediateOne(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.signIn("1002", "g1", 2)
+		s.store(wish("1001", "l", `,"id":"late","effective_at":"`+at(time.Hour)+`"`))
+		s.pass(2 * time.Hour)
+		s.store(wish("1001", "n", `,"id":"now"`))
+		s.store(wish("1002", "n", `,"id":"other"`))
+		s.startReadingSlowly() // now is sent before other is read
+		s.wantTold("superseded 1001 late", "applied 1001 now", "applied 1002 other")
+	})
+}
+
+func TestDueByTheStreamsClockBeforeOurs(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.ahead = 50 * time.Millisecond
+		s.start()
+		s.publish(wish("1001", "l", `,"id":"late","effective_at":"`+at(time.Second)+`"`))
+		s.pass(time.Second - 20*time.Millisecond)
+		s.publish(wish("1001", "n", `,"id":"now"`)) // stored when late had taken effect
+		s.pass(time.Minute)
+		s.wantCalls("1001 n g1")
+		s.wantTold("waiting 1001 late", "superseded 1001 late", "applied 1001 now")
+	})
+}
+
+func TestNothingIsAppliedAnewBeforeAllIsRead(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "old", `,"id":"a"`))
+		s.finish()
+		s.store(wish("1002", "x", ""))
+		s.store(wish("1001", "new", `,"id":"b"`))
+		s.pass(time.Minute)
+		s.signIn("1001", "g2", 2)
+		s.startReadingSlowly()
+		s.wantCalls("1001 old g1", "1001 new g2")
+	})
+}
+
+func TestHoldForApplyingAnewIsNotOverByAnotherSignIn(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.pass(time.Minute)
+		s.gateway.takes = 3 * time.Second
+		s.signIn("1001", "g2", 2)
+		s.crash() // the call for g2 may still land
+		s.hold = 5 * time.Second
+		s.start()
+		s.pass(time.Second)
+		s.signIn("1001", "g3", 3)
+		s.pass(4*time.Second - time.Millisecond)
+		s.wantCalls("1001 f g1", "1001 f g2")
+		s.pass(time.Millisecond)
+		s.wantCalls("1001 f g1", "1001 f g2", "1001 f g3")
+	})
+}
+
+func TestOlderEndingIsStoredBeforeTheNewerOneIsSent(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.journal.takes = time.Second
+		s.gateway.takes = time.Second
+		s.start()
+		s.publish(wish("1001", "old", `,"id":"old"`))
+		s.publish(wish("1001", "new", `,"id":"new"`))
+		s.pass(2*time.Second - time.Millisecond) // the ending is on its way
+		s.wantCalls("1001 old g1")
+		s.pass(time.Millisecond)
+		s.wantTold("applied 1001 old")
+		s.wantCalls("1001 old g1", "1001 new g1")
+	})
+}
