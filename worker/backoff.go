@@ -12,7 +12,7 @@ type Backoff struct {
 	Initial    time.Duration // after the first attempt; default 500 ms
 	Max        time.Duration // never longer, before the jitter; default 30 s
 	Multiplier float64       // from one pause to the next; default 2
-	Jitter     float64       // share by which a pause is made longer or shorter at random, 0 to 1; negative: none
+	Jitter     float64       // share by which a pause is made longer or shorter at random, 0 to 1; default none
 }
 
 func (b Backoff) withDefaults() Backoff {

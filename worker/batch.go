@@ -42,9 +42,8 @@ type batch struct {
 	counting bool       // the results are being counted
 	closing  bool       // its summary is on its way
 	closed   bool
-	after    *batch    // the next batch of the same ID, begun while this one was closing
-	told     int       // endings as of the last progress
-	toldAt   time.Time // of the last progress
+	after    *batch // the next batch of the same ID, begun while this one was closing
+	told     int    // endings as of the last progress
 }
 
 type tally struct {
@@ -79,7 +78,7 @@ func (l *loop) batchOf(m *message, id string, total int) *batch {
 
 func (l *loop) newBatch(key BatchKey, m *message, before *batch) *batch {
 	stored := time.Unix(0, m.receipt.Stored).UTC()
-	b := &batch{key: key, toldAt: l.now, query: BatchQuery{
+	b := &batch{key: key, query: BatchQuery{
 		Key: key, Pos: Position{l.term.Epoch, m.receipt.Seq, 0}, Since: stored,
 	}}
 	b.sum.BatchID, b.sum.StartedAt = key.ID, stored
@@ -224,12 +223,16 @@ const progressEvery = time.Second
 
 // tellProgress tells how far the batches are that have moved since they last did.
 func (l *loop) tellProgress() {
+	if l.now.Sub(l.toldAt) < progressEvery {
+		return
+	}
+	l.toldAt = l.now
 	for _, b := range l.batches {
 		ended := b.sum.Ended()
-		if b.counting || b.closing || b.closed || ended == b.told || l.now.Sub(b.toldAt) < progressEvery {
+		if b.counting || b.closing || b.closed || ended == b.told {
 			continue
 		}
-		b.told, b.toldAt = ended, l.now
+		b.told = ended
 		sum := b.sum
 		sum.Total = b.total
 		l.term.Journal.Progress(b.query, l.progress(sum))

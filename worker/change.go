@@ -45,18 +45,17 @@ type change struct {
 
 // try is what the attempts of one change leave behind.
 type try struct {
-	attempts     int   // answers about this very change
-	faults       int   // faults since the last proper answer about it
-	last         int64 // when the last call was made, in Unix nanoseconds
-	retry        int64 // no attempt before it, in Unix nanoseconds
-	retcode      string
-	message      string
-	session      Session // of the last call
-	overtaken    *change // the newer change that took effect while the call was under way
-	overtakenBy  string
-	cancels      []*message // cancels that wait for its ending
-	cancelled    bool
-	signedInCall SignIn
+	attempts    int   // answers about this very change
+	faults      int   // faults and refusals for lack of room since the last proper answer about it
+	last        int64 // when the last call was made, in Unix nanoseconds
+	retry       int64 // no attempt before it, in Unix nanoseconds
+	retcode     string
+	message     string
+	session     Session // of the last call
+	overtaken   *change // the newer change that took effect while the call was under way
+	overtakenBy string
+	cancels     []*message // cancels that wait for its ending
+	cancelled   bool
 }
 
 func (c *change) tries() *try {
@@ -80,10 +79,12 @@ func (c *change) attempts() int {
 }
 
 // urgent orders the changes that are ready for a call: first attempts before retries, then the earliest deadline, then
-// the oldest.
+// the oldest. Those whose calls ran into faults take turns, or one agent whose calls always do would keep all others
+// behind it while single probes go out.
 func urgent(a, b *change) bool {
 	return cmp.Or(
-		cmp.Compare(flag(a.attempts() > 0 || a.faulty()), flag(b.attempts() > 0 || b.faulty())),
+		cmp.Compare(flag(a.attempts() > 0 || a.faults() > 0), flag(b.attempts() > 0 || b.faults() > 0)),
+		cmp.Compare(a.faults(), b.faults()),
 		cmp.Compare(a.until, b.until),
 		cmp.Compare(a.at, b.at),
 		cmp.Compare(a.seq(), b.seq()),
@@ -91,7 +92,12 @@ func urgent(a, b *change) bool {
 	) < 0
 }
 
-func (c *change) faulty() bool { return c.try != nil && c.try.faults > 0 }
+func (c *change) faults() int {
+	if c.try == nil {
+		return 0
+	}
+	return c.try.faults
+}
 
 func (c *change) seq() uint64 {
 	if c.msg == nil {

@@ -152,7 +152,8 @@ func (b *bucket) take(rate, depth float64, now time.Time) (again time.Time, wait
 		b.last = now
 	}
 	if b.tokens < 1-1e-9 {
-		return b.last.Add(time.Duration((1-b.tokens)/rate*float64(time.Second)) + time.Nanosecond), true
+		seconds := min((1-b.tokens)/rate, time.Hour.Seconds())
+		return b.last.Add(time.Duration(seconds*float64(time.Second)) + time.Nanosecond), true
 	}
 	b.tokens--
 	return time.Time{}, false
@@ -196,7 +197,7 @@ func (p *pace) at(limit float64, now time.Time) float64 {
 
 // halve halves the rate once for all calls that were sent at the same rate.
 func (p *pace) halve(limit float64, sent, now time.Time) {
-	if !p.since.IsZero() && sent.Before(p.since) {
+	if !p.since.IsZero() && !sent.After(p.since) {
 		return
 	}
 	rate := p.at(limit, now)

@@ -31,6 +31,8 @@ func (l *loop) judge(c *change, a *answered) {
 	case a.Class == Passing:
 		t.attempts++
 		l.again(c, t.attempts, "")
+	case a.Class == Busy:
+		t.faults++ // it lets others go first
 	case a.Class == Unsound:
 		t.faults++
 		if previous != 0 && l.gate.answeredOther(c.lane.agent, time.Unix(0, previous)) {
@@ -40,7 +42,7 @@ func (l *loop) judge(c *change, a *answered) {
 			t.retry = l.now.Add(l.policy.Backoff.Pause(t.faults)).UnixNano()
 		}
 	}
-	// Busy and NotSent spend nothing: the gate says when to go on, and the change keeps its place in line.
+	// Busy and NotSent spend nothing: the gate says when to go on.
 }
 
 // succeed ends a change, or tells that a policy was applied anew.

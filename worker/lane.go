@@ -18,6 +18,7 @@ type lane struct {
 	inFlight *change // the change of the call under way: live, one that was overtaken, or one applied anew
 	later    []*change
 	reapply  *change
+	since    int64  // when that call was made, in Unix nanoseconds
 	gaveUp   uint64 // revision of the session for which applying anew was refused
 
 	free      []*entry // endings that wait for no other ending, and what is told
@@ -192,19 +193,20 @@ func (l *loop) caughtUp() {
 	l.wakeReapplies()
 }
 
-// cancel withdraws the agent's unfinished changes of that name. The cancel's message is finished with them.
+// cancel withdraws the agent's unfinished changes of that name, but not those published after it: a cancel may come
+// again. The cancel's message is finished with them.
 func (l *loop) cancel(m *message, mc *messages.Change) {
 	ln := l.lanes[mc.AgentID]
 	if ln == nil {
 		return
 	}
 	for _, c := range slices.Clone(ln.later) {
-		if c.id == mc.ID {
+		if c.id == mc.ID && c.seq() <= m.receipt.Seq {
 			l.cancelOne(m, c)
 		}
 	}
 	for _, c := range []*change{ln.inFlight, ln.live} {
-		if c != nil && !c.ended && !c.again() && c.id == mc.ID && (c.try == nil || !slices.Contains(c.try.cancels, m)) {
+		if c != nil && !c.ended && !c.again() && c.id == mc.ID && c.seq() <= m.receipt.Seq && (c.try == nil || !slices.Contains(c.try.cancels, m)) {
 			l.cancelOne(m, c)
 		}
 	}
@@ -239,6 +241,9 @@ func (l *loop) plan(ln *lane) {
 	}
 	wake, ready := c.until, false
 	session, signedIn := l.Sessions.Of(ln.agent)
+	if signedIn && !c.refusedIn(session) {
+		c.told &^= ToldSignIn // a later wait for a sign-in is another one
+	}
 	switch {
 	case ln.unsettled():
 		// plan is asked again then

@@ -177,7 +177,7 @@ func TestRefusedForGood(t *testing.T) {
 }
 
 func TestAttemptsAreUsedUpWithGrowingPauses(t *testing.T) {
-	bubble(t, Policy{MaxAttempts: 5, Backoff: Backoff{Jitter: -1}}, func(s *site) {
+	bubble(t, Policy{MaxAttempts: 5}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.gateway.reply(Answer{Class: Passing, Retcode: "100-007", Message: "fault"})
 		s.start()

@@ -153,6 +153,7 @@ func (w *world) registryLearns(agent string) {
 	w.rev++
 	var guid string
 	w.desk.set(func() { guid = w.desk.good[agent] })
+	w.puts[agent]++
 	if guid != "" {
 		w.sessions.Put(agent, messages.Session{GUID: guid, SignedInAt: old.SignedInAt}, w.rev)
 	}

@@ -78,6 +78,7 @@ type world struct {
 	flags    int
 	rev      uint64
 	ins      map[string]int // agent to how often it signed in
+	puts     map[string]int // agent to how often the registry was told of a session
 	left     []string       // messages of the open batch over several messages that were not published yet
 	many     int
 	heldTill time.Time // until then calls of the term before may land
@@ -118,7 +119,7 @@ func newWorld(t *testing.T) *world {
 		Rate: 50, MaxInFlight: 2, MaxAttempts: 3, Validity: modelValidity, Retention: modelRetention,
 		Backoff: Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second},
 	})
-	w := &world{site: s, desk: newCounter(), named: map[string]int{}, ins: map[string]int{}}
+	w := &world{site: s, desk: newCounter(), named: map[string]int{}, ins: map[string]int{}, puts: map[string]int{}}
 	w.worker.Gateway = w.desk
 	return w
 }
@@ -201,6 +202,7 @@ func (w *world) signsIn(agent string) {
 	w.pass(time.Nanosecond) // nobody signs in twice at the same instant
 	w.rev++
 	w.ins[agent]++
+	w.puts[agent]++
 	guid := fmt.Sprint("g", w.rev)
 	w.desk.set(func() {
 		w.desk.good[agent], w.desk.holds[agent] = guid, "true" // signing in resets the flag

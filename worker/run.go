@@ -35,8 +35,9 @@ type loop struct {
 	behind    bool // messages from before the term may still be unread
 	unread    uint64
 	overdue   []*change
-	entries   int // results that are not stored
-	closings  int // summaries that are not stored
+	entries   int       // results that are not stored
+	closings  int       // summaries that are not stored
+	toldAt    time.Time // when the progress of batches was told last
 	stopping  bool
 	speed     speed
 	ended     chan struct{} // closed when the term is over
@@ -63,6 +64,8 @@ func (w *Worker) Run(ctx context.Context, term *Term) {
 	}
 	select {
 	case <-w.Sessions.Ready():
+	case <-term.Stop:
+		return // nothing was begun
 	case <-ctx.Done():
 		return
 	}
@@ -164,22 +167,26 @@ func (l *loop) due() {
 func (l *loop) dispatch() {
 	l.gateAgain = time.Time{}
 	for len(l.ready) > 0 && !l.stopping {
+		c := l.ready[0]
+		session, signedIn := l.Sessions.Of(c.lane.agent)
+		if !signedIn {
+			l.plan(c.lane) // the agent signed out this very moment
+			continue
+		}
 		ok, again := l.gate.ask(l.now)
 		if !ok {
 			l.gateAgain = again
 			return
 		}
-		l.call(heap.Pop(&l.ready).(*change))
+		l.call(c, session)
 	}
 }
 
 // call sends a change to the gateway with the agent's session as of now.
-func (l *loop) call(c *change) {
+func (l *loop) call(c *change, session Session) {
 	ln := c.lane
-	session, _ := l.Sessions.Of(ln.agent)
-	ln.inFlight = c
+	ln.inFlight, ln.since = c, l.now.UnixNano()
 	l.unschedule(c)
-	c.told &^= ToldSignIn // a later wait for a sign-in is another one
 	c.rev = 0
 	j := job{change: c, session: session, sent: l.now, call: Call{AgentID: ln.agent, Flag: c.flag, Session: session.Session}}
 	if c.msg != nil && c.msg.trace != nil {
@@ -204,7 +211,7 @@ func (l *loop) untilNext() time.Duration {
 		next = earlier(next, l.gateAgain)
 	}
 	if len(l.batches) > 0 {
-		next = earlier(next, l.now.Add(progressEvery))
+		next = earlier(next, l.toldAt.Add(progressEvery))
 	}
 	return max(0, next.Sub(l.now))
 }

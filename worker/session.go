@@ -32,7 +32,7 @@ func NewSessions() *Sessions {
 func (s *Sessions) Put(agent string, session messages.Session, rev uint64) {
 	s.mu.Lock()
 	old, known := s.signed[agent]
-	if known && old.Rev == rev {
+	if known && old.Rev == rev && old.SameAs(session) { // revisions begin anew with a registry made anew
 		s.mu.Unlock()
 		return
 	}

@@ -64,14 +64,20 @@ type ChangeView struct {
 
 // View asks the running term; ok is false while this process is not the owner.
 func (w *Worker) View(ctx context.Context) (v View, ok bool) {
-	ok = w.ask(ctx, func(l *loop) { v = l.view() })
-	return v, ok
+	var answer View // written later still where the asker goes away
+	if !w.ask(ctx, func(l *loop) { answer = l.view() }) {
+		return View{}, false
+	}
+	return answer, true
 }
 
 // Agent asks the running term about one agent; ok is false while this process is not the owner.
 func (w *Worker) Agent(ctx context.Context, agent string) (v AgentView, ok bool) {
-	ok = w.ask(ctx, func(l *loop) { v = l.agentView(agent) })
-	return v, ok
+	var answer AgentView
+	if !w.ask(ctx, func(l *loop) { answer = l.agentView(agent) }) {
+		return AgentView{}, false
+	}
+	return answer, true
 }
 
 // asked is a question to the event loop.
@@ -172,7 +178,7 @@ func (l *loop) agentView(agent string) AgentView {
 	}
 	slices.SortFunc(v.Later, func(a, b ChangeView) int { return a.EffectiveAt.Compare(b.EffectiveAt) })
 	if ln.inFlight != nil {
-		v.CallSince = instant(ln.inFlight.tries().last)
+		v.CallSince = instant(ln.since)
 	}
 	return v
 }

@@ -1,0 +1,210 @@
+package worker
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func fault(int) Answer { return Answer{Class: Unsound, Fault: "connection refused"} }
+
+func TestBreakerLeavesADeadGatewayAlone(t *testing.T) {
+	for _, answer := range []Answer{
+		{Class: Unsound, Fault: "connection refused"}, {Class: Busy, Status: 503, Fault: "503"},
+	} {
+		g := newGate(Policy{Rate: 500, Burst: 50, MaxInFlight: 32}, origin)
+		now := origin.Add(time.Minute)
+		calls := pull(&g, now, now.Add(2*time.Second), func(int) Answer { return answer })
+		if len(calls) > 5 {
+			t.Errorf("%v: %d calls into an outage of 2 s", answer, len(calls))
+		}
+		if s := g.state(now); s.State != "probing" || s.Why != answer.Fault {
+			t.Errorf("state %+v", s)
+		}
+		calls = pull(&g, now.Add(2*time.Second), now.Add(time.Minute), func(int) Answer { return answer })
+		if len(calls) < 50 || len(calls) > 70 {
+			t.Errorf("%v: %d probes in the rest of a minute", answer, len(calls))
+		}
+	}
+}
+
+func TestBreakerClosesWithTheFirstAnswer(t *testing.T) {
+	for _, class := range []Class{Success, Refused, NoAgent, Passing} {
+		g := newGate(Policy{Rate: 100, Burst: 10, MaxInFlight: 32}, origin)
+		now := origin.Add(time.Minute)
+		pull(&g, now, now.Add(10*time.Second), fault)
+		end := now.Add(10 * time.Second)
+		calls := pull(&g, end, end.Add(3*time.Second), func(int) Answer { return Answer{Class: class} })
+		if len(calls) == 0 || calls[0].Sub(end) > time.Second {
+			t.Fatalf("%v: no probe within a second", class)
+		}
+		if n := count(calls, calls[0], calls[0].Add(200*time.Millisecond)); n > 8 {
+			t.Errorf("%v: %d calls in the first 200 ms", class, n)
+		}
+		if n := count(calls, calls[0].Add(time.Second), calls[0].Add(2*time.Second)); n < 99 {
+			t.Errorf("%v: %d calls a second after the outage", class, n)
+		}
+	}
+}
+
+func TestBreakerFirstFaultLetsOneThroughAtATime(t *testing.T) {
+	g := newGate(Policy{MaxInFlight: 32}, origin)
+	g.ask(origin)
+	g.tell("1001", fault(0), origin, origin)
+	if ok, _ := g.ask(origin); !ok {
+		t.Error("one fault of one agent keeps everybody out")
+	}
+	if ok, again := g.ask(origin); ok || !again.IsZero() {
+		t.Error("a second call goes out before the first was answered")
+	}
+	g.tell("1002", sound(0), origin, origin)
+	g.ask(origin)
+	if ok, _ := g.ask(origin); !ok {
+		t.Error("the gate is not open again")
+	}
+}
+
+func TestBreakerCallsFromBeforeItOpenedTellNothing(t *testing.T) {
+	g := newGate(Policy{MaxInFlight: 32}, origin)
+	for range 10 {
+		g.ask(origin)
+	}
+	now := origin.Add(time.Second)
+	for range 10 {
+		g.tell("1001", fault(0), origin, now)
+	}
+	if g.breaker.faults != 2 || g.breaker.next.Sub(now) != firstProbe {
+		t.Errorf("breaker %+v", g.breaker)
+	}
+}
+
+func TestBreakerProbesOneAtATime(t *testing.T) {
+	g := newGate(Policy{MaxInFlight: 32}, origin)
+	pull(&g, origin, origin.Add(time.Second), fault)
+	now := g.breaker.next
+	if ok, _ := g.ask(now); !ok {
+		t.Fatal("no probe")
+	}
+	if ok, again := g.ask(now.Add(time.Minute)); ok || !again.IsZero() {
+		t.Error("two probes at once")
+	}
+}
+
+func TestAnsweredOther(t *testing.T) {
+	g := newGate(Policy{MaxInFlight: 32}, origin)
+	for i, agent := range []string{"1001", "1002", "1001", "1001"} {
+		g.ask(origin)
+		g.tell(agent, sound(0), origin, origin.Add(time.Duration(i)*time.Second))
+	}
+	tests := []struct {
+		agent string
+		after time.Duration
+		want  bool
+	}{
+		{"1001", 0, true}, {"1001", time.Second, false}, {"1002", time.Second, true}, {"1003", 2 * time.Second, true},
+		{"1003", 3 * time.Second, false},
+	}
+	for _, test := range tests {
+		if got := g.answeredOther(test.agent, origin.Add(test.after)); got != test.want {
+			t.Errorf("answeredOther(%s, %v) = %v", test.agent, test.after, got)
+		}
+	}
+}
+
+// agents signs n agents in and returns them.
+func (s *site) agents(n int) []string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprint(1001+i))
+		s.signIn(all[i], "g", uint64(i+1))
+	}
+	return all
+}
+
+func TestOneAgentsTroubleIsItsOwn(t *testing.T) {
+	answers := map[string]Answer{
+		"transport": {Class: Unsound, Fault: "its own node is down"},
+		"503":       {Class: Busy, Status: 503, Fault: "503"},
+		"429":       {Class: Busy, Status: 429, Fault: "429"},
+		"later":     {Class: Busy, Status: 503, RetryAfter: time.Second, Fault: "503"},
+	}
+	for name, answer := range answers {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, Policy{Rate: 50}, func(s *site) {
+				all := s.agents(20)
+				s.gateway.answer = func(Call) Answer { return answer }
+				s.start()
+				for i, agent := range all { // the first one's deadline is the earliest
+					s.publish(wish(agent, "f", until(time.Hour+time.Duration(i)*time.Second)))
+				}
+				s.pass(5 * time.Minute) // all have been tried in vain
+				s.gateway.set(func() {
+					s.gateway.answer = func(c Call) Answer {
+						if c.AgentID == all[0] {
+							return answer
+						}
+						return Answer{Class: Success, Retcode: "0"}
+					}
+				})
+				s.pass(time.Minute)
+				if n := len(s.told()); n < 19 {
+					t.Errorf("%d of 19 applied a minute after the outage", n)
+				}
+			})
+		})
+	}
+}
+
+func TestFaultCountsWhileOthersAreAnswered(t *testing.T) {
+	bubble(t, Policy{MaxAttempts: 3}, func(s *site) {
+		all := s.agents(2)
+		s.gateway.answer = func(c Call) Answer {
+			if c.AgentID == all[0] {
+				return Answer{Class: Unsound, Fault: "its own node is down"}
+			}
+			return Answer{Class: Success, Retcode: "0"}
+		}
+		s.start()
+		s.publish(wish(all[0], "f", `,"id":"a"`))
+		for range 60 {
+			s.publish(wish(all[1], "f", ""))
+			s.pass(time.Second)
+		}
+		var failed bool
+		for _, r := range s.journal.all() {
+			if r.AgentID == all[0] {
+				failed = true
+				if r.Outcome != "failed" || r.Retcode != "" || r.Message != "its own node is down" || r.Attempts != 3 {
+					t.Errorf("result %+v", r)
+				}
+			}
+		}
+		if !failed {
+			t.Error("it is still being tried")
+		}
+	})
+}
+
+func TestPauseAndRateByOperators(t *testing.T) {
+	bubble(t, Policy{Rate: 100}, func(s *site) {
+		all := s.agents(30)
+		s.worker.SetControls(Controls{Paused: true})
+		s.start()
+		for _, agent := range all {
+			s.publish(wish(agent, "f", ""))
+		}
+		s.pass(time.Hour)
+		s.wantCalls()
+		two := 2.0
+		s.worker.SetControls(Controls{Rate: &two})
+		s.pass(10 * time.Second)
+		if n := len(s.gateway.made()); n < 19 || n > 20 {
+			t.Errorf("%d calls in ten seconds at 2 per second", n)
+		}
+		s.worker.SetControls(Controls{})
+		s.pass(time.Second)
+		if n := len(s.gateway.made()); n != 30 {
+			t.Errorf("%d calls after the rate is the old one again", n)
+		}
+	})
+}

@@ -1,0 +1,186 @@
+package worker
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+func TestSessionsFollowTheRegistry(t *testing.T) {
+	s := NewSessions()
+	var told []string
+	s.follow(func(agent string) { told = append(told, agent) })
+	one := messages.Session{GUID: "g1"}
+	s.Put("1001", one, 1)
+	s.Put("1001", one, 1)                          // told again as the registry is read anew
+	s.Put("1001", messages.Session{GUID: "g2"}, 1) // by a registry that was made anew
+	s.Put("1002", messages.Session{GUID: "other"}, 2)
+	select {
+	case <-s.Ready():
+		t.Error("ready before all was told")
+	default:
+	}
+	s.Synced(func(agent string) bool { return agent == "1001" }) // the other one was deleted unseen
+	<-s.Ready()
+	if got, ok := s.Of("1001"); !ok || got.GUID != "g2" || s.Len() != 1 {
+		t.Errorf("session %v %v of %d", got, ok, s.Len())
+	}
+	if _, ok := s.Of("1002"); ok {
+		t.Error("1002 is still signed in")
+	}
+	if want := []string{"1001", "1001", "1002", "1002"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
+	}
+	s.Synced(func(string) bool { return true }) // after a reconnect
+	s.follow(nil)
+	s.Delete("1001")
+	if len(told) != 4 {
+		t.Errorf("told %q after nobody followed", told)
+	}
+}
+
+func TestSessionsComeBack(t *testing.T) {
+	s := NewSessions()
+	back := func() uint64 { got, _ := s.Of("1001"); return got.CameBack }
+	s.Put("1001", messages.Session{GUID: "g1"}, 1)
+	s.Put("1001", messages.Session{GUID: "g2"}, 2)
+	if back() != 0 {
+		t.Error("a rotated GUID is no new sign-in")
+	}
+	s.Delete("1001")
+	s.Put("1001", messages.Session{GUID: "g3"}, 4)
+	s.Put("1001", messages.Session{GUID: "g4"}, 5)
+	if back() != 4 {
+		t.Errorf("came back at %d, want 4", back())
+	}
+	s.Synced(func(string) bool { return false })
+	s.Put("1001", messages.Session{GUID: "g5"}, 7)
+	if back() != 7 {
+		t.Errorf("came back at %d, want 7", back())
+	}
+	if len(s.gone) != 0 {
+		t.Errorf("gone: %v", s.gone)
+	}
+}
+
+func TestNewSince(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
+	ns := func(s int) int64 { return at(s).UnixNano() }
+	tests := []struct {
+		name    string
+		session Session
+		last    SignIn
+		want    bool
+	}{
+		{"later time", Session{Session: messages.Session{SignedInAt: at(20)}, Rev: 5}, SignIn{At: ns(10), Rev: 1, Call: ns(11)}, true},
+		{"same time, new GUID", Session{Session: messages.Session{SignedInAt: at(10)}, Rev: 5}, SignIn{At: ns(10), Rev: 1, Call: ns(11)}, false},
+		{"earlier time", Session{Session: messages.Session{SignedInAt: at(5)}, Rev: 5}, SignIn{At: ns(10), Rev: 1, Call: ns(11)}, false},
+		{"time where there was none, before the call", Session{Session: messages.Session{SignedInAt: at(10)}, Rev: 5}, SignIn{Rev: 1, Call: ns(11)}, false},
+		{"time where there was none, after the call", Session{Session: messages.Session{SignedInAt: at(12)}, Rev: 5}, SignIn{Rev: 1, Call: ns(11)}, true},
+		{"no time, came back", Session{Rev: 5, CameBack: 4}, SignIn{Rev: 3, Call: ns(11)}, true},
+		{"no time, came back before the call", Session{Rev: 5, CameBack: 4}, SignIn{Rev: 4, Call: ns(11)}, false},
+		{"no time, never gone", Session{Rev: 5}, SignIn{Rev: 3, Call: ns(11)}, false},
+		{"no time where there was one", Session{Rev: 5}, SignIn{At: ns(10), Rev: 3, Call: ns(11)}, false},
+	}
+	for _, test := range tests {
+		if got := test.session.newSince(test.last); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
+		}
+	}
+}
+
+func TestNobodyIsWaitedForBeforeTheRegistryIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, Policy{})
+		s.sessions = NewSessions()
+		s.worker.Sessions = s.sessions
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.signIn("1001", "g", 1)
+		s.pass(time.Minute)
+		s.wantCalls()
+		s.wantTold() // nobody knows who is not signed in
+		s.sessions.Synced(func(string) bool { return true })
+		synctest.Wait()
+		s.wantTold("applied 1001 a")
+		s.crash()
+	})
+}
+
+func TestStopBeforeTheRegistryIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, Policy{})
+		s.worker.Sessions = NewSessions()
+		s.start()
+		began := time.Now()
+		s.finish()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("the stop took %v", took)
+		}
+	})
+}
+
+func TestSignedOutThisVeryMoment(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.worker.SetControls(Controls{Paused: true})
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.inside(func(l *loop) { // before the loop hears of it, and in the turn in which the gate opens
+			s.sessions.Delete("1001")
+			l.gate.paused = false
+		})
+		s.wantCalls()
+		s.wantTold("waiting 1001 a")
+		s.signIn("1001", "g2", 2)
+		s.wantCalls("1001 f g2")
+	})
+}
+
+func TestEachWaitForASignInIsTold(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.worker.SetControls(Controls{Paused: true})
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.signIn("1001", "g", 1)
+		s.rotate("1001", "g2", 2)
+		s.sessions.Delete("1001")
+		s.pass(time.Minute)
+		s.wantTold("waiting 1001 a", "waiting 1001 a")
+	})
+}
+
+func TestGaveUpApplyingAnewUntilTheNextSession(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.gateway.reply(Answer{Class: Refused, Retcode: "000-002"})
+		s.pass(time.Minute)
+		s.signIn("1001", "g2", 2)
+		s.pass(time.Hour)
+		s.wantCalls("1001 f g1", "1001 f g2")
+		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
+		s.pass(time.Minute)
+		s.signIn("1001", "g3", 3)
+		s.wantCalls("1001 f g1", "1001 f g2", "1001 f g3")
+		s.wantTold("applied 1001 a", "reapplied 1001 a")
+	})
+}
+
+func TestNoReapply(t *testing.T) {
+	bubble(t, Policy{NoReapply: true}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "f", ""))
+		s.pass(time.Minute)
+		s.signIn("1001", "g2", 2)
+		s.crash()
+		s.start()
+		s.pass(time.Minute)
+		s.wantCalls("1001 f g1")
+	})
+}
