@@ -122,10 +122,7 @@ func (c countedBatch) apply(l *loop) {
 			b.sum.Count(s.outcome)
 		}
 	}
-	b.counting, b.closed = false, c.count.Closed
-	if !b.doubt {
-		b.since = nil
-	}
+	b.counting, b.closed, b.since = false, c.count.Closed, nil
 	l.count(b)
 	l.closeIfComplete(b)
 	l.ackMembers(b)

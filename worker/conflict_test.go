@@ -85,3 +85,74 @@ func TestOvertakenAndEndedElsewhereDuringItsCall(t *testing.T) {
 		s.wantCalls("1001 a g", "1001 b g")
 	})
 }
+
+func TestNoCallWhileTheLedgerIsReadAgain(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(wish("1001", "a", `,"id":"a"`))
+		s.elsewhere(messages.Expired, "1001", 1)
+		s.journal.set(func() { s.journal.takes = time.Second })
+		s.findsOut("1001")
+		s.pass(1500 * time.Millisecond)
+		s.signIn("1001", "g", 1)
+		s.pass(time.Minute)
+		s.wantCalls()
+	})
+}
+
+func TestWaitIsToldBeforeTheEndingAlsoAfterAConflict(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.journal.takes = time.Second
+		s.start()
+		s.publish(wish("1001", "w", `,"id":"x"`+effective(time.Hour)))
+		s.elsewhere(messages.Waiting, "1001", 0)
+		s.publish(`{"agent_id":"1001","id":"x","cancel":true}`)
+		s.pass(time.Minute)
+		s.wantTold("waiting 1001 elsewhere", "waiting 1001 x", "superseded 1001 x")
+		s.wantNothingWaiting()
+	})
+}
+
+func TestNewerOneFromElsewhereSupersedes(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(wish("1001", "a", `,"id":"a"`))
+		l := s.journal.ledger("1001")
+		l.Newest = Effect{At: time.Now().UnixNano(), Pos: Position{s.epoch, 7, 0}, ID: "seven"}
+		text, _ := l.AppendText(nil)
+		result := messages.Result{Outcome: messages.Waiting, AgentID: "1001", ChangeID: "seven"}
+		if _, err := s.journal.store(Record{Result: result, Ledger: text, Expect: l.Seq}, s.journal.age); err != nil {
+			t.Error(err)
+		}
+		s.findsOut("1001")
+		s.wantTold("waiting 1001 a", "waiting 1001 seven", "waiting 1001 later", "superseded 1001 a")
+		if by := s.journal.all()[3].SupersededBy; by != "seven" {
+			t.Errorf("superseded by %q", by)
+		}
+	})
+}
+
+// A dead letter that the last term stored the result for, but could not bury.
+func TestDeadLetterOfACrash(t *testing.T) {
+	for _, lost := range []string{"crash", "answer"} {
+		bubble(t, Policy{}, func(s *site) {
+			s.journal.takes = time.Second
+			s.start()
+			if lost == "answer" {
+				s.journal.set(func() { s.journal.failNext = 1 })
+			}
+			s.publish(wish("1001", "yes", `,"id":"a"`))
+			s.pass(1500 * time.Millisecond)
+			if lost == "crash" {
+				s.crash()
+				s.start()
+			}
+			s.pass(time.Minute)
+			s.wantTold("rejected 1001 a")
+			if len(s.journal.letters) != 1 || !s.journal.letters[0].Whole {
+				t.Errorf("%s: letters %+v", lost, s.journal.letters)
+			}
+			s.wantNothingWaiting()
+		})
+	}
+}

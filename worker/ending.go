@@ -13,6 +13,7 @@ type entry struct {
 	change    *change
 	result    messages.Result
 	undecided bool // its change's call is under way; it keeps its place among the agent's endings
+	inOrder   bool // it has such a place
 	told      Told // what a waiting result tells
 	signIn    SignIn
 	inForce   Position // of the policy that was applied anew
@@ -58,6 +59,7 @@ func (l *loop) put(e *entry, line *[]*entry) {
 	if e.undecided && e.result.Outcome != "" {
 		e.undecided = false
 	} else {
+		e.inOrder = line == &e.change.lane.ordered
 		*line = append(*line, e)
 		l.entries++
 		l.term.Inbox.add(1)

@@ -177,11 +177,10 @@ func (l *loop) overtake(old, by *change) {
 	l.put(&entry{change: old, undecided: true}, &old.lane.ordered)
 }
 
-// caughtUp has the changes take effect whose instant had passed before this term read them, in the order of their
-// instants: only now is it known that none before them is missing.
+// caughtUp has the changes take effect whose instant had passed before this term read them: only now is it known that
+// none before them is missing.
 func (l *loop) caughtUp() {
 	l.behind = false
-	slices.SortFunc(l.overdue, byInstant)
 	for _, c := range l.overdue {
 		if !c.ended && slices.Contains(c.lane.later, c) {
 			l.leaveLater(c)
@@ -262,7 +261,7 @@ func (l *loop) plan(ln *lane) {
 
 // unsettled tells whether the lane waits for an older change: its ending must be stored before a newer one is sent.
 func (ln *lane) unsettled() bool {
-	return ln.inFlight != nil || len(ln.ordered) > 0 || ln.reloading || (ln.storing != nil && ln.storing.ends())
+	return ln.inFlight != nil || len(ln.ordered) > 0 || ln.reloading || (ln.storing != nil && ln.storing.inOrder)
 }
 
 // refusedIn tells whether the gateway did not know the agent by this very session. A record that was written again

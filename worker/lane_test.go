@@ -333,6 +333,127 @@ func TestCancelDuringTheCall(t *testing.T) {
 	}
 }
 
+func TestCancelOfAnOvertakenOneDuringItsCall(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.gateway.takes = time.Second
+		s.gateway.answer = func(c Call) Answer {
+			if c.Flag == "a" {
+				return Answer{Class: Passing, Retcode: "100-007"}
+			}
+			return Answer{Class: Success, Retcode: "0"}
+		}
+		s.start()
+		s.publish(wish("1001", "a", `,"id":"x"`))
+		s.publish(wish("1001", "b", `,"id":"y"`))
+		s.publish(`{"agent_id":"1001","id":"x","cancel":true}`)
+		s.pass(time.Minute)
+		s.wantTold("superseded 1001 x", "applied 1001 y")
+		if r := s.journal.all()[0]; r.Message != "cancelled" || r.SupersededBy != "" {
+			t.Errorf("result %+v", r)
+		}
+		s.wantNothingWaiting()
+	})
+}
+
+func TestCancelThatComesAgainSparesWhatCameAfterIt(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(`{"agent_id":"1001","id":"x","cancel":true}`) // its acknowledgement is lost
+		cancel := Delivery{Receipt: Receipt{Seq: s.seq}, Message: messages.Decode([]byte(`{"agent_id":"1001","id":"x","cancel":true}`), "1")}
+		s.publish(wish("1001", "a", `,"id":"x"`))
+		s.publish(wish("1001", "b", `,"id":"x"`+effective(time.Hour)))
+		s.inbox.Deliver([]Delivery{cancel})
+		synctest.Wait()
+		s.wantTold("waiting 1001 x", "waiting 1001 x")
+	})
+}
+
+func TestValidity(t *testing.T) {
+	policy := Policy{Validity: 10 * time.Hour, Retention: 24 * time.Hour}
+	tests := []struct {
+		name   string
+		more   func() string
+		policy Policy
+		want   time.Duration // valid_until after the start
+	}{
+		{"default", func() string { return "" }, policy, 10 * time.Hour},
+		{"default of a later one", func() string { return effective(time.Hour) }, policy, 11 * time.Hour},
+		{"given", func() string { return until(12 * time.Hour) }, policy, 12 * time.Hour},
+		{"cut", func() string { return until(100 * time.Hour) }, policy, 24 * time.Hour},
+		{"cut, of a later one", func() string { return effective(time.Hour) + until(100*time.Hour) }, policy, 25 * time.Hour},
+		{"default longer than the retention", func() string { return "" }, Policy{Validity: 48 * time.Hour, Retention: 24 * time.Hour}, 24 * time.Hour},
+		{"effective in the past", func() string { return effective(-time.Hour) }, policy, 10 * time.Hour},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, test.policy, func(s *site) {
+				began := time.Now()
+				s.start()
+				s.publish(wish("1001", "f", test.more()))
+				if got := s.journal.all()[0].ValidUntil.Sub(began); got != test.want {
+					t.Errorf("valid until %v after the start, want %v", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestNewerChangeWhileOneIsAppliedAnew(t *testing.T) {
+	for _, class := range []Class{Success, Passing, Refused} {
+		t.Run(class.String(), func(t *testing.T) {
+			bubble(t, Policy{}, func(s *site) {
+				s.signIn("1001", "g1", 1)
+				s.start()
+				s.publish(wish("1001", "f", `,"id":"a"`))
+				s.pass(time.Minute)
+				s.gateway.answer = func(c Call) Answer {
+					if c.Flag == "f" {
+						return Answer{Class: class, Retcode: "?"}
+					}
+					return Answer{Class: Success, Retcode: "0"}
+				}
+				s.gateway.takes = time.Second
+				s.signIn("1001", "g2", 2)
+				s.publish(wish("1001", "g", `,"id":"b"`))
+				s.pass(time.Minute)
+				s.wantCalls("1001 f g1", "1001 f g2", "1001 g g2")
+				if class == Success {
+					s.wantTold("applied 1001 a", "reapplied 1001 a", "applied 1001 b")
+				} else {
+					s.wantTold("applied 1001 a", "applied 1001 b")
+				}
+			})
+		})
+	}
+}
+
+func TestReappliedResult(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a","reason":"why"`))
+		s.pass(time.Minute)
+		n := 0
+		s.gateway.answer = func(Call) Answer {
+			if n++; n == 1 {
+				return Answer{Class: Passing, Retcode: "100-007"}
+			}
+			return Answer{Class: Success, Retcode: "0", Message: "again"}
+		}
+		s.signIn("1001", "g2", 2)
+		s.pass(time.Minute)
+		first, again := s.journal.all()[0], s.journal.all()[1]
+		if again.Attempts != 2 || again.Message != "again" || !again.FinishedAt.Equal(first.FinishedAt.Add(time.Minute+500*time.Millisecond)) {
+			t.Errorf("result %+v", again)
+		}
+		again.Outcome, again.Attempts, again.Message, again.FinishedAt = first.Outcome, first.Attempts, first.Message, first.FinishedAt
+		if again != first {
+			t.Errorf("got  %+v\nwant %+v", again, first)
+		}
+	})
+}
+
 func TestReappliedAfterEachSignIn(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)

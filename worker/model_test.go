@@ -31,7 +31,7 @@ func FuzzModel(f *testing.F) {
 }
 
 func TestModel(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(200) {
 		play(t, script(rand.New(rand.NewPCG(seed, 7)), 20+int(seed)%80))
 	}
 }

@@ -3,6 +3,8 @@ package worker
 import (
 	"testing"
 	"time"
+
+	"idlepolicy/messages"
 )
 
 // startReadingSlowly begins a term in which some time passes from one unfinished message to the next.
@@ -136,5 +138,119 @@ func TestOlderEndingIsStoredBeforeTheNewerOneIsSent(t *testing.T) {
 		s.pass(time.Millisecond)
 		s.wantTold("applied 1001 old")
 		s.wantCalls("1001 old g1", "1001 new g1")
+	})
+}
+
+func TestNewerOneThatIsKnownWinsBeforeItIsRead(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.gateway.takes = time.Hour
+		s.start()
+		s.publish(wish("1001", "old", `,"id":"old"`))
+		s.publish(wish("1001", "new", `,"id":"new"`))
+		s.publish(wish("1001", "late", `,"id":"late"`+effective(2*time.Hour))) // its result says that new took effect
+		s.crash()
+		s.gateway.takes = 0
+		s.startReadingSlowly()
+		s.wantCalls("1001 old g", "1001 new g")
+		s.wantTold("waiting 1001 late", "superseded 1001 old", "applied 1001 new")
+		if by := s.journal.all()[1].SupersededBy; by != "new" {
+			t.Errorf("superseded by %q", by)
+		}
+	})
+}
+
+func TestSessionThatTheGatewayRefusedIsNotTriedAgain(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "old", 1)
+		s.gateway.reply(Answer{Class: NoAgent, Retcode: "100-006", Message: "not signed in"})
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.crash()
+		s.start()
+		s.pass(time.Hour)
+		s.wantCalls("1001 f old")
+		s.wantTold("waiting 1001 a")
+		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
+		s.rotate("1001", "new", 2)
+		s.wantTold("waiting 1001 a", "applied 1001 a")
+	})
+}
+
+// What the lane knows of an open change is newer than what the ledger said of it as the term began.
+func TestWaitToldWhileReadingIsNotToldAgain(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.gateway.takes = time.Hour
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.publish(wish("1001", "f", `,"id":"late"`+effective(3*time.Hour)))
+		s.crash()
+		s.sessions.Delete("1001")
+		s.startReadingSlowly()
+		s.crash()
+		s.start()
+		s.wantTold("waiting 1001 late", "waiting 1001 a")
+	})
+}
+
+func TestSignInWhileReading(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "old", `,"id":"a"`))
+		s.finish()
+		s.store(wish("1002", "x", ""))
+		s.store(wish("1001", "new", `,"id":"b"`))
+		s.pass(time.Minute)
+		go func() {
+			time.Sleep(150 * time.Millisecond)
+			s.signIn("1001", "g2", 2)
+		}()
+		s.startReadingSlowly()
+		s.pass(time.Second)
+		s.wantCalls("1001 old g1", "1001 new g2")
+	})
+}
+
+// The registry's clock may be ahead, and its record may reach us late.
+func TestHoldForApplyingAnewWhateverTheRegistrySays(t *testing.T) {
+	for name, late := range map[string]bool{"clock ahead": false, "record late": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, Policy{}, func(s *site) {
+				s.signIn("1001", "g1", 1)
+				s.start()
+				s.publish(wish("1001", "f", `,"id":"a"`))
+				s.crash()
+				s.pass(time.Minute)
+				s.hold = 5 * time.Second
+				next := messages.Session{GUID: "g2", SignedInAt: time.Now().Add(time.Second)}
+				if late {
+					next.SignedInAt = time.Now().Add(-time.Second)
+				} else {
+					s.sessions.Put("1001", next, 2)
+				}
+				s.start()
+				s.sessions.Put("1001", next, 2)
+				s.pass(s.hold - time.Millisecond)
+				s.wantCalls("1001 f g1")
+				s.pass(time.Millisecond)
+				s.wantCalls("1001 f g1", "1001 f g2")
+			})
+		})
+	}
+}
+
+func TestImmediateOnesAreOrderedByPublicationWhateverTheClocksSay(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.start()
+		s.ahead = 100 * time.Millisecond
+		s.publish(wish("1001", "one", `,"id":"one"`))
+		s.ahead = 0 // another server stores now
+		s.publish(wish("1001", "two", `,"id":"two"`))
+		s.publish(wish("1001", "late", `,"id":"late"`+effective(50*time.Millisecond))) // before one, by its server's clock
+		s.pass(time.Minute)
+		s.wantTold("applied 1001 one", "applied 1001 two", "waiting 1001 late", "superseded 1001 late")
 	})
 }

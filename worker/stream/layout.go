@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
@@ -29,8 +30,11 @@ const (
 	sameResult = time.Second
 )
 
-// ErrForeign is returned where a stream of the right name belongs to another prefix.
-var ErrForeign = errors.New("belongs to another prefix")
+// What no waiting mends: a stream of the right name belongs to another prefix, or is of another kind.
+var (
+	ErrForeign  = errors.New("belongs to another prefix")
+	ErrUnusable = errors.New("cannot be used")
+)
 
 func (l Layout) changes() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
@@ -111,30 +115,39 @@ func (l Layout) consumer() jetstream.ConsumerConfig {
 	}
 }
 
-// Ensure creates what is missing and returns what differs from what the worker needs, one sentence each. Where a
-// stream belongs to another prefix, or its kind is wrong, it changes nothing and fails.
-func (l Layout) Ensure(ctx context.Context, js jetstream.JetStream) (differs []string, err error) {
+// Inspect looks at what is on the server and changes nothing: what is missing, and what differs from what the worker
+// needs, one sentence each. Where a stream belongs to another prefix, or its kind is wrong, it fails.
+func (l Layout) Inspect(ctx context.Context, js jetstream.JetStream) (missing []jetstream.StreamConfig, differs []string, err error) {
 	l.Replicas = max(1, l.Replicas)
-	var missing []jetstream.StreamConfig
 	for _, want := range l.streams() {
 		s, err := js.Stream(ctx, want.Name)
-		switch {
-		case errors.Is(err, jetstream.ErrStreamNotFound):
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			missing = append(missing, want)
 			continue
-		case err != nil:
-			return nil, fmt.Errorf("look up stream %s: %w", want.Name, plain(err))
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("look up stream %s: %w", want.Name, plain(err))
 		}
 		has := s.CachedInfo().Config
 		if !slices.Equal(has.Subjects, want.Subjects) && len(want.Subjects) > 0 {
-			return nil, fmt.Errorf("stream %s has the subjects %s, not %s: it %w; choose an IDLE_PREFIX of your own",
+			return nil, nil, fmt.Errorf("stream %s has the subjects %s, not %s: it %w; choose an IDLE_PREFIX of your own",
 				want.Name, strings.Join(has.Subjects, " "), strings.Join(want.Subjects, " "), ErrForeign)
 		}
 		if has.Retention != want.Retention {
-			return nil, fmt.Errorf("stream %s keeps messages by %q, and the worker needs %q: delete it once it is empty, "+
-				"and the worker creates it anew", want.Name, has.Retention, want.Retention)
+			return nil, nil, fmt.Errorf("stream %s has %s retention, and the worker needs %s: it %w; delete it once it is "+
+				"empty, and the worker creates it anew", want.Name, has.Retention, want.Retention, ErrUnusable)
 		}
 		differs = append(differs, differences(has, want)...)
+	}
+	return missing, differs, nil
+}
+
+// Ensure creates what is missing and returns what differs from what the worker needs. It fails where Inspect fails, and
+// then has changed nothing.
+func (l Layout) Ensure(ctx context.Context, js jetstream.JetStream) (differs []string, err error) {
+	missing, differs, err := l.Inspect(ctx, js)
+	if err != nil {
+		return nil, err
 	}
 	for _, want := range missing {
 		if _, err := js.CreateStream(ctx, want); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
@@ -190,4 +203,28 @@ func (l Layout) Consumer(ctx context.Context, js jetstream.JetStream) (jetstream
 		}
 	}
 	return c, differs, nil
+}
+
+// Prepare creates what is missing, with a connection of the worker. wrong tells whether an error is one that no waiting
+// mends.
+func Prepare(ctx context.Context, nc *nats.Conn, l Layout) (wrong bool, err error) {
+	js, err := newJetStream(nc)
+	if err != nil {
+		return false, err
+	}
+	_, err = l.Ensure(ctx, js)
+	return errors.Is(err, ErrForeign) || errors.Is(err, ErrUnusable), err
+}
+
+// Report says what a worker would find on the server and changes nothing: one sentence each.
+func Report(ctx context.Context, nc *nats.Conn, l Layout) ([]string, error) {
+	js, err := newJetStream(nc)
+	if err != nil {
+		return nil, err
+	}
+	missing, said, err := l.Inspect(ctx, js)
+	for _, m := range missing {
+		said = append(said, fmt.Sprintf("stream %s is missing: the worker creates it", m.Name))
+	}
+	return said, err
 }
