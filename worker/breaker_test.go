@@ -155,6 +155,35 @@ func TestOneAgentsTroubleIsItsOwn(t *testing.T) {
 	}
 }
 
+// Nobody heard the call, whatever others are answered: a session may name a node of the gateway that is down.
+func TestRefusedConnectionNeverEndsAChange(t *testing.T) {
+	bubble(t, Policy{MaxAttempts: 3}, func(s *site) {
+		all := s.agents(2)
+		s.gateway.answer = func(c Call) Answer {
+			if c.AgentID == all[0] {
+				return Answer{Class: Unsound, Connect: true, Fault: "connection refused"}
+			}
+			return Answer{Class: Success, Retcode: "0"}
+		}
+		s.start()
+		s.publish(wish(all[0], "f", `,"id":"a"`))
+		for range 600 {
+			s.publish(wish(all[1], "f", ""))
+			s.pass(time.Second)
+		}
+		for _, r := range s.journal.all() {
+			if r.AgentID == all[0] {
+				t.Errorf("result %+v", r)
+			}
+		}
+		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
+		s.pass(time.Minute)
+		if last := s.told()[len(s.told())-1]; last != "applied 1001 a" {
+			t.Errorf("told last: %s", last)
+		}
+	})
+}
+
 func TestFaultCountsWhileOthersAreAnswered(t *testing.T) {
 	bubble(t, Policy{MaxAttempts: 3}, func(s *site) {
 		all := s.agents(2)

@@ -35,8 +35,8 @@ func (l *loop) judge(c *change, a *answered) {
 		t.faults++ // it lets others go first
 	case a.Class == Unsound:
 		t.faults++
-		if previous != 0 && l.gate.answeredOther(c.lane.agent, time.Unix(0, previous)) {
-			t.attempts++ // others are answered, so it is about this change
+		if !a.Connect && previous != 0 && l.gate.answeredOther(c.lane.agent, time.Unix(0, previous)) {
+			t.attempts++ // it was heard and others are answered, so it is about this change
 			l.again(c, max(t.attempts, t.faults), a.Fault)
 		} else if !l.gate.breaker.open() {
 			t.retry = l.now.Add(l.policy.Backoff.Pause(t.faults)).UnixNano()

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// The path of the one call. Agent and flag are all that differs, and both are letters and digits only.
+const (
+	pathHead = "/agentgateway/resource/onlineagent/"
+	pathMid  = "/autoenteridle/"
+)
+
+// server is one address that calls may go to.
+type server struct{ scheme, host string }
+
+func (s server) url(agent, flag string) *url.URL {
+	return &url.URL{Scheme: s.scheme, Host: s.host, Path: pathHead + agent + pathMid + flag}
+}
+
+// parseServer reads HOST:PORT with its scheme; a path would lead to something that is not the gateway.
+func parseServer(raw string, insecure bool) (server, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
+		return server{}, fmt.Errorf("not of the form https://HOST:PORT")
+	case u.Scheme != "https" && (u.Scheme != "http" || !insecure):
+		return server{}, fmt.Errorf("not https")
+	}
+	return server{u.Scheme, strings.ToLower(u.Host)}, nil
+}
+
+// hostPort is the host with its port, also where the URL leaves it to the scheme.
+func (s server) hostPort() string {
+	if _, _, err := net.SplitHostPort(s.host); err == nil {
+		return s.host
+	}
+	port := "443"
+	if s.scheme == "http" {
+		port = "80"
+	}
+	return net.JoinHostPort(strings.Trim(s.host, "[]"), port)
+}
+
+// serverFor returns where a session's calls go: to the gateway that it names if operators allow that one, else to the
+// configured one. A registry's entry must not be able to send credentials elsewhere.
+func (c *Client) serverFor(named string) server {
+	if named == "" {
+		return c.home
+	}
+	s, err := parseServer(named, c.Insecure)
+	if err == nil && (s == c.home || slices.Contains(c.Hosts, s.hostPort())) {
+		return s
+	}
+	why := "its host is not among the allowed ones (IDLE_GATEWAY_HOSTS)"
+	if err != nil {
+		why = err.Error()
+	}
+	c.report(named, why)
+	return c.home
+}
+
+// maxReported bounds what is remembered of gateways that sessions named and must not use.
+const maxReported = 100
+
+// report says once of each such gateway that it is ignored.
+func (c *Client) report(named, why string) {
+	host := "(a URL that cannot be read)"
+	if u, err := url.Parse(named); err == nil {
+		host = u.Scheme + "://" + u.Host
+	}
+	c.mu.Lock()
+	_, said := c.ignored[host]
+	if !said && len(c.ignored) < maxReported {
+		c.ignored[host] = struct{}{}
+	} else {
+		said = true
+	}
+	c.mu.Unlock()
+	if !said {
+		c.log().Warn("gateway_url of a session is ignored, its calls go to the configured gateway", "gateway_url", host, "why", why)
+	}
+}

@@ -1,0 +1,155 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker"
+)
+
+const (
+	// maxBody is many times what the gateway says; more than that is somebody else's page.
+	maxBody = 64 << 10
+	// maxDrain is how much of an answer is read only to keep its connection: beyond it a new one is cheaper.
+	maxDrain = 256 << 10
+	// A return code has 7 characters. The text must fit into the header of a dead letter beside everything else.
+	maxRetcode = 64
+	maxMessage = 4 << 10
+	// maxRetryAfter bounds what a proxy may ask for: a maintenance page's hour would hold up a shift change that
+	// could go on within minutes.
+	maxRetryAfter = time.Minute
+)
+
+// read turns a response into an Answer. The body is read, bounded, so that the connection serves the next call.
+func read(resp *http.Response, session messages.Session, now time.Time) worker.Answer {
+	a := worker.Answer{Status: resp.StatusCode}
+	switch resp.StatusCode {
+	case http.StatusOK:
+		body, err := readBody(resp.Body)
+		if err != nil {
+			return unsound(a, "the answer broke off: "+err.Error())
+		}
+		return verdict(a, body, session)
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		a.Class, a.RetryAfter = worker.Busy, retryAfter(resp.Header, now)
+		a.Fault = "HTTP status " + strconv.Itoa(resp.StatusCode) + ": the gateway, or a proxy before it, asks for fewer calls"
+	default:
+		a = unsound(a, fmt.Sprintf("HTTP status %d: not the gateway's own answer; is its address right?", resp.StatusCode))
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, maxDrain) // only for the sake of the connection
+	return a
+}
+
+// readBody reads one byte more than is accepted, so that a body that is too long is known by its length.
+func readBody(from io.Reader) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(from, maxBody+1))
+}
+
+func unsound(a worker.Answer, why string) worker.Answer {
+	a.Class, a.Fault = worker.Unsound, why
+	return a
+}
+
+// verdict reads the gateway's own JSON: the return code as a string or a number, the message if there is one. What
+// result holds differs from version to version and is not looked at.
+func verdict(a worker.Answer, body []byte, session messages.Session) worker.Answer {
+	var said struct {
+		Retcode json.RawMessage `json:"retcode"`
+		Message json.RawMessage `json:"message"`
+	}
+	if len(body) > maxBody || json.Unmarshal(bytes.TrimSpace(body), &said) != nil {
+		return unsound(a, "HTTP status 200 without the gateway's JSON: is its address right?")
+	}
+	retcode, err := readRetcode(said.Retcode)
+	if err != nil {
+		return unsound(a, "the gateway's JSON has "+err.Error())
+	}
+	var message string
+	_ = json.Unmarshal(said.Message, &message) // not stable, and only for people: none is as good
+	a.Class, a.Retcode, a.Message = classOf(retcode), retcode, conceal(cut(message, maxMessage), session)
+	return a
+}
+
+var (
+	errNoRetcode  = errors.New("no retcode")
+	errBadRetcode = errors.New("a retcode that is neither a short text nor a number")
+)
+
+// readRetcode accepts both forms that answers come in.
+func readRetcode(raw json.RawMessage) (string, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return "", errNoRetcode
+	}
+	var number json.Number
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		if json.Unmarshal(raw, &number) != nil {
+			return "", errBadRetcode
+		}
+		text = number.String()
+	}
+	if text == "" || len(text) > maxRetcode {
+		return "", errBadRetcode
+	}
+	return text, nil
+}
+
+// cut returns at most n bytes of s, without half a character at the end.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
+}
+
+// conceal takes a session's credentials out of a text that the gateway sent: it may quote what it was sent.
+func conceal(text string, session messages.Session) string {
+	for _, secret := range secrets(session) {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	return text
+}
+
+// leastSecret is the length from which on a text is taken for a secret: replacing every "1" would garble any message.
+const leastSecret = 6
+
+func secrets(session messages.Session) []string {
+	var found []string
+	if len(session.GUID) >= leastSecret {
+		found = append(found, session.GUID)
+	}
+	for _, cookie := range session.Cookies {
+		if _, value, _ := strings.Cut(cookie, "="); len(value) >= leastSecret {
+			found = append(found, value)
+		}
+	}
+	return found
+}
+
+// retryAfter reads how long to make no call: seconds, or an instant, which is counted against the sender's own clock where it
+// tells it. 0: not said, or no longer.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if value == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseFloat(value, 64); err == nil && seconds >= 0 {
+		return min(time.Duration(min(seconds, maxRetryAfter.Seconds())*float64(time.Second)), maxRetryAfter)
+	}
+	until, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	if theirs, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = theirs
+	}
+	return min(max(0, until.Sub(now)), maxRetryAfter)
+}

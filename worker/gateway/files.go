@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// files are the certificates on disk, read again when they change.
+type files struct {
+	ca, cert, key string
+
+	mu     sync.Mutex // guards what follows
+	stamps [3]stamp
+	last   *loaded
+}
+
+type loaded struct {
+	roots *x509.CertPool // nil: the system's
+	pair  *tls.Certificate
+}
+
+// stamp tells one state of a file from another.
+type stamp struct {
+	size     int64
+	modified time.Time
+}
+
+// load returns what the files hold. Where they cannot be used now, because somebody is just replacing them, what they held
+// before serves on.
+func (f *files) load() (*loaded, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.look()
+	if f.last != nil && now == f.stamps {
+		return f.last, nil
+	}
+	next, err := f.read()
+	if err != nil {
+		if f.last != nil {
+			return f.last, nil
+		}
+		return nil, err
+	}
+	f.stamps, f.last = now, next
+	return next, nil
+}
+
+func (f *files) look() (stamps [3]stamp) {
+	for i, name := range [3]string{f.ca, f.cert, f.key} {
+		if name == "" {
+			continue
+		}
+		if info, err := os.Stat(name); err == nil {
+			stamps[i] = stamp{info.Size(), info.ModTime()}
+		}
+	}
+	return stamps
+}
+
+func (f *files) read() (*loaded, error) {
+	l := &loaded{}
+	if f.ca != "" {
+		pem, err := os.ReadFile(f.ca)
+		if err != nil {
+			return nil, fmt.Errorf("read the authorities: %w", err)
+		}
+		if l.roots = x509.NewCertPool(); !l.roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("read the authorities: %s holds no PEM certificate", f.ca)
+		}
+	}
+	if f.cert != "" {
+		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		if err != nil {
+			return nil, fmt.Errorf("read the client certificate: %w", err)
+		}
+		l.pair = &pair
+	}
+	return l, nil
+}
