@@ -198,6 +198,7 @@ func (s stored) apply(l *loop) {
 	if l.Watch != nil {
 		l.Watch.Ended(&e.result)
 	}
+	l.recent.add(&e.result)
 	l.logResult(&e.result)
 	if b := e.change.batch; b != nil && e.ends() {
 		l.counted(b, e.result.Outcome, s.seq)

@@ -34,12 +34,12 @@ type sighting struct {
 
 // GateState says what holds calls back, for people.
 type GateState struct {
-	State    string // open, paused, shut, probing, slowed
-	Why      string // in words; empty while open
-	Until    time.Time
-	Rate     float64 // calls per second that the gate lets through now; 0: no limit
-	Limit    float64 // calls per second that operators allow; 0: no limit
-	InFlight int
+	State    string    `json:"state"` // open, paused, shut, probing, slowed
+	Why      string    `json:"why"`   // in words; empty while open
+	Until    time.Time `json:"until,omitzero"`
+	Rate     float64   `json:"rate"`  // calls per second that the gate lets through now; 0: no limit
+	Limit    float64   `json:"limit"` // calls per second that operators allow; 0: no limit
+	InFlight int       `json:"in_flight"`
 }
 
 func newGate(p Policy, now time.Time) gate {

@@ -40,6 +40,8 @@ type loop struct {
 	toldAt    time.Time // when the progress of batches was told last
 	stopping  bool
 	speed     speed
+	recent    recent
+	oldestSeq uint64 // of the oldest message, as of the last view
 	ended     chan struct{} // closed when the term is over
 }
 

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -20,9 +21,23 @@ type View struct {
 	NotSignedIn int         `json:"not_signed_in"` // changes that wait for their agent's sign-in
 	Retrying    int         `json:"retrying"`      // changes that pause before another attempt
 	Storing     int         `json:"storing"`       // results that are not stored yet
-	Batches     []BatchView `json:"batches"`
+	Batches     []BatchView `json:"batches"`       // the first maxBatches, the longest under way first
+	MoreBatches int         `json:"more_batches"`  // that are under way too
 	Estimate    Estimate    `json:"estimate"`
+
+	Since     time.Time `json:"since"`               // this worker has been the owner
+	Called    uint64    `json:"called"`              // calls since then that the gateway or a fault answered
+	Ended     uint64    `json:"ended"`               // changes that ended since then
+	Oldest    time.Time `json:"oldest,omitzero"`     // when the stream stored the oldest message that is not acknowledged
+	OldestDue time.Time `json:"oldest_due,omitzero"` // when the oldest change that is ready for a call took effect
+
+	Waits   []Wait            `json:"waits"`   // the first maxWaits, those that the gateway's answers caused first
+	Last    []messages.Result `json:"last"`    // the newest first
+	Trouble []messages.Result `json:"trouble"` // of the last failed, expired and rejected ones, the newest first
 }
+
+// maxBatches is how many batches a view tells of.
+const maxBatches = 100
 
 // BatchView is a batch that is under way.
 type BatchView struct {
@@ -113,22 +128,74 @@ func (l *loop) view() View {
 	v := View{
 		At: l.now, Gate: l.gate.state(l.now), Agents: len(l.lanes), Unfinished: len(l.msgs), Due: len(l.ready),
 		InFlight: l.gate.inFlight, Storing: l.entries, Estimate: l.estimate(),
+		Since: l.began, Called: l.speed.all, Ended: l.recent.ended, Oldest: l.oldest(), OldestDue: l.oldestDue(),
+		Last: l.recent.all.newest(), Trouble: l.recent.trouble.newest(),
 	}
+	l.viewLanes(&v)
+	l.viewBatches(&v)
+	return v
+}
+
+func (l *loop) viewLanes(v *View) {
+	var w queue
 	for _, ln := range l.lanes {
 		v.Later += len(ln.later)
-		switch l.waitsFor(ln) {
+		why := l.waitsFor(ln)
+		switch why {
 		case "sign-in":
 			v.NotSignedIn++
 		case "retry":
 			v.Retrying++
 		}
+		if why != "" {
+			w.add(ln, ln.live, why)
+		}
+		for _, c := range ln.later {
+			w.add(ln, c, "instant")
+		}
 	}
+	v.Waits = w.views(l)
+}
+
+func (l *loop) viewBatches(v *View) {
+	v.Batches = make([]BatchView, 0, len(l.batches))
 	for _, b := range l.batches {
 		sum := b.sum
 		sum.BatchID, sum.Total = b.key.ID, b.total
 		v.Batches = append(v.Batches, BatchView{b.key.ID, sum})
 	}
-	return v
+	slices.SortFunc(v.Batches, func(a, b BatchView) int {
+		return cmp.Or(a.Progress.StartedAt.Compare(b.Progress.StartedAt), cmp.Compare(a.ID, b.ID))
+	})
+	if more := len(v.Batches) - maxBatches; more > 0 {
+		v.Batches, v.MoreBatches = v.Batches[:maxBatches], more
+	}
+}
+
+// oldest looks at all messages only when the one it found last is finished: hundreds of thousands can wait for hours.
+func (l *loop) oldest() time.Time {
+	m := l.msgs[l.oldestSeq]
+	if m == nil {
+		for seq, other := range l.msgs {
+			if m == nil || seq < l.oldestSeq {
+				m, l.oldestSeq = other, seq
+			}
+		}
+	}
+	if m == nil {
+		return time.Time{}
+	}
+	return instant(m.receipt.Stored)
+}
+
+func (l *loop) oldestDue() time.Time {
+	var at int64
+	for _, c := range l.ready {
+		if at == 0 || c.at < at {
+			at = c.at
+		}
+	}
+	return instant(at)
 }
 
 // waitsFor says what the live change of a lane waits for; empty: there is none.
@@ -243,6 +310,7 @@ func (l *loop) progress(sum messages.BatchSummary) messages.BatchProgress {
 
 // speed is how many calls per second were answered lately.
 type speed struct {
+	all    uint64 // of the whole term
 	second int64
 	count  int
 	last   int
@@ -251,6 +319,7 @@ type speed struct {
 func (s *speed) add(now time.Time) {
 	s.roll(now)
 	s.count++
+	s.all++
 }
 
 func (s *speed) roll(now time.Time) {

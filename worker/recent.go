@@ -1,0 +1,156 @@
+package worker
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+// How many results a view tells of, and how long their texts may be there: a view goes over NATS, where a message has
+// 1 MiB at most.
+const (
+	recentResults = 40
+	recentTrouble = 80
+	recentText    = 240
+)
+
+// recent keeps the last results for views, and apart from them the last ones that somebody should look at: in a burst
+// a failed one would be gone from the others within a second.
+type recent struct {
+	all     ring
+	trouble ring
+	ended   uint64 // changes that ended in this term
+}
+
+func (r *recent) add(result *messages.Result) {
+	kept := *result
+	kept.Message, kept.Reason, kept.Source = cut(kept.Message), cut(kept.Reason), cut(kept.Source)
+	r.all.add(recentResults, kept)
+	if result.Outcome.Ends() {
+		r.ended++
+	}
+	switch result.Outcome {
+	case messages.Failed, messages.Expired, messages.Rejected:
+		r.trouble.add(recentTrouble, kept)
+	default:
+	}
+}
+
+// ring is the last few results. It takes no room before there are any.
+type ring struct {
+	kept []messages.Result
+	next int // where the next one goes once there are enough
+}
+
+func (r *ring) add(most int, result messages.Result) {
+	if len(r.kept) < most {
+		r.kept = append(r.kept, result)
+		return
+	}
+	r.kept[r.next] = result
+	r.next = (r.next + 1) % most
+}
+
+// newest returns a copy, the newest first.
+func (r *ring) newest() []messages.Result {
+	found := slices.Concat(r.kept[r.next:], r.kept[:r.next])
+	slices.Reverse(found)
+	return found
+}
+
+func cut(text string) string {
+	if len(text) <= recentText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:recentText], "") + "…"
+}
+
+// maxWaits is how many waiting agents a view names.
+const maxWaits = 200
+
+// Wait is an agent one of whose changes waits, and for what.
+type Wait struct {
+	AgentID string     `json:"agent_id"`
+	Change  ChangeView `json:"change"`
+}
+
+// queue finds the waiting changes that most need somebody's eye, without sorting all of them: a site has 20,000 agents
+// and the event loop has other things to do.
+type queue struct {
+	found []waiting // the first maxWaits so far, in order
+}
+
+type waiting struct {
+	lane   *lane
+	change *change
+	why    string
+	rank   int
+}
+
+// waitRanks says which waits come first: those that the gateway's answers caused before those that are as planned.
+var waitRanks = map[string]int{"retry": 0, "an older ending": 1, "hold": 2, "sign-in": 3, "instant": 4}
+
+func (w *queue) add(ln *lane, c *change, why string) {
+	rank, ok := waitRanks[why]
+	if !ok {
+		return // it is called, or about to be
+	}
+	next := waiting{ln, c, why, rank}
+	if len(w.found) == maxWaits && !next.before(w.found[maxWaits-1]) {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(w.found, next, func(a, b waiting) int {
+		if a.before(b) {
+			return -1
+		}
+		return 1
+	})
+	w.found = slices.Insert(w.found, at, next)
+	w.found = w.found[:min(len(w.found), maxWaits)]
+}
+
+func (a waiting) before(b waiting) bool {
+	switch {
+	case a.rank != b.rank:
+		return a.rank < b.rank
+	case a.change.at != b.change.at:
+		return a.change.at < b.change.at
+	default:
+		return a.lane.agent < b.lane.agent
+	}
+}
+
+func (w *queue) views(l *loop) []Wait {
+	all := make([]Wait, 0, len(w.found))
+	for _, f := range w.found {
+		v := f.change.view(f.why)
+		if f.why == "hold" {
+			v.Next = instant(l.holdUntil)
+		}
+		v.Message = cut(v.Message)
+		all = append(all, Wait{f.lane.agent, v})
+	}
+	return all
+}
+
+// SignIns returns when the agents that are signed in did so, as far as their records say: the first and the last time.
+// Both are zero where no record says so.
+func (s *Sessions) SignIns() (first, last time.Time) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, session := range s.signed {
+		at := session.SignedInAt
+		switch {
+		case at.IsZero():
+			continue
+		case first.IsZero() || at.Before(first):
+			first = at
+		}
+		if at.After(last) {
+			last = at
+		}
+	}
+	return first, last
+}

@@ -1,0 +1,126 @@
+package worker
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+func TestViewNamesWhoWaitsAndWhy(t *testing.T) {
+	bubble(t, Policy{Rate: 1, Burst: 1}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.gateway.answer = func(Call) Answer { return Answer{Class: Passing, Retcode: "100-007", Message: "later"} }
+		s.start()
+		s.pass(time.Minute)
+		began := time.Now()
+		s.publish(wish("1003", "f", `,"id":"c"`+effective(time.Hour)))
+		s.pass(time.Second)
+		s.publish(wish("1002", "f", `,"id":"b"`))
+		s.publish(wish("1001", "f", `,"id":"a"`)) // is called at once and pauses
+		v, _ := s.worker.View(s.t.Context())
+		var got []string
+		for _, w := range v.Waits {
+			got = append(got, w.AgentID+" "+w.Change.ID+" "+w.Change.WaitsFor+" "+w.Change.Message)
+		}
+		if want := "1001 a retry later; 1002 b sign-in ; 1003 c instant "; strings.Join(got, "; ") != want {
+			t.Errorf("waits %q, want %q", got, want)
+		}
+		if v.Called != 1 || v.Ended != 0 || !v.Since.Equal(began.Add(-time.Minute)) || !v.Oldest.Equal(began) {
+			t.Errorf("view %+v, began %v", v, began)
+		}
+		if len(v.Last) != 2 || v.Last[0].AgentID != "1002" || v.Last[0].Outcome != messages.Waiting {
+			t.Errorf("last results %+v", v.Last)
+		}
+	})
+}
+
+func TestViewTellsOfTheOldest(t *testing.T) {
+	bubble(t, Policy{Rate: 1, Burst: 1}, func(s *site) {
+		s.worker.SetControls(Controls{Paused: true})
+		all := s.agents(2)
+		s.start()
+		s.pass(time.Minute)
+		if v, _ := s.worker.View(s.t.Context()); !v.Oldest.IsZero() || !v.OldestDue.IsZero() {
+			t.Errorf("nothing is unfinished, but the oldest is from %v, the oldest due from %v", v.Oldest, v.OldestDue)
+		}
+		first := time.Now()
+		s.publish(wish(all[0], "f", ``))
+		s.pass(time.Minute)
+		second := time.Now()
+		s.publish(wish(all[1], "f", ``))
+		if v, _ := s.worker.View(s.t.Context()); !v.Oldest.Equal(first) || !v.OldestDue.Equal(first) {
+			t.Errorf("oldest %v, oldest due %v, want %v", v.Oldest, v.OldestDue, first)
+		}
+		s.sessions.Delete(all[0])
+		s.publish(wish(all[0], "f", `,"id":"again"`))
+		s.pass(time.Second)
+		if v, _ := s.worker.View(s.t.Context()); !v.Oldest.Equal(second) || !v.OldestDue.Equal(second) {
+			t.Errorf("oldest %v, oldest due %v, want %v", v.Oldest, v.OldestDue, second)
+		}
+	})
+}
+
+// Every agent of a large site waits: the view names a few, the oldest ones, and still counts all.
+func TestViewIsBounded(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		for i := range 3 * maxWaits {
+			s.publish(wish(fmt.Sprint(10_000+(i*7919)%(3*maxWaits)), "f", fmt.Sprintf(`,"batch_id":"b-%03d"`, i)))
+			s.pass(time.Millisecond)
+		}
+		v, _ := s.worker.View(s.t.Context())
+		if len(v.Waits) != maxWaits || v.NotSignedIn != 3*maxWaits {
+			t.Fatalf("%d waits, %d not signed in", len(v.Waits), v.NotSignedIn)
+		}
+		for i, w := range v.Waits {
+			if want := fmt.Sprint(10_000 + (i*7919)%(3*maxWaits)); w.AgentID != want {
+				t.Fatalf("wait %d is of agent %s, want %s", i, w.AgentID, want)
+			}
+		}
+		if len(v.Batches) != maxBatches || v.MoreBatches != 3*maxWaits-maxBatches || v.Batches[0].ID != "b-000" {
+			t.Errorf("%d batches from %s on, and %d more", len(v.Batches), v.Batches[0].ID, v.MoreBatches)
+		}
+		if len(v.Last) != recentResults {
+			t.Errorf("%d last results", len(v.Last))
+		}
+	})
+}
+
+func TestRecentKeepsTroubleThroughABurst(t *testing.T) {
+	var r recent
+	r.add(&messages.Result{Outcome: messages.Failed, ChangeID: "bad", Message: strings.Repeat("é", recentText)})
+	for i := range 3 * recentResults {
+		r.add(&messages.Result{Outcome: messages.Applied, ChangeID: fmt.Sprint(i)})
+	}
+	r.add(&messages.Result{Outcome: messages.Waiting, ChangeID: "waits"})
+	all, trouble := r.all.newest(), r.trouble.newest()
+	if len(all) != recentResults || all[0].ChangeID != "waits" || all[1].ChangeID != "119" || all[recentResults-1].ChangeID != "81" {
+		t.Errorf("kept %+v", all)
+	}
+	if len(trouble) != 1 || trouble[0].ChangeID != "bad" || r.ended != 3*recentResults+1 {
+		t.Errorf("trouble %+v, %d ended", trouble, r.ended)
+	}
+	if text := trouble[0].Message; len(text) > recentText+len("…") || !strings.HasSuffix(text, "é…") {
+		t.Errorf("text of %d bytes: %q", len(text), text)
+	}
+}
+
+func TestSignIns(t *testing.T) {
+	s := NewSessions()
+	if first, last := s.SignIns(); !first.IsZero() || !last.IsZero() {
+		t.Errorf("nobody is signed in, but since %v and %v", first, last)
+	}
+	for i, hour := range []int{3, 1, 0, 2} {
+		session := messages.Session{GUID: "g"}
+		if hour > 0 {
+			session.SignedInAt = origin.Add(time.Duration(hour) * time.Hour)
+		}
+		s.Put(fmt.Sprint(1001+i), session, 1)
+	}
+	if first, last := s.SignIns(); !first.Equal(origin.Add(time.Hour)) || !last.Equal(origin.Add(3*time.Hour)) {
+		t.Errorf("first %v, last %v", first, last)
+	}
+}
