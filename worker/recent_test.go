@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestViewIsBounded(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		for i := range 3 * maxWaits {
-			s.publish(wish(fmt.Sprint(10_000+(i*7919)%(3*maxWaits)), "f", fmt.Sprintf(`,"batch_id":"b-%03d"`, i)))
+			s.publish(wish(strconv.Itoa(10_000+(i*7919)%(3*maxWaits)), "f", fmt.Sprintf(`,"batch_id":"b-%03d"`, i)))
 			s.pass(time.Millisecond)
 		}
 		v, _ := s.worker.View(s.t.Context())
@@ -76,7 +77,7 @@ func TestViewIsBounded(t *testing.T) {
 			t.Fatalf("%d waits, %d not signed in", len(v.Waits), v.NotSignedIn)
 		}
 		for i, w := range v.Waits {
-			if want := fmt.Sprint(10_000 + (i*7919)%(3*maxWaits)); w.AgentID != want {
+			if want := strconv.Itoa(10_000 + (i*7919)%(3*maxWaits)); w.AgentID != want {
 				t.Fatalf("wait %d is of agent %s, want %s", i, w.AgentID, want)
 			}
 		}
@@ -93,7 +94,7 @@ func TestRecentKeepsTroubleThroughABurst(t *testing.T) {
 	var r recent
 	r.add(&messages.Result{Outcome: messages.Failed, ChangeID: "bad", Message: strings.Repeat("é", recentText)})
 	for i := range 3 * recentResults {
-		r.add(&messages.Result{Outcome: messages.Applied, ChangeID: fmt.Sprint(i)})
+		r.add(&messages.Result{Outcome: messages.Applied, ChangeID: strconv.Itoa(i)})
 	}
 	r.add(&messages.Result{Outcome: messages.Waiting, ChangeID: "waits"})
 	all, trouble := r.all.newest(), r.trouble.newest()
@@ -118,7 +119,7 @@ func TestSignIns(t *testing.T) {
 		if hour > 0 {
 			session.SignedInAt = origin.Add(time.Duration(hour) * time.Hour)
 		}
-		s.Put(fmt.Sprint(1001+i), session, 1)
+		s.Put(strconv.Itoa(1001+i), session, 1)
 	}
 	if first, last := s.SignIns(); !first.Equal(origin.Add(time.Hour)) || !last.Equal(origin.Add(3*time.Hour)) {
 		t.Errorf("first %v, last %v", first, last)

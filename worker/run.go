@@ -41,7 +41,7 @@ type loop struct {
 	stopping  bool
 	speed     speed
 	recent    recent
-	oldestSeq uint64 // of the oldest message, as of the last view
+	oldestSeq uint64        // of the oldest message, as of the last view
 	ended     chan struct{} // closed when the term is over
 }
 
