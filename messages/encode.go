@@ -82,7 +82,7 @@ func appendString(dst []byte, s string) []byte {
 			var r rune
 			r, size = utf8.DecodeRuneInString(s[i:])
 			// The two line separators are escaped because JavaScript once took them for the end of a line.
-			if !(r == utf8.RuneError && size == 1) && r != '\u2028' && r != '\u2029' {
+			if (r != utf8.RuneError || size != 1) && r != '\u2028' && r != '\u2029' {
 				i += size
 				continue
 			}

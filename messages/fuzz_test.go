@@ -124,7 +124,7 @@ func checkChange(t *testing.T, c *Change) {
 	year := func(at time.Time) bool {
 		return at.IsZero() || at.Location() == time.UTC && at.Year() >= 1970 && at.Year() <= 9999
 	}
-	if !ValidAgentID(c.AgentID) || !ValidID(c.ID) || !(usableFlag(c.Flag) || c.Cancel && c.Flag == "") ||
+	if !ValidAgentID(c.AgentID) || !ValidID(c.ID) || !usableFlag(c.Flag) && (!c.Cancel || c.Flag != "") ||
 		c.BatchID != "" && !isWord(c.BatchID, 64) || c.BatchTotal < 0 || c.BatchTotal > 1e9 || c.BatchID == "" && c.BatchTotal != 0 ||
 		!year(c.EffectiveAt) || !year(c.ValidUntil) || len(c.Reason) > 1024 || len(c.Source) > 1024 ||
 		!c.EffectiveAt.IsZero() && !c.ValidUntil.IsZero() && !c.ValidUntil.After(c.EffectiveAt) {

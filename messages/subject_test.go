@@ -85,8 +85,13 @@ func TestOutcomes(t *testing.T) {
 func TestCloudEvent(t *testing.T) {
 	r := sampleResults()[0]
 	want := [][2]string{
-		{"Content-Type", "application/json"}, {"ce-specversion", "1.0"}, {"ce-id", "7"}, {"ce-source", "/idlepolicy"},
-		{"ce-type", "idlepolicy.result.applied"}, {"ce-subject", "1001"}, {"ce-time", "2026-11-22T17:00:00.25Z"},
+		{"Content-Type", "application/json"},
+		{"ce-specversion", "1.0"},
+		{"ce-id", "7"},
+		{"ce-source", "/idlepolicy"},
+		{"ce-type", "idlepolicy.result.applied"},
+		{"ce-subject", "1001"},
+		{"ce-time", "2026-11-22T17:00:00.25Z"},
 	}
 	if got := r.CloudEvent(Names{"idlepolicy"}, "7"); !slices.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)

@@ -1,6 +1,9 @@
 package messages
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // field is a field of a change message that has a meaning. Where several are wrong, the first of this order is told.
 type field uint8
@@ -86,13 +89,10 @@ func (w *walk) member() (name, value []byte, ok bool) {
 	start := pastSpace(w.text, pastSpace(w.text, w.at)+1) // past the colon
 	w.at = pastValue(w.text, start)
 	name = quoted[1 : len(quoted)-1]
-	for _, c := range name {
-		if c == '\\' {
-			var s string
-			_ = json.Unmarshal(quoted, &s) // cannot fail: the text is valid
-			name = []byte(s)
-			break
-		}
+	if bytes.IndexByte(name, '\\') >= 0 {
+		var s string
+		_ = json.Unmarshal(quoted, &s) // cannot fail: the text is valid
+		name = []byte(s)
 	}
 	return name, w.text[start:w.at], true
 }

@@ -127,7 +127,7 @@ func (c *Client) explain(err error) error {
 		invalid x509.CertificateInvalidError
 		record  tls.RecordHeaderError
 	)
-	hint := ""
+	var hint string
 	switch {
 	case errors.As(err, &unknown):
 		hint = "IDLE_GATEWAY_CA must hold the authority that signed the gateway's certificate"

@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+func TestWhereCallsMayGo(t *testing.T) {
+	const home = "https://gw.example:8043"
+	for _, test := range []struct {
+		named    string
+		hosts    []string
+		insecure bool
+		want     string
+	}{
+		{"", nil, false, home},
+		{"https://gw.example:8043", nil, false, home},
+		{"https://GW.example:8043/", nil, false, home},
+		{"https://node2.example:8043", nil, false, home},
+		{"https://node2.example:8043", []string{"node2.example:8043"}, false, "https://node2.example:8043"},
+		{"https://node2.example", []string{"node2.example:443"}, false, "https://node2.example"},
+		{"https://node2.example:9", []string{"node2.example:8043"}, false, home},
+		{"http://node2.example:8043", []string{"node2.example:8043"}, false, home},
+		{"http://node2.example:8043", []string{"node2.example:8043"}, true, "http://node2.example:8043"},
+		{"https://node2.example:8043/else/where", []string{"node2.example:8043"}, false, home},
+		{"https://node2.example:8043?x", []string{"node2.example:8043"}, false, home},
+		{"https://u:p@node2.example:8043", []string{"node2.example:8043"}, false, home},
+		{"https://[::1]:8043", []string{"[::1]:8043"}, false, "https://[::1]:8043"},
+		{"https://[::1]", []string{"[::1]:443"}, false, "https://[::1]"},
+		{"::", nil, false, home},
+	} {
+		c := &Client{URL: home, Hosts: test.hosts, Insecure: test.insecure, Log: slog.New(slog.DiscardHandler)}
+		if err := c.Open(); err != nil {
+			t.Fatal(err)
+		}
+		if s := c.serverFor(test.named); s.scheme+"://"+s.host != test.want {
+			t.Errorf("%s with %q: %s://%s, want %s", test.named, test.hosts, s.scheme, s.host, test.want)
+		}
+	}
+}
+
+func TestIgnoredAddressIsReportedOnce(t *testing.T) {
+	var log bytes.Buffer
+	c := &Client{URL: "https://gw.example:8043", Log: slog.New(slog.NewTextHandler(&log, nil))}
+	if err := c.Open(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		c.serverFor("https://a.example:1/x")
+		c.serverFor("https://b.example:1")
+	}
+	if n := strings.Count(log.String(), "ignored"); n != 2 {
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
+}
+
+func TestOpenNamesWhatIsWrong(t *testing.T) {
+	for url, want := range map[string]string{
+		"http://gw:8043":          "not https",
+		"https://":                "https://HOST:PORT",
+		"https://gw:8043/path":    "https://HOST:PORT",
+		"https://user@gw:8043":    "https://HOST:PORT",
+		"ftp://gw":                "not https",
+		"https://gw:8043?x=y":     "https://HOST:PORT",
+		"https://gw:8043#section": "https://HOST:PORT",
+	} {
+		err := (&Client{URL: url}).Open()
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q in it", url, err, want)
+		}
+	}
+}
+
+func TestTraceContextThatIsNone(t *testing.T) {
+	good := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for s, want := range map[string]bool{
+		good: true, "": false, "x": false, good + "\r\nGuid: x": false, good[:54] + "\n": false, "01" + good[2:]: false,
+		"00-00000000000000000000000000000000-b7ad6b7169203331-01": false, strings.ToUpper(good): false,
+		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333-001": false,
+	} {
+		if validTraceParent(s) != want {
+			t.Errorf("%q: %t", s, !want)
+		}
+	}
+	for s, want := range map[string]bool{"a=b": true, "": false, "a=\n": false, strings.Repeat("a", 513): false, "é": false} {
+		if validTraceState(s) != want {
+			t.Errorf("%q: %t", s, !want)
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker"
+)
+
+func TestVerdict(t *testing.T) {
+	for _, test := range []struct {
+		body    string
+		class   worker.Class
+		retcode string
+		message string
+	}{
+		{`{"result": {}, "message": "success", "retcode": "0"}`, worker.Success, "0", "success"},
+		{`{"retcode": 0}`, worker.Success, "0", ""},
+		{` {"retcode":"0","message":null,"result":[1,{"retcode":"1"}]} ` + "\n", worker.Success, "0", ""},
+		{`{"retcode":"0","message":{"text":"x"}}`, worker.Success, "0", ""},
+		{`{"retcode":"00"}`, worker.Passing, "00", ""},
+		{`{"retcode":0.0}`, worker.Passing, "0.0", ""},
+		{`{"retcode":-1}`, worker.Passing, "-1", ""},
+		{`{"retcode":"100-008","message":"signed out"}`, worker.NoAgent, "100-008", "signed out"},
+		{`{"retcode":""}`, worker.Unsound, "", ""},
+		{`{"retcode":null}`, worker.Unsound, "", ""},
+		{`{"retcode":true}`, worker.Unsound, "", ""},
+		{`{"retcode":["0"]}`, worker.Unsound, "", ""},
+		{`{"retcode":"` + strings.Repeat("0", 65) + `"}`, worker.Unsound, "", ""},
+		{`{}`, worker.Unsound, "", ""},
+		{`{"result":{"retcode":"0"}}`, worker.Unsound, "", ""},
+		{`[{"retcode":"0"}]`, worker.Unsound, "", ""},
+		{`"0"`, worker.Unsound, "", ""},
+		{`{"retcode":"0"} and more`, worker.Unsound, "", ""},
+		{`{"retcode":"0"`, worker.Unsound, "", ""},
+		{``, worker.Unsound, "", ""},
+		{`<html>{"retcode":"0"}</html>`, worker.Unsound, "", ""},
+	} {
+		a := verdict(worker.Answer{}, []byte(test.body), messages.Session{})
+		if a.Class != test.class || a.Retcode != test.retcode || a.Message != test.message {
+			t.Errorf("%s: %+v", test.body, a)
+		}
+	}
+}
+
+func TestEveryDocumentedCodeIsInTheTable(t *testing.T) {
+	for code, want := range map[string]worker.Class{
+		"0":       worker.Success,
+		"000-002": worker.Refused, "000-006": worker.Refused, "000-001": worker.Refused, "100-001": worker.Refused,
+		"000-003": worker.NoAgent, "100-006": worker.NoAgent, "100-008": worker.NoAgent,
+		"000-004": worker.Passing, "000-007": worker.Passing, "100-007": worker.Passing, "100-009": worker.Passing,
+		"000-000": worker.Passing, "123-456": worker.Passing,
+	} {
+		if got := classOf(code); got != want {
+			t.Errorf("%s is %v, want %v", code, got, want)
+		}
+	}
+}
+
+func TestLongMessageIsCutBetweenCharacters(t *testing.T) {
+	a := verdict(worker.Answer{}, []byte(`{"retcode":"1","message":"x`+strings.Repeat("é", maxMessage)+`"}`), messages.Session{})
+	if len(a.Message) > maxMessage || len(a.Message) < maxMessage-4 || !utf8.ValidString(a.Message) {
+		t.Errorf("%d bytes, valid %t", len(a.Message), utf8.ValidString(a.Message))
+	}
+}
+
+func TestReadRetryAfter(t *testing.T) {
+	now := time.Date(2026, 11, 22, 7, 59, 30, 0, time.UTC)
+	header := func(after, date string) http.Header { return http.Header{"Retry-After": {after}, "Date": {date}} }
+	for _, test := range []struct {
+		after, date string
+		want        time.Duration
+	}{
+		{"2", "", 2 * time.Second},
+		{" 2 ", "", 2 * time.Second},
+		{"0", "", 0},
+		{"-1", "", 0},
+		{"1e300", "", maxRetryAfter},
+		{"NaN", "", 0},
+		{"100000000000000000000", "", maxRetryAfter},
+		{"soon", "", 0},
+		{"", "", 0},
+		{"Sun, 22 Nov 2026 07:59:40 GMT", "", 10 * time.Second},
+		{"Sun, 22 Nov 2026 07:59:20 GMT", "", 0},
+		{"Sun, 22 Nov 2026 09:59:20 GMT", "", maxRetryAfter},
+		{"Sun, 22 Nov 2026 09:00:05 GMT", "Sun, 22 Nov 2026 09:00:00 GMT", 5 * time.Second}, // its clock is ahead
+	} {
+		if got := retryAfter(header(test.after, test.date), now); got != test.want {
+			t.Errorf("Retry-After %q, Date %q: %v, want %v", test.after, test.date, got, test.want)
+		}
+	}
+}
+
+func FuzzVerdict(f *testing.F) {
+	for _, body := range []string{`{"result": {}, "message": "success", "retcode": "0"}`, `{"retcode":1e9}`, `[]`, `{"message":"\ud800"}`} {
+		f.Add([]byte(body))
+	}
+	session := messages.Session{GUID: "secret-guid"}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		a := verdict(worker.Answer{}, body, session)
+		if a.Class.Answered() != (a.Retcode != "") || (a.Class == worker.Unsound) != (a.Fault != "") {
+			t.Errorf("answer %+v", a)
+		}
+		if strings.Contains(a.Message+a.Fault, session.GUID) {
+			t.Errorf("the GUID is shown: %+v", a)
+		}
+	})
+}
