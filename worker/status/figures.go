@@ -1,0 +1,230 @@
+package status
+
+import (
+	"html/template"
+	"strings"
+	"time"
+
+	"idlepolicy/worker"
+)
+
+// figure is a value on the page with its meaning.
+type figure struct {
+	ID      string
+	Label   string
+	Value   template.HTML
+	Note    string
+	Meaning string
+	Alarm   bool
+}
+
+func text(s string) template.HTML { return template.HTML(template.HTMLEscapeString(s)) }
+
+func gateFigures(g worker.GateState) []figure {
+	state := figure{
+		ID: "gate-state", Label: "Gate", Value: text(gateWord(g.State)), Note: g.Why, Alarm: g.State != "open",
+		Meaning: "Every call to the gateway passes the gate. Open: calls go out at the rate. Slowed: the gateway asked for " +
+			"fewer. Probing: it does not answer as it should, so only single calls try it. Shut: it named a time to wait. " +
+			"Paused: an operator said so.",
+	}
+	all := []figure{
+		state,
+		{
+			ID: "gate-rate", Label: "Rate now", Value: text(limit(g.Rate)),
+			Meaning: "Calls per second that the gate lets through at this moment.",
+		},
+		{
+			ID: "gate-limit", Label: "Limit", Value: text(limit(g.Limit)),
+			Meaning: "Calls per second that the configuration or an operator allows. The gate never lets more through.",
+		},
+		{
+			ID: "gate-in-flight", Label: "In flight", Value: text(count(g.InFlight)),
+			Meaning: "Calls that were sent and are not answered yet; never more than one for an agent.",
+		},
+	}
+	if !g.Until.IsZero() {
+		all[0].Label = "Gate"
+		all = append(all, figure{
+			ID: "gate-until", Label: "Next call", Value: ago(g.Until), Alarm: true,
+			Meaning: "No call goes out before this time.",
+		})
+	}
+	return all
+}
+
+func gateWord(state string) string {
+	if state == "slowed" {
+		return "open, slowed"
+	}
+	return state
+}
+
+func workFigures(v *worker.View) []figure {
+	all := []figure{
+		{
+			ID: "due", Label: "Due", Value: text(count(v.Due)),
+			Meaning: "Changes that are ready and wait for their turn at the gate.",
+		},
+		timeLeft(v.Estimate),
+		{
+			ID: "retrying", Label: "Retrying", Value: text(count(v.Retrying)), Alarm: v.Retrying > 0,
+			Meaning: "Changes that pause before another attempt, because of what the gateway answered.",
+		},
+		{
+			ID: "not-signed-in", Label: "Not signed in", Value: text(count(v.NotSignedIn)),
+			Meaning: "Changes that wait until their agent has signed in. They cost no calls and no attempts.",
+		},
+		{
+			ID: "later", Label: "Later", Value: text(count(v.Later)),
+			Meaning: "Changes whose effective_at has not come yet.",
+		},
+		{
+			ID: "storing", Label: "Storing", Value: text(count(v.Storing)),
+			Meaning: "Results that are on their way to their stream. More than a moment's worth means that NATS is slow.",
+		},
+		{
+			ID: "unfinished", Label: "Unfinished messages", Value: text(count(v.Unfinished)),
+			Meaning: "Messages that stay in the stream of changes until all their changes have ended.",
+		},
+	}
+	if !v.OldestDue.IsZero() {
+		all = append(all, figure{
+			ID: "oldest-due", Label: "Oldest due", Value: ago(v.OldestDue),
+			Meaning: "When the oldest change that is still waiting for its turn took effect.",
+		})
+	}
+	if !v.Oldest.IsZero() {
+		all = append(all, figure{
+			ID: "oldest", Label: "Oldest unfinished", Value: ago(v.Oldest),
+			Meaning: "When the oldest message with an unfinished change was published. It may rightly be old: its agents " +
+				"may not be signed in, or its time has not come.",
+		})
+	}
+	return all
+}
+
+func timeLeft(e worker.Estimate) figure {
+	f := figure{
+		ID: "time-left", Label: "Done", Value: text("nothing is due"),
+		Meaning: "When all that is due now will have been sent, at the rate that the gate lets through now.",
+	}
+	switch {
+	case e.Due == 0:
+	case e.End.IsZero():
+		f.Value = text("not known")
+	default:
+		f.Value = ago(e.End)
+	}
+	if e.Missed > 0 {
+		f.Note, f.Alarm = count(e.Missed)+" will be too late for their valid_until", true
+	}
+	return f
+}
+
+func sessionFigures(in signIns) []figure {
+	signed := figure{
+		ID: "signed-in", Label: "Signed in", Value: text("not known yet"),
+		Meaning: "Agents with a session in the registry. Only they can be told a policy.",
+	}
+	if !in.Known {
+		return []figure{signed}
+	}
+	signed.Value = text(count(in.Count))
+	return []figure{
+		signed,
+		{
+			ID: "last-sign-in", Label: "Last sign-in", Value: sometime(in.Last),
+			Meaning: "The latest signed_in_at of all sessions. If it is old during a shift change, whoever fills the " +
+				"registry may have stopped.",
+		},
+		{
+			ID: "first-sign-in", Label: "Oldest session", Value: sometime(in.First),
+			Meaning: "The earliest signed_in_at of all sessions. If it is days old, sessions may not be deleted at sign-out.",
+		},
+	}
+}
+
+func sometime(t time.Time) template.HTML {
+	if t.IsZero() {
+		return "not said"
+	}
+	return ago(t)
+}
+
+// batchLine is a batch under way.
+type batchLine struct {
+	worker.BatchView
+	Ended int
+	Parts string // what its changes ended as
+}
+
+func batchLines(v *worker.View) (all []batchLine, hidden int) {
+	n := min(len(v.Batches), shownBatches)
+	for _, b := range v.Batches[:n] {
+		p := b.Progress
+		var parts []string
+		for _, part := range []struct {
+			n    int
+			what string
+		}{
+			{p.Applied, "applied"}, {p.Superseded, "superseded"}, {p.Expired, "expired"}, {p.Rejected, "rejected"}, {p.Failed, "failed"},
+		} {
+			if part.n > 0 {
+				parts = append(parts, count(part.n)+" "+part.what)
+			}
+		}
+		all = append(all, batchLine{b, p.Ended(), strings.Join(parts, ", ")})
+	}
+	return all, len(v.Batches) - n + v.MoreBatches
+}
+
+// waitLine is a change that waits.
+type waitLine struct {
+	worker.Wait
+	Why  string
+	Said string // what the gateway said last
+}
+
+func waitLines(v *worker.View) (all []waitLine, hidden int) {
+	n := min(len(v.Waits), shownWaits)
+	for _, w := range v.Waits[:n] {
+		all = append(all, waitLine{w, whyText(w.Change), saidText(w.Change.Retcode, w.Change.Message)})
+	}
+	return all, max(0, v.Later+v.NotSignedIn+v.Retrying-n)
+}
+
+// whyText says what a change waits for; the time of Next comes behind it where there is one.
+func whyText(c worker.ChangeView) string {
+	switch c.WaitsFor {
+	case "retry":
+		return "pauses after an attempt that did not succeed; the next one"
+	case "sign-in":
+		if c.Retcode != "" {
+			return "waits for a new session: the gateway does not know the one it has"
+		}
+		return "waits for the agent to sign in"
+	case "instant":
+		return "waits for its time to take effect"
+	case "hold":
+		return "waits after the takeover, because a call of the last owner may still land"
+	case "an older ending":
+		return "waits for the result of an older change to be stored"
+	case "answer":
+		return "is being called; no answer yet"
+	case "gate":
+		return "is ready and waits for its turn at the gate"
+	default:
+		return "waits for " + c.WaitsFor
+	}
+}
+
+func saidText(retcode, message string) string {
+	switch {
+	case retcode == "":
+		return message
+	case message == "":
+		return retcode
+	default:
+		return retcode + ": " + message
+	}
+}

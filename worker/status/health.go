@@ -1,0 +1,84 @@
+package status
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// healthz tells whether the process is alive: only an event loop that does not answer is worth a restart. Trouble with
+// NATS or the gateway is none of that, and neither is waiting to learn who is signed in.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if s.Role().Role == RoleOwner && s.sessionsKnown() && s.view().late {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, "the event loop did not answer within %s\n", viewTimeout)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// readiness is the body of /readyz.
+type readiness struct {
+	Ready     bool      `json:"ready"`
+	Reason    string    `json:"reason"` // why not; empty: it is
+	Role      string    `json:"role"`
+	Since     time.Time `json:"since,omitzero"`
+	Owner     string    `json:"owner"`
+	Trouble   string    `json:"trouble"`
+	Connected bool      `json:"connected"`
+}
+
+// readyz tells whether the process takes part, and if not, why.
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	r := s.readiness()
+	code := http.StatusOK
+	if !r.Ready {
+		code = http.StatusServiceUnavailable
+	}
+	s.writeJSON(w, code, r)
+}
+
+func (s *Server) readiness() readiness {
+	role, connected := s.Role(), s.Connected()
+	reason := whyNot(role, connected)
+	return readiness{
+		Ready: reason == "", Reason: reason,
+		Role: role.Role, Since: role.Since, Owner: role.Owner, Trouble: role.Trouble, Connected: connected,
+	}
+}
+
+// whyNot says why a process takes no part; empty: it does.
+func whyNot(role Role, connected bool) string {
+	switch {
+	case !connected:
+		return "not connected to NATS"
+	case role.Trouble != "":
+		return role.Trouble
+	case role.Role != RoleOwner && role.Role != RoleStandby:
+		return "neither owner nor standby yet: " + role.Role
+	}
+	return ""
+}
+
+func (s *Server) sessionsKnown() bool {
+	select {
+	case <-s.Sessions.Ready():
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Server) writeJSON(w http.ResponseWriter, code int, v any) {
+	body, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		s.log().Error("answer not written", "err", err)
+		http.Error(w, "the answer could not be written", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(append(body, '\n')) // a client that went away is not worth a line
+}

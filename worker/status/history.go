@@ -1,0 +1,91 @@
+package status
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"idlepolicy/worker"
+)
+
+// The plot's past: one point every 5 s for 15 minutes.
+const (
+	sampleEvery = 5 * time.Second
+	keptPoints  = 180
+)
+
+// history keeps the last 15 minutes of the site for the plot, whoever the owner was.
+type history struct {
+	mu     sync.Mutex // guards what follows
+	points [keptPoints]point
+	n      uint64 // points ever added
+	last   mark
+}
+
+// mark is how far the owner's counters were at some time. They begin anew with each term.
+type mark struct {
+	at           time.Time
+	term         time.Time
+	calls, ended uint64
+}
+
+// point is what happened in the seconds before At.
+type point struct {
+	At      time.Time `json:"at"`
+	Known   bool      `json:"known"`   // there was an owner to tell
+	Calls   float64   `json:"calls"`   // per second
+	Ended   float64   `json:"ended"`   // per second
+	Backlog int       `json:"backlog"` // changes that could be called, are being called or retry
+}
+
+// add turns a view into a point. Rates are by the time that really passed: ticks may come late.
+func (h *history) add(now time.Time, v worker.View, known bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	last := h.last
+	h.last = mark{at: now, term: v.Since, calls: v.Called, ended: v.Ended}
+	seconds := now.Sub(last.at).Seconds()
+	if last.at.IsZero() || seconds <= 0 {
+		return
+	}
+	p := point{At: now, Known: known}
+	if known {
+		if !v.Since.Equal(last.term) {
+			last.calls, last.ended = 0, 0
+		}
+		p.Calls, p.Ended = float64(v.Called-last.calls)/seconds, float64(v.Ended-last.ended)/seconds
+		p.Backlog = backlog(v)
+	}
+	h.points[h.n%keptPoints] = p
+	h.n++
+}
+
+// backlog is what the gateway has still to be told of what is due. What waits for a sign-in or an instant is not.
+func backlog(v worker.View) int { return v.Due + v.InFlight + v.Retrying }
+
+// all returns the points from the oldest to the newest.
+func (h *history) all() []point {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := min(h.n, keptPoints)
+	found := make([]point, 0, n)
+	for i := h.n - n; i < h.n; i++ {
+		found = append(found, h.points[i%keptPoints])
+	}
+	return found
+}
+
+// sample adds a point every 5 s until ctx ends.
+func (s *Server) sample(ctx context.Context) {
+	tick := time.NewTicker(sampleEvery)
+	defer tick.Stop()
+	for now := time.Now(); ; {
+		v, known := s.siteView()
+		s.history.add(now, v, known)
+		select {
+		case now = <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

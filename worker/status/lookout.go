@@ -1,0 +1,111 @@
+package status
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"idlepolicy/worker"
+)
+
+const (
+	// A view costs the event loop a walk over all agents, so that one has to do for all who ask within this time.
+	viewFresh = 500 * time.Millisecond
+	// An event loop that has not answered by then is stuck: it never waits for anything.
+	viewTimeout = 2 * time.Second
+	// Another process has answered by then, or there is no owner to answer. Pages wait for it, so it is short.
+	farTimeout = 700 * time.Millisecond
+)
+
+// lookout asks one question, once for all who want to know at about the same time.
+type lookout[T any] struct {
+	mu   sync.Mutex // guards last
+	last *look[T]
+}
+
+// look is one question. Its fields may be read once done is closed.
+type look[T any] struct {
+	done  chan struct{}
+	asked time.Time
+	found T
+	ok    bool
+	late  bool // no answer came in time
+}
+
+// ask returns a fresh look. A question that is under way serves those who come while it is.
+func (o *lookout[T]) ask(within time.Duration, question func(ctx context.Context) (T, bool)) *look[T] {
+	o.mu.Lock()
+	l, mine := o.last, false
+	if l == nil || time.Since(l.asked) > viewFresh && l.over() {
+		l, mine = &look[T]{done: make(chan struct{}), asked: time.Now()}, true
+		o.last = l
+	}
+	o.mu.Unlock()
+	if mine {
+		l.run(within, question)
+	}
+	<-l.done // at most that long away
+	return l
+}
+
+func (l *look[T]) over() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// run does not end with the request that happens to ask: others wait for the answer too.
+func (l *look[T]) run(within time.Duration, question func(ctx context.Context) (T, bool)) {
+	defer close(l.done)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	l.found, l.ok = question(ctx)
+	l.late = !l.ok && ctx.Err() != nil
+}
+
+// view returns what this process's worker says of itself; not ok while this process is not the owner.
+func (s *Server) view() *look[worker.View] {
+	return s.near.ask(viewTimeout, s.Worker.View)
+}
+
+// siteView returns what the owner says of the site, whichever process that is.
+func (s *Server) siteView() (v worker.View, ok bool) {
+	if l := s.view(); l.ok || s.Owner == nil {
+		return l.found, l.ok
+	}
+	l := s.far.ask(farTimeout, func(ctx context.Context) (worker.View, bool) {
+		v, ok := s.Owner.View(ctx)
+		if ok {
+			s.Metrics.results.learn(v.Last, v.Trouble)
+		}
+		return v, ok
+	})
+	return l.found, l.ok
+}
+
+// agent asks the owner about one agent.
+func (s *Server) agent(ctx context.Context, id string) (v worker.AgentView, ok bool) {
+	near, cancel := context.WithTimeout(ctx, viewTimeout)
+	defer cancel()
+	if v, ok = s.Worker.Agent(near, id); ok || s.Owner == nil {
+		return v, ok
+	}
+	far, cancel := context.WithTimeout(ctx, farTimeout)
+	defer cancel()
+	return s.Owner.Agent(far, id)
+}
+
+// replicas returns the processes that stand for the site, this one among them.
+func (s *Server) replicas() []Replica {
+	if s.Replicas != nil {
+		l := s.others.ask(farTimeout, func(ctx context.Context) ([]Replica, bool) { return s.Replicas(ctx), true })
+		if len(l.found) > 0 {
+			return l.found
+		}
+	}
+	r := s.Role()
+	return []Replica{{Name: s.Name, Role: r.Role, Since: r.Since, Owner: r.Owner, Trouble: r.Trouble}}
+}

@@ -1,0 +1,142 @@
+package status
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker"
+)
+
+// stage is a server on a port of its own, with everything around it played by the test.
+type stage struct {
+	server   *Server
+	worker   *actor
+	owner    *actor // what this process hears from an owner elsewhere
+	sessions *worker.Sessions
+	url      string
+
+	mu        sync.Mutex // guards what follows
+	role      Role
+	replicas  []Replica
+	connected bool
+}
+
+// actor plays a worker.
+type actor struct {
+	mu     sync.Mutex // guards what follows
+	view   worker.View
+	agents map[string]worker.AgentView
+	ok     bool
+	stuck  bool // it answers nobody
+	asked  int
+}
+
+func (a *actor) set(f func(a *actor)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f(a)
+}
+
+func (a *actor) View(ctx context.Context) (worker.View, bool) {
+	a.mu.Lock()
+	a.asked++
+	v, ok, stuck := a.view, a.ok, a.stuck
+	a.mu.Unlock()
+	if stuck {
+		<-ctx.Done()
+		return worker.View{}, false
+	}
+	v.At = time.Now()
+	return v, ok
+}
+
+func (a *actor) Agent(_ context.Context, id string) (worker.AgentView, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v, known := a.agents[id]
+	if !known {
+		v.AgentID = id
+	}
+	return v, a.ok
+}
+
+// newStage is a stage before it is opened: an owner, connected, who knows who is signed in.
+func newStage() *stage {
+	s := &stage{
+		worker: &actor{ok: true}, owner: &actor{}, sessions: worker.NewSessions(), connected: true,
+		role:     Role{Role: RoleOwner, Owner: "w1", Since: time.Now()},
+		replicas: []Replica{{Name: "w1", Role: RoleOwner, Since: time.Now()}, {Name: "w2", Role: RoleStandby, Since: time.Now()}},
+	}
+	s.worker.view = worker.View{Gate: worker.GateState{State: "open", Rate: 50, Limit: 50}}
+	s.sessions.Synced(func(string) bool { return true })
+	s.server = &Server{
+		Addr: "127.0.0.1:0", Name: "w1", Site: "idlepolicy", Worker: s.worker, Owner: s.owner, Sessions: s.sessions,
+		Metrics: NewMetrics("v1.2.3"), Version: "v1.2.3", Log: slog.New(slog.DiscardHandler),
+		Role: func() Role { s.mu.Lock(); defer s.mu.Unlock(); return s.role },
+		Replicas: func(context.Context) []Replica {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return append([]Replica(nil), s.replicas...)
+		},
+		Connected: func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.connected },
+	}
+	return s
+}
+
+func (s *stage) set(f func(s *stage)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(s)
+}
+
+// open serves until the test ends.
+func (s *stage) open(t *testing.T) *stage {
+	t.Helper()
+	if err := s.server.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	s.url = "http://" + s.server.Address()
+	ctx, stop := context.WithCancel(context.Background())
+	over := make(chan error, 1)
+	go func() { over <- s.server.Serve(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// get asks without following where an answer leads to.
+func (s *stage) get(t *testing.T, path string) (code int, header http.Header, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	answer, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, answer.Header, string(text)
+}
+
+func result(o messages.Outcome, agent, id string, at time.Time) messages.Result {
+	return messages.Result{
+		Outcome: o, AgentID: agent, ChangeID: id, ChangeSeq: uint64(at.UnixNano()), Flag: "false",
+		ReceivedAt: at.Add(-time.Second), EffectiveAt: at.Add(-time.Second), ValidUntil: at.Add(time.Hour), FinishedAt: at,
+	}
+}

@@ -1,0 +1,124 @@
+package status
+
+import (
+	"fmt"
+	"html/template"
+	"strconv"
+	"strings"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+// clock is a time of day on the page. The script turns it into the reader's own time zone.
+func clock(t time.Time) template.HTML { return timeElement(t, "clock") }
+
+// ago is a time on the page that the script shows as the time since or until then, ticking.
+func ago(t time.Time) template.HTML { return timeElement(t, "ago") }
+
+func timeElement(t time.Time, show string) template.HTML {
+	if t.IsZero() {
+		return "never"
+	}
+	// Both texts are made of digits, letters and signs that mean nothing in HTML.
+	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `" data-show="` + show + `">` + utc(t) + `</time>`)
+}
+
+// utc is a time for those whose browser runs no script.
+func utc(t time.Time) string {
+	t = t.UTC()
+	if time.Since(t).Abs() < 12*time.Hour {
+		return t.Format("15:04:05 UTC")
+	}
+	return t.Format("2006-01-02 15:04 UTC")
+}
+
+// count is a number with its thousands apart.
+func count(n int) string {
+	digits := strconv.Itoa(max(n, -n))
+	var groups []string
+	for len(digits) > 3 {
+		groups = append([]string{digits[len(digits)-3:]}, groups...)
+		digits = digits[:len(digits)-3]
+	}
+	text := strings.Join(append([]string{digits}, groups...), ",")
+	if n < 0 {
+		return "-" + text
+	}
+	return text
+}
+
+// perSecond is a rate; 0 is none.
+func perSecond(rate float64) string {
+	if rate >= 100 {
+		return count(int(rate+0.5)) + "/s"
+	}
+	return strconv.FormatFloat(float64(int(rate*10+0.5))/10, 'f', -1, 64) + "/s"
+}
+
+// limit is a rate that calls may have.
+func limit(rate float64) string {
+	if rate == 0 {
+		return "no limit"
+	}
+	return perSecond(rate)
+}
+
+// flagText says what a flag means for the agent.
+func flagText(flag string) string {
+	switch flag {
+	case "":
+		return ""
+	case "true":
+		return "idle after a call"
+	case "false":
+		return "wrap-up after a call"
+	default:
+		return "wrap-up after a call (" + flag + ")"
+	}
+}
+
+// outcomeSign marks an outcome for those who do not tell colours apart.
+func outcomeSign(o messages.Outcome) string {
+	switch o {
+	case messages.Applied, messages.Reapplied:
+		return "✓"
+	case messages.Failed, messages.Rejected, messages.Expired:
+		return "✕"
+	case messages.Superseded:
+		return "↷"
+	case messages.Waiting:
+		return "…"
+	}
+	return ""
+}
+
+// headline says in one sentence or two how the site is. It is read aloud when it changes, so it has no figures in it.
+func headline(st *site) string {
+	switch {
+	case st.Self.Trouble != "":
+		return "This replica takes no part: " + st.Self.Trouble + "."
+	case !st.Self.Connected:
+		return "This replica is not connected to NATS. What it shows may be old."
+	case st.View == nil && st.Owner == "":
+		return "Nobody is the owner: changes wait until a replica takes over."
+	case st.View == nil:
+		return fmt.Sprintf("%s is the owner, but does not answer.", st.Owner)
+	}
+	return fmt.Sprintf("%s is the owner. %s", st.Owner, gateSentence(st.View.Gate.State, st.View.Gate.Why))
+}
+
+func gateSentence(state, why string) string {
+	switch state {
+	case "open":
+		return "The gate is open."
+	case "slowed":
+		return "The gate is open, but slowed: " + why + "."
+	case "paused":
+		return "The gate is paused: " + why + "."
+	case "probing":
+		return "The gate is shut and probes: " + why + "."
+	default:
+		return "The gate is shut: " + why + "."
+	}
+}
