@@ -48,12 +48,15 @@ func TestOutOfOrder(t *testing.T) {
 		{AgentID: "1001", Flag: "0", At: at(4)}, // never landed
 		applied("1001", "3", 5, 60),             // the same anew
 		applied("1001", "2", 6, 70),             // after 3
+		applied("1003", "3", 7, 80),
+		applied("1003", "1", 8, 90),  // after 3
+		applied("1003", "2", 9, 100), // after 3 too, which is still the newest
 	}
 	stale := r.OutOfOrder(func(a, b gatewaytest.Call) int { return int(a.Flag[0]) - int(b.Flag[0]) })
-	if len(stale) != 2 || stale[0].Late.At != at(0) || stale[0].After.Flag != "3" || stale[1].Late.At != at(6) || stale[1].After.At != at(5) {
+	if len(stale) != 4 || stale[0].Late.At != at(0) || stale[0].After.Flag != "3" || stale[1].Late.At != at(6) || stale[1].After.At != at(5) || stale[3].Late.Flag != "2" || stale[3].After.Flag != "3" {
 		t.Errorf("got %+v", stale)
 	}
-	if last := r.LastApplied(); last["1001"] != "2" || last["1002"] != "1" || len(last) != 2 {
+	if last := r.LastApplied(); last["1001"] != "2" || last["1002"] != "1" || len(last) != 3 {
 		t.Errorf("applied last: %v", last)
 	}
 }

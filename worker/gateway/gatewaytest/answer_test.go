@@ -65,7 +65,7 @@ func TestForms(t *testing.T) {
 		{gatewaytest.Rule{Number: true}, `{"result": {}, "message": "success", "retcode": 0}`, true},
 		{gatewaytest.Rule{Result: gatewaytest.EmptyText}, `{"result": "", "message": "success", "retcode": "0"}`, true},
 		{gatewaytest.Rule{Result: gatewaytest.NoResult}, `{"message": "success", "retcode": "0"}`, true},
-		{gatewaytest.Rule{Message: "ok \"so\"\n"}, `{"result": {}, "message": "ok \"so\"\n", "retcode": "0"}`, true},
+		{gatewaytest.Rule{Message: "ok \"so\"\a"}, `{"result": {}, "message": "ok \"so\"\u0007", "retcode": "0"}`, true},
 		{gatewaytest.Rule{Retcode: "100-009"}, `{"result": {}, "message": "The agent is in an incorrect state.", "retcode": "100-009"}`, false},
 		{gatewaytest.Rule{Retcode: "100-009", Lands: true}, `{"result": {}, "message": "The agent is in an incorrect state.", "retcode": "100-009"}`, true},
 		{gatewaytest.Rule{Retcode: "999", Number: true}, `{"result": {}, "message": "unknown error", "retcode": 999}`, false},

@@ -12,7 +12,6 @@ import (
 func TestConcurrent(t *testing.T) {
 	b := start(t, gatewaytest.Options{})
 	b.signIn("1001", "1002", "1003")
-	b.SetCapacity(gatewaytest.Capacity{Concurrent: 2, Status: 429, RetryAfter: 3 * time.Second})
 	b.On("1001", gatewaytest.Rule{Times: 1, Latency: time.Hour})
 	b.On("1002", gatewaytest.Rule{Times: 1, Latency: time.Hour})
 	ctx, leave := context.WithCancel(t.Context())
@@ -21,6 +20,7 @@ func TestConcurrent(t *testing.T) {
 		go func() { ended <- b.set(ctx, agent, "wrap") }()
 	}
 	until(t, "two calls are under way", func() bool { return b.NumCalls() == 2 })
+	b.SetCapacity(gatewaytest.Capacity{Concurrent: 2, Status: 429, RetryAfter: 3 * time.Second})
 	a := b.set(t.Context(), "1003", "wrap")
 	if a.status != 429 || a.header.Get("Retry-After") != "3" {
 		t.Errorf("got %+v", a)

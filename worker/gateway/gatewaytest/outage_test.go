@@ -2,7 +2,9 @@ package gatewaytest_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -37,6 +39,10 @@ func TestOutages(t *testing.T) {
 					t.Errorf("%s: got %+v", kind, a)
 				}
 				wantFlag(t, b, "1001", "up")
+				if conn, err := tls.Dial("tcp", strings.TrimPrefix(url, "https://"), &tls.Config{InsecureSkipVerify: true}); err == nil {
+					t.Errorf("%s: a new connection gets through", kind)
+					conn.Close()
+				}
 				outage(t, b, gatewaytest.NoOutage)
 			}
 			until(t, "it is there again", func() bool { return b.set(t.Context(), "1001", "again").code() == "0" })
@@ -97,6 +103,9 @@ func TestOutageLosesAnswers(t *testing.T) {
 	close(land)
 	until(t, "the call lands", func() bool { return b.Calls()[0].Applied })
 	wantFlag(t, b, "1001", "wrap")
+	if c := b.Calls()[0]; c.Fault != "refusing" || c.Status != 0 || c.Retcode != "" {
+		t.Errorf("on record as %+v", c)
+	}
 	outage(t, b, gatewaytest.NoOutage)
 }
 
