@@ -43,7 +43,6 @@ func gateFigures(g worker.GateState) []figure {
 		},
 	}
 	if !g.Until.IsZero() {
-		all[0].Label = "Gate"
 		all = append(all, figure{
 			ID: "gate-until", Label: "Next call", Value: ago(g.Until), Alarm: true,
 			Meaning: "No call goes out before this time.",
@@ -197,7 +196,7 @@ func waitLines(v *worker.View) (all []waitLine, hidden int) {
 func whyText(c worker.ChangeView) string {
 	switch c.WaitsFor {
 	case "retry":
-		return "pauses after an attempt that did not succeed; the next one"
+		return "pauses after an attempt; the next one"
 	case "sign-in":
 		if c.Retcode != "" {
 			return "waits for a new session: the gateway does not know the one it has"

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -34,9 +35,9 @@ func asset(name, kind string) http.HandlerFunc {
 }
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"clock": clock, "utc": utc, "ago": ago, "count": count, "rate": perSecond, "flag": flagText, "sign": outcomeSign,
-	"why":  whyText,
-	"said": func(c worker.ChangeView) string { return saidText(c.Retcode, c.Message) },
+	"clock": clock, "ago": ago, "lasting": lasting, "count": count, "rate": perSecond, "flag": flagText, "sign": outcomeSign,
+	"why": whyText, "said": func(c worker.ChangeView) string { return saidText(c.Retcode, c.Message) },
+	"details": details, "first": first, "rest": rest,
 }).ParseFS(files, "page/*.html"))
 
 // sheet is what the templates are filled with.
@@ -70,6 +71,15 @@ const (
 	shownWaits   = 50
 	shownBatches = 25
 )
+
+// openLines is how many lines of a list are seen before it is opened.
+const openLines = 8
+
+func first(list reflect.Value) reflect.Value { return list.Slice(0, min(list.Len(), openLines)) }
+
+func rest(list reflect.Value) reflect.Value {
+	return list.Slice(min(list.Len(), openLines), list.Len())
+}
 
 func (s *Server) sheet(base string) sheet {
 	return sheet{Base: base, Title: "Idle policy", Site: s.Site, Actions: s.Actions != nil}

@@ -11,17 +11,20 @@ import (
 )
 
 // clock is a time of day on the page. The script turns it into the reader's own time zone.
-func clock(t time.Time) template.HTML { return timeElement(t, "clock") }
+func clock(t time.Time) template.HTML { return timeElement(t, "clock", "") }
 
 // ago is a time on the page that the script shows as the time since or until then, ticking.
-func ago(t time.Time) template.HTML { return timeElement(t, "ago") }
+func ago(t time.Time) template.HTML { return timeElement(t, "ago", "") }
 
-func timeElement(t time.Time, show string) template.HTML {
+// lasting is since when something has been so; the script shows for how long.
+func lasting(t time.Time) template.HTML { return timeElement(t, "lasting", "since ") }
+
+func timeElement(t time.Time, show, before string) template.HTML {
 	if t.IsZero() {
-		return "never"
+		return ""
 	}
-	// Both texts are made of digits, letters and signs that mean nothing in HTML.
-	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `" data-show="` + show + `">` + utc(t) + `</time>`)
+	// All of it is made of digits, letters and signs that mean nothing in HTML.
+	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `" data-show="` + show + `">` + before + utc(t) + `</time>`)
 }
 
 // utc is a time for those whose browser runs no script.
@@ -64,18 +67,36 @@ func limit(rate float64) string {
 	return perSecond(rate)
 }
 
-// flagText says what a flag means for the agent.
+// flagText says what a flag has the agent become after a call.
 func flagText(flag string) string {
 	switch flag {
 	case "":
 		return ""
 	case "true":
-		return "idle after a call"
+		return "idle"
 	case "false":
-		return "wrap-up after a call"
+		return "wrap-up"
 	default:
-		return "wrap-up after a call (" + flag + ")"
+		return "wrap-up (" + flag + ")"
 	}
+}
+
+// details are what a result says beside its outcome.
+func details(r messages.Result) string {
+	var parts []string
+	if said := saidText(r.Retcode, r.Message); said != "" {
+		parts = append(parts, said)
+	}
+	if r.SupersededBy != "" {
+		parts = append(parts, "by "+r.SupersededBy)
+	}
+	if r.BatchID != "" {
+		parts = append(parts, "batch "+r.BatchID)
+	}
+	if r.Attempts > 1 {
+		parts = append(parts, count(r.Attempts)+" attempts")
+	}
+	return strings.Join(parts, " · ")
 }
 
 // outcomeSign marks an outcome for those who do not tell colours apart.

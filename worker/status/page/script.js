@@ -58,8 +58,10 @@ function span(seconds) {
 function tell(time) {
   const at = new Date(time.dateTime);
   let text;
-  if (time.dataset.show === "ago") {
-    const seconds = Math.round((Date.now() - at) / 1000);
+  const seconds = Math.round((Date.now() - at) / 1000);
+  if (time.dataset.show === "lasting") {
+    text = "for " + span(Math.max(0, seconds));
+  } else if (time.dataset.show === "ago") {
     text = seconds >= 0 ? span(seconds) + " ago" : "in " + span(-seconds);
   } else {
     const near = Math.abs(Date.now() - at) < 12 * 3600 * 1000;
