@@ -1,0 +1,208 @@
+package stream_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker"
+	"idlepolicy/worker/stream"
+	"idlepolicy/worker/stream/desk"
+)
+
+// strictGateway refuses one agent for good.
+type strictGateway string
+
+func (s strictGateway) Set(_ context.Context, c worker.Call) worker.Answer {
+	if c.AgentID == string(s) {
+		return worker.Answer{Class: worker.Refused, Retcode: "000-002", Message: "no"}
+	}
+	return worker.Answer{Class: worker.Success, Retcode: "0", Message: "success"}
+}
+
+// startReplica runs the real worker as its own user, with all that speaks NATS, and returns how to stop it.
+func (g *guarded) startReplica(name string) (*stream.Owner, func()) {
+	g.t.Helper()
+	log := slog.New(slog.NewTextHandler(&deniedLog{g.refused}, nil))
+	o := g.options(theWorker)
+	o.Name, o.Log = name, log
+	nc, err := stream.Connect(g.t.Context(), o)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	layout := stream.Layout{Names: guardedNames, Retention: time.Hour, Takeover: 3 * time.Second}
+	signedIn := worker.NewSessions()
+	w := &worker.Worker{Gateway: strictGateway("1002"), Sessions: signedIn, Log: log}
+	owner := &stream.Owner{Conn: nc, Layout: layout, Lease: stream.NewLease(layout), Worker: w, Name: name, Hold: time.Millisecond, Log: log}
+	service := &stream.Service{Conn: nc, Names: guardedNames, Owner: owner, Worker: w, Log: log}
+	serving, stopServing := context.WithCancel(context.WithoutCancel(g.t.Context()))
+	owning, stopOwning := context.WithCancel(context.WithoutCancel(g.t.Context()))
+	var around, running sync.WaitGroup
+	around.Go(func() { stream.FollowSessions(serving, nc, guardedNames, signedIn, log) })
+	around.Go(func() { reportError(g.t, service.Run(serving)) })
+	running.Go(func() { reportError(g.t, owner.Run(owning)) })
+	stop := sync.OnceFunc(func() {
+		stopOwning()
+		running.Wait()
+		stopServing()
+		around.Wait()
+		nc.Close()
+	})
+	g.t.Cleanup(stop)
+	return owner, stop
+}
+
+func reportError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// deniedLog adds what a program says of denied subjects to what the server says of them.
+type deniedLog struct{ refused *refusals }
+
+func (d *deniedLog) Write(line []byte) (int, error) {
+	if strings.Contains(strings.ToLower(string(line)), "permission") || strings.Contains(string(line), "denies") {
+		d.refused.Errorf("%s", line)
+	}
+	return len(line), nil
+}
+
+// Worker and operator can do all they do, and the server has nothing to refuse.
+func TestPermissionsAreEnoughForWorkerAndOperator(t *testing.T) {
+	g := newGuarded(t)
+	first, stopFirst := g.startReplica("a")
+	waitRole(t, first, stream.RoleOwner)
+	second, _ := g.startReplica("b")
+	waitRole(t, second, stream.RoleStandby)
+	d, err := desk.Open(t.Context(), g.options(operator), guardedNames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	operate(t, d)
+	askWorker(t, d)
+	stopFirst()
+	waitRole(t, second, stream.RoleOwner)
+	publishAndWait(t, d, "after", "1001", "1002") // 1003 has signed out
+	if said := g.refused.all(); len(said) > 0 {
+		t.Errorf("refused:\n%s", strings.Join(said, "\n"))
+	}
+}
+
+func waitRole(t *testing.T, o *stream.Owner, role string) {
+	t.Helper()
+	for tick := time.Tick(5 * time.Millisecond); o.State().Role != role; {
+		select {
+		case <-tick:
+		case <-t.Context().Done():
+			t.Fatalf("never the %s: %+v", role, o.State())
+		}
+	}
+}
+
+// operate does what idlectl does with what is stored.
+func operate(t *testing.T, d *desk.Desk) {
+	t.Helper()
+	for _, agent := range []string{"1001", "1002", "1003"} {
+		if _, err := d.PutSession(t.Context(), agent, messages.Session{GUID: "guid-of-" + agent, SignedInAt: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publishAndWait(t, d, "before", "1001", "1002", "1003")
+	if sum, err := d.Batch(t.Context(), "before", func(messages.BatchProgress) {}); err != nil || sum.Failed != 1 || sum.Applied != 2 {
+		t.Errorf("batch: %+v, %v", sum, err)
+	}
+	for what, do := range map[string]func() error{
+		"the last results": func() error {
+			return d.Results(t.Context(), desk.Query{Last: 5}, func(desk.Event) error { return nil })
+		},
+		"results of one agent": func() error {
+			return d.Results(t.Context(), desk.Query{All: true, Agent: "1001"}, func(desk.Event) error { return nil })
+		},
+		"sessions": func() error {
+			return d.Sessions(t.Context(), func(desk.SessionEntry) error { return nil })
+		},
+		"sign out": func() error { return d.DeleteSession(t.Context(), "1003") },
+		"overview": func() error { _, err := d.Overview(t.Context()); return err },
+		"in force": func() error { _, err := d.InForce(t.Context(), "1001"); return err },
+		"letters":  func() error { return bury(t, d) },
+	} {
+		if err := do(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func publishAndWait(t *testing.T, d *desk.Desk, batch string, agents ...string) {
+	t.Helper()
+	expected := desk.Expected{}
+	if err := d.Publish(t.Context(), func(yield func(desk.Publication) bool) {
+		for _, agent := range agents {
+			body := fmt.Appendf(nil, `{"agent_id":%q,"flag":"true","batch_id":%q,"batch_total":%d}`, agent, batch, len(agents))
+			if !yield(desk.Publication{ID: batch + agent, Body: body, Agents: []string{agent}}) {
+				return
+			}
+		}
+	}, func(s desk.Stored) { expected[s.Seq] = 1 }); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Endings(t.Context(), expected, desk.Since{}, func(desk.Event) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// bury looks at the dead letter, replays it and deletes both.
+func bury(t *testing.T, d *desk.Desk) error {
+	t.Helper()
+	var seqs []uint64
+	for len(seqs) == 0 { // it is stored after its result
+		if err := d.Dead(t.Context(), desk.DeadQuery{Agent: "1002"}, func(l desk.Letter) error {
+			seqs = append(seqs, l.Seq)
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	plan, err := d.PlanReplay(t.Context(), seqs[0], false)
+	if err != nil {
+		return err
+	}
+	if err := d.Replay(t.Context(), &plan); err != nil {
+		return err
+	}
+	if err := d.Endings(t.Context(), desk.Expected{plan.Seq: 1}, desk.Since{}, func(desk.Event) error { return nil }); err != nil {
+		return err
+	}
+	n, err := d.Purge(t.Context(), seqs)
+	if err == nil && n != 1 {
+		err = fmt.Errorf("deleted %d dead letters", n)
+	}
+	return err
+}
+
+// askWorker does what idlectl asks the worker to do.
+func askWorker(t *testing.T, d *desk.Desk) {
+	t.Helper()
+	for what, ask := range map[string]func() error{
+		"status":  func() error { _, err := d.Status(t.Context()); return err },
+		"explain": func() error { _, err := d.Explain(t.Context(), "1001"); return err },
+		"pause":   func() error { _, err := d.Pause(t.Context()); return err },
+		"rate":    func() error { _, err := d.Rate(t.Context(), 100); return err },
+	} {
+		if err := ask(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	var declined *desk.Declined
+	if v, err := d.Resume(t.Context()); err != nil && !errors.As(err, &declined) || v.Paused {
+		t.Errorf("resume: %+v, %v", v, err)
+	}
+}
