@@ -50,7 +50,7 @@ func newGuarded(t *testing.T) *guarded {
 	g.writeCertificates()
 	g.copyConfig("accounts.conf", `# { user: "CN=idlepolicy-admin" }`, `{ user: "CN=idlepolicy-admin" }`)
 	g.copyConfig("nats-server.conf", "/etc/nats", g.dir)
-	g.write("store-key.conf", []byte("cipher: aes\nkey: \"for this test only\"\n"))
+	g.write("tls/store-key.conf", []byte("cipher: aes\nkey: \"for this test only\"\n"))
 	opts, err := server.ProcessConfigFile(filepath.Join(g.dir, "nats-server.conf"))
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func (g *guarded) writeCertificates() {
 	g.t.Helper()
 	ca := &x509.Certificate{Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 	caKey := g.certify("ca", ca, ca, nil)
-	g.certify("server", &x509.Certificate{Subject: pkix.Name{CommonName: "nats"}, DNSNames: []string{"localhost"}, IPAddresses: loopback}, ca, caKey)
+	g.certify("tls", &x509.Certificate{Subject: pkix.Name{CommonName: "nats"}, DNSNames: []string{"localhost"}, IPAddresses: loopback}, ca, caKey)
 	for _, user := range []string{publisher, sessions, observer, operator, admin, theWorker} {
 		g.certify(user, &x509.Certificate{Subject: pkix.Name{CommonName: "idlepolicy-" + user}}, ca, caKey)
 	}
