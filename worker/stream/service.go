@@ -255,7 +255,7 @@ func (s *Service) replica() Replica {
 }
 
 func (s *Service) status(ctx context.Context, _ request) (any, error) {
-	st := Status{Replicas: s.replicas(ctx)}
+	st := Status{Replicas: s.Replicas(ctx)}
 	var view worker.View
 	if err := s.askOwner(ctx, "view", nil, &view); err == nil {
 		st.View = &view
@@ -290,8 +290,20 @@ func (s *Service) askOwner(ctx context.Context, verb string, data []byte, into a
 	return json.Unmarshal(m.Data, into)
 }
 
-// replicas asks all replicas who they are, and stops when no further one answers.
-func (s *Service) replicas(ctx context.Context) []Replica {
+// View asks the owner, whichever process that is; ok is false where none answers.
+func (s *Service) View(ctx context.Context) (v worker.View, ok bool) {
+	err := s.askOwner(ctx, "view", nil, &v)
+	return v, err == nil
+}
+
+// Agent asks the owner about one agent; ok is false where none answers.
+func (s *Service) Agent(ctx context.Context, id string) (v worker.AgentView, ok bool) {
+	err := s.askOwner(ctx, "agent", []byte(id), &v)
+	return v, err == nil
+}
+
+// Replicas asks all replicas who they are, and stops when no further one answers.
+func (s *Service) Replicas(ctx context.Context) []Replica {
 	inbox := s.Conn.NewInbox()
 	sub, err := s.Conn.SubscribeSync(inbox)
 	if err != nil {

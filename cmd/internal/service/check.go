@@ -1,0 +1,59 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"idlepolicy/config"
+	"idlepolicy/worker/stream"
+)
+
+// checkWithin bounds what Check may take when nothing answers.
+const checkWithin = 15 * time.Second
+
+// Check proves that everything the configuration names can be reached, one line each, and changes nothing. It returns
+// whether all of it can.
+func Check(ctx context.Context, c config.Config, w io.Writer) bool {
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	fmt.Fprintln(w, "ok      configuration")
+	all := checkNATS(ctx, c, w)
+	return checkGateway(ctx, c, w) && all
+}
+
+func say(w io.Writer, what string, err error) bool {
+	if err != nil {
+		fmt.Fprintf(w, "FAILED  %s: %v\n", what, err)
+		return false
+	}
+	fmt.Fprintln(w, "ok      "+what)
+	return true
+}
+
+func checkNATS(ctx context.Context, c config.Config, w io.Writer) bool {
+	conn, err := stream.Connect(ctx, natsOptions(c, ProcessName(), nil))
+	if err != nil {
+		return say(w, "NATS", err)
+	}
+	defer conn.Close()
+	say(w, fmt.Sprintf("NATS at %s, server version %s", conn.ConnectedUrlRedacted(), conn.ConnectedServerVersion()), nil)
+	remarks, err := stream.Report(ctx, conn, layout(c))
+	if !say(w, "streams and buckets of "+c.Prefix, err) {
+		return false
+	}
+	for _, r := range remarks {
+		fmt.Fprintln(w, "        "+r)
+	}
+	return true
+}
+
+func checkGateway(ctx context.Context, c config.Config, w io.Writer) bool {
+	what := "gateway at " + c.GatewayURL
+	client, err := newGateway(c, nil, nil)
+	if err != nil {
+		return say(w, what, err)
+	}
+	return say(w, what, client.Check(ctx))
+}

@@ -1,0 +1,87 @@
+package service
+
+import (
+	"context"
+	"sync"
+
+	"idlepolicy/worker"
+	"idlepolicy/worker/status"
+	"idlepolicy/worker/stream"
+)
+
+// link is how far the start has come, as probes and the page see it: they are served before NATS can be reached.
+type link struct {
+	mu        sync.Mutex // guards what follows
+	connected func() bool
+	desk      *stream.Service
+	trouble   string // what keeps the process from starting
+}
+
+func (l *link) waits(trouble string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trouble = trouble
+}
+
+func (l *link) made(connected func() bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.connected, l.trouble = connected, ""
+}
+
+func (l *link) serves(desk *stream.Service) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.desk, l.trouble = desk, ""
+}
+
+func (l *link) isConnected() bool {
+	l.mu.Lock()
+	connected := l.connected
+	l.mu.Unlock()
+	return connected != nil && connected()
+}
+
+func (l *link) service() *stream.Service {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.desk
+}
+
+// role says what part the process plays, or why it plays none yet.
+func (l *link) role(st stream.OwnerState) status.Role {
+	if st.Role != "" {
+		return status.Role{Role: st.Role, Owner: st.Owner, Trouble: st.Trouble, Since: st.Since}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return status.Role{Role: status.RoleStarting, Trouble: l.trouble}
+}
+
+func (l *link) replicas(ctx context.Context) []status.Replica {
+	desk := l.service()
+	if desk == nil {
+		return nil
+	}
+	var all []status.Replica
+	for _, r := range desk.Replicas(ctx) {
+		all = append(all, status.Replica(r))
+	}
+	return all
+}
+
+// View asks the owner where that is another process. It implements status.Worker.
+func (l *link) View(ctx context.Context) (v worker.View, ok bool) {
+	if desk := l.service(); desk != nil {
+		return desk.View(ctx)
+	}
+	return v, false
+}
+
+// Agent is View for one agent.
+func (l *link) Agent(ctx context.Context, id string) (v worker.AgentView, ok bool) {
+	if desk := l.service(); desk != nil {
+		return desk.Agent(ctx, id)
+	}
+	return v, false
+}

@@ -1,0 +1,148 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"idlepolicy/config"
+	"idlepolicy/worker"
+	"idlepolicy/worker/status"
+	"idlepolicy/worker/stream"
+)
+
+// Service is one process of the worker. Set the exported fields, then Run.
+type Service struct {
+	Config  config.Config
+	Name    string // of this process, as operators see it
+	Version string
+	Log     *slog.Logger
+	Page    func(address string) // told where the status page listens; nil: nobody wants to know
+
+	link link
+}
+
+// tryAgain is the pause before NATS is asked again for what it could not do.
+const tryAgain = time.Second
+
+// Run works until ctx ends, which is a clean stop and returns nil. It returns an error only for what no waiting mends: a
+// file that cannot be read, an address that is taken, a server that is too old, a stream that belongs to another site.
+// Everything else it says and goes on trying.
+func (s *Service) Run(ctx context.Context) error {
+	lease := stream.NewLease(layout(s.Config))
+	calls, err := newGateway(s.Config, lease.Check, s.Log)
+	if err != nil {
+		return err
+	}
+	defer calls.Close()
+	s.warn()
+	metrics := status.NewMetrics(s.Version)
+	w := &worker.Worker{
+		Gateway: calls, Sessions: worker.NewSessions(), Policy: policy(s.Config), Watch: metrics, Log: s.Log,
+	}
+	owner := &stream.Owner{
+		Layout: layout(s.Config), Lease: lease, Worker: w, Name: s.Name, Hold: s.Config.GatewayTimeout,
+		Finished: s.Config.ShutdownGrace, Log: s.Log,
+	}
+	// Everything but the owner goes on during its clean stop: it needs the sessions, and probes want to see it stop.
+	rest, end := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer end()
+	if s.Config.HTTPAddr != "" {
+		page := s.statusServer(w, owner, metrics)
+		if err := page.Listen(); err != nil {
+			return err
+		}
+		if s.Page != nil {
+			s.Page(page.Address())
+		}
+		wg.Go(func() { s.logFailure("status page", page.Serve(rest)) })
+	}
+	return s.work(ctx, rest, owner)
+}
+
+// work connects to NATS and stands by and owns in turns.
+func (s *Service) work(ctx, rest context.Context, owner *stream.Owner) error {
+	options := natsOptions(s.Config, s.Name, s.Log)
+	options.Wait = true
+	s.link.waits("waits for NATS at " + stream.Redact(s.Config.NATSURLs))
+	conn, err := stream.Connect(ctx, options)
+	if err != nil {
+		return unlessStopped(ctx, err)
+	}
+	defer conn.Close()
+	s.link.made(conn.IsConnected)
+	if err := s.retry(ctx, "the streams are not ready", func() (bool, error) {
+		return stream.Prepare(ctx, conn, owner.Layout)
+	}); err != nil {
+		return unlessStopped(ctx, err)
+	}
+	owner.Conn = conn
+	desk := &stream.Service{
+		Conn: conn, Names: owner.Layout.Names, Owner: owner, Worker: owner.Worker, Version: semantic(s.Version), Log: s.Log,
+	}
+	s.link.serves(desk)
+	others, end := context.WithCancel(rest)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer end()
+	wg.Go(func() { stream.FollowSessions(others, conn, owner.Layout.Names, owner.Worker.Sessions, s.Log) })
+	wg.Go(func() {
+		_ = s.retry(others, "operators cannot ask this process", func() (bool, error) { return false, desk.Run(others) })
+	})
+	return unlessStopped(ctx, owner.Run(ctx))
+}
+
+// retry does something until it succeeds, ctx ends, or what is wrong cannot be mended by waiting.
+func (s *Service) retry(ctx context.Context, what string, do func() (final bool, err error)) error {
+	said := ""
+	for {
+		final, err := do()
+		if err == nil || final || ctx.Err() != nil {
+			return err
+		}
+		if err.Error() != said {
+			said = err.Error()
+			s.Log.Warn(what+", trying again", "err", err)
+			s.link.waits(said)
+		}
+		select {
+		case <-time.After(tryAgain):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// unlessStopped drops the error of what was broken off because the process was told to stop.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Canceled)) {
+		return nil
+	}
+	return err
+}
+
+// warn says at the start what the configuration makes dangerous.
+func (s *Service) warn() {
+	if s.Config.GatewayInsecure {
+		s.Log.Warn("the gateway's certificate is not verified: whoever is between here and there can read the agents' GUIDs",
+			"variable", "IDLE_GATEWAY_INSECURE")
+	}
+}
+
+func (s *Service) logFailure(what string, err error) {
+	if err != nil {
+		s.Log.Error(what, "err", err)
+	}
+}
+
+func (s *Service) statusServer(w *worker.Worker, owner *stream.Owner, metrics *status.Metrics) *status.Server {
+	return &status.Server{
+		Addr: s.Config.HTTPAddr, Name: s.Name, Site: s.Config.Prefix, Worker: w, Owner: &s.link, Sessions: w.Sessions,
+		Role: func() status.Role { return s.link.role(owner.State()) }, Replicas: s.link.replicas,
+		Connected: s.link.isConnected, Metrics: metrics, Version: s.Version, Log: s.Log,
+	}
+}
