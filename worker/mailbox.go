@@ -69,6 +69,18 @@ func (i *Inbox) Deliver(batch []Delivery) {
 	i.mail.push(delivered(batch))
 }
 
+// CaughtUp says that everything the stream held was handed over, also where messages that it still counted as the term
+// began were gone before they could be.
+func (i *Inbox) CaughtUp() { i.mail.push(allRead{}) }
+
+type allRead struct{}
+
+func (allRead) apply(l *loop) {
+	if l.behind {
+		l.caughtUp()
+	}
+}
+
 // WaitRoom waits until there is room for more, ctx ends or the time has passed, and tells whether there is.
 func (i *Inbox) WaitRoom(ctx context.Context, atMost time.Duration) bool {
 	timer := time.NewTimer(atMost)

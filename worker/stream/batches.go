@@ -129,7 +129,7 @@ func (j *journal) tally(ctx context.Context, q worker.BatchQuery, from uint64, s
 		return c, nil
 	}
 	want := batchText(q.Key)
-	err = scan(ctx, j.js, j.names.ResultsStream(), cfg, func(m jetstream.Msg, seq uint64) error {
+	err = scan(ctx, j.js, j.names.ResultsStream(), j.names.ResultsAll(), cfg, func(m jetstream.Msg, seq uint64) error {
 		if seq < from || seq > c.UpTo || m.Headers().Get(batchHeader) != want {
 			return nil
 		}

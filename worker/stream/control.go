@@ -40,22 +40,24 @@ func (o *Owner) readOwners(ctx context.Context) (owners, uint64, error) {
 	return last, entry.Revision(), nil
 }
 
-func (o *Owner) writeOwners(ctx context.Context, mine owners, rev uint64) error {
+// writeOwners replaces the record of that revision, 0: none, and returns the new one's. It fails where somebody else has
+// written since.
+func (o *Owner) writeOwners(ctx context.Context, mine owners, rev uint64) (uint64, error) {
 	kv, err := o.js.KeyValue(ctx, o.Layout.Names.ControlBucket())
 	if err != nil {
-		return fmt.Errorf("open the control bucket: %w", plain(err))
+		return 0, fmt.Errorf("open the control bucket: %w", plain(err))
 	}
 	text, err := json.Marshal(mine)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if rev == 0 {
-		_, err = kv.Put(ctx, ownerKey, text)
+		rev, err = kv.Create(ctx, ownerKey, text)
 	} else {
-		_, err = kv.Update(ctx, ownerKey, text, rev)
+		rev, err = kv.Update(ctx, ownerKey, text, rev)
 	}
 	if err != nil {
-		return fmt.Errorf("write the owner into the control bucket: %w", plain(err))
+		return 0, fmt.Errorf("write the owner into the control bucket: %w", plain(err))
 	}
-	return nil
+	return rev, nil
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
@@ -20,110 +19,148 @@ import (
 // inbox takes messages from the stream of changes to the worker, as many as it has room for. Each pull also keeps our
 // place: the server lets go of an owner that has stopped pulling.
 type inbox struct {
-	consumer jetstream.Consumer
+	from     *puller
+	pin      string
 	to       *worker.Inbox
 	maxBytes int
 	log      *slog.Logger
-	ack      atomic.Pointer[ackSubject]
+
+	pulling chan struct{} // closed once the first pull was asked for
+	pulled  atomic.Int64  // when the last one was, after the start of the lease
+	seen    atomic.Uint64 // messages that came since the reset, by the consumer's count
+	ack     atomic.Pointer[ackSubject]
 }
 
 const (
 	pullFor    = time.Second // well below the pinned TTL, else the pin flaps
 	pullBeat   = pullFor / 2
 	pullMany   = 512
+	pullPause  = 50 * time.Millisecond
 	waitRoom   = 400 * time.Millisecond
 	handAtOnce = 64
 )
 
 // pull runs until the term ends or is lost; the error says how.
-func (i *inbox) pull(ctx context.Context) error {
+func (i *inbox) pull(ctx context.Context, lease *Lease) error {
 	for ctx.Err() == nil {
 		n := 1 // keeps the place while the worker has no room
 		if i.to.WaitRoom(ctx, waitRoom) {
 			n = pullMany
 		}
-		batch, err := i.consumer.Fetch(n, jetstream.FetchMaxWait(pullFor), jetstream.FetchHeartbeat(pullBeat),
-			jetstream.FetchPriorityGroup(priorityGroup), jetstream.FetchMaxBytes(i.maxBytes))
+		asked := time.Now()
+		err := i.from.ask(pullRequest{Expires: pullFor, Heartbeat: pullBeat, Batch: n, MaxBytes: i.maxBytes, Pin: i.pin})
 		if err == nil {
-			i.hand(ctx, batch.Messages())
-			err = batch.Error()
+			if i.pulled.Swap(lease.since(asked)) == 0 {
+				close(i.pulling)
+			}
+			err = i.hand(ctx, n)
 		}
 		switch {
-		case errors.Is(err, jetstream.ErrPinIDMismatch):
-			return errDeposed
-		case err != nil && ctx.Err() == nil:
+		case err == nil, errors.Is(err, errPullOver):
+		case errors.Is(err, errDeposed), errors.Is(err, errMoved), errors.Is(err, errLostCount):
+			return err
+		default:
 			i.log.Debug("pull", "err", err)
-			pauseFor(ctx, 50*time.Millisecond)
+			pauseFor(ctx, pullPause)
 		}
 	}
 	return nil
 }
 
-// hand hands messages over as they come, those that are there already together.
-func (i *inbox) hand(ctx context.Context, from <-chan jetstream.Msg) {
-	for {
+// hand hands messages over as they come, those that are there already together, until as many have come as were asked
+// for, or the server has said that no more will.
+func (i *inbox) hand(ctx context.Context, left int) error {
+	asked := left
+	silence := time.NewTimer(2 * pullBeat)
+	defer silence.Stop()
+	for left > 0 {
 		var batch []worker.Delivery
+		var err error
 		select {
-		case m, ok := <-from:
-			if !ok {
-				return
-			}
-			batch = i.add(batch, m)
+		case m := <-i.from.replies:
+			batch, err = i.add(nil, m)
+		case <-silence.C:
+			return nil // the request was lost: another one follows
 		case <-ctx.Done():
-			return
+			return nil
 		}
-		for more := true; more && len(batch) < handAtOnce; {
+		for more := true; more && err == nil && len(batch) < handAtOnce; {
 			select {
-			case m, ok := <-from:
-				if ok {
-					batch = i.add(batch, m)
-				}
-				more = ok
+			case m := <-i.from.replies:
+				batch, err = i.add(batch, m)
 			default:
 				more = false
 			}
 		}
-		i.to.Deliver(batch)
+		left -= len(batch)
+		i.deliver(batch)
+		if errors.Is(err, errTooLarge) {
+			if left == asked { // not even one fits: it was stored when more was allowed
+				i.maxBytes *= 2
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		silence.Reset(2 * pullBeat)
 	}
+	return nil
 }
 
-func (i *inbox) add(batch []worker.Delivery, m jetstream.Msg) []worker.Delivery {
+func (i *inbox) deliver(batch []worker.Delivery) {
+	if len(batch) == 0 {
+		return
+	}
+	i.to.Deliver(batch)
+	i.seen.Store(batch[len(batch)-1].Token[1])
+}
+
+func (i *inbox) add(batch []worker.Delivery, m *nats.Msg) ([]worker.Delivery, error) {
+	if !isChange(m) {
+		return batch, i.from.word(m)
+	}
 	d, err := i.delivery(m)
 	if err != nil {
-		i.log.Error("message without its place in the stream", "err", err) // cannot be, and cannot be answered
-		return batch
+		return batch, err
 	}
-	return append(batch, d)
+	before := i.seen.Load()
+	if len(batch) > 0 {
+		before = batch[len(batch)-1].Token[1]
+	}
+	// The consumer counts what it sends, from 1 after each reset, also one that a standby asked for as we took over. A
+	// message that is missing would come after younger ones, which say that it has ended: it would lose its result.
+	if count := d.Token[1]; count != before+1 && count != 1 {
+		return batch, fmt.Errorf("%w: the consumer counts %d after %d", errLostCount, count, before)
+	}
+	return append(batch, d), nil
 }
 
-func (i *inbox) delivery(m jetstream.Msg) (worker.Delivery, error) {
+func (i *inbox) delivery(m *nats.Msg) (worker.Delivery, error) {
 	meta, err := m.Metadata()
 	if err != nil {
-		return worker.Delivery{}, fmt.Errorf("read metadata: %w", err)
+		return worker.Delivery{}, fmt.Errorf("read the place of a message: %w", plain(err))
 	}
 	d := worker.Delivery{Pending: meta.NumPending}
 	d.Seq, d.Stored = meta.Sequence.Stream, meta.Timestamp.UnixNano()
 	d.Token = [2]uint64{meta.NumDelivered, meta.Sequence.Consumer}
 	if i.ack.Load() == nil {
-		i.ack.Store(newAckSubject(m.Reply(), d.Receipt))
+		i.ack.Store(newAckSubject(m.Reply, d.Receipt))
 	}
-	name := ""
-	if h := m.Headers(); h != nil {
-		name = h.Get(nats.MsgIdHdr)
-		d.MsgID = name
-		d.TraceParent, d.TraceState = h.Get(messages.TraceParentHeader), h.Get(messages.TraceStateHeader)
-	}
+	name := m.Header.Get(nats.MsgIdHdr)
+	d.MsgID = name
+	d.TraceParent, d.TraceState = m.Header.Get(messages.TraceParentHeader), m.Header.Get(messages.TraceStateHeader)
 	if !messages.ValidID(name) {
 		name = strconv.FormatUint(d.Seq, 10)
 	}
-	d.Message = messages.Decode(m.Data(), name)
+	d.Message = messages.Decode(m.Data, name)
 	return d, nil
 }
 
 // ackSubject makes the subjects on which messages are acknowledged, so that each waiting message need not keep its own.
 type ackSubject struct{ head, tail string }
 
-// numbers are the part of an acknowledgement's subject that differs from message to message.
+// ackNumbers are the part of an acknowledgement's subject that differs from message to message.
 func ackNumbers(r worker.Receipt) string {
 	b := make([]byte, 0, 64)
 	for _, n := range [...]uint64{r.Token[0], r.Seq, r.Token[1], uint64(r.Stored)} {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,11 +27,16 @@ type journal struct {
 	names  messages.Names
 	inbox  *inbox
 	log    *slog.Logger
+	met    *troubles
+	ended  func() error // nil while the term lasts
+	ill    atomic.Bool  // the last answer to a result was neither yes nor a conflict
 
 	mu      sync.Mutex // guards what follows
 	out     []outgoing
-	jobs    []func(ctx context.Context) error
+	sending bool // some of what was in out is on its way to the connection
+	jobs    []job
 	pending map[*nats.Msg]func(uint64, error)
+	settled chan struct{} // holds one token after a result was settled
 	signal  chan struct{} // holds one token while out may hold something
 	work    chan struct{} // the same for jobs
 }
@@ -42,6 +48,12 @@ type outgoing struct {
 	ack  worker.Receipt // where done is nil
 }
 
+// job is something rare that is to be done.
+type job struct {
+	what string // for people
+	do   func(ctx context.Context) error
+}
+
 // Headers of results that are for this worker itself.
 const (
 	ledgerHeader = "Idle-Ledger"
@@ -49,18 +61,19 @@ const (
 )
 
 const (
-	asyncPending = 16384
+	asyncPending = 16384           // results on their way: the library gives up on more than it may have after a moment
 	asyncWait    = 8 * time.Second // a leader that was killed is replaced after 4 to 6 s
 	jobsAtOnce   = 4
 	jobPause     = 250 * time.Millisecond
 )
 
-func newJournal(ctx context.Context, nc *nats.Conn, layout Layout, js jetstream.JetStream, box *inbox, log *slog.Logger) (*journal, error) {
+func newJournal(ctx context.Context, o *Owner, box *inbox) (*journal, error) {
 	j := &journal{
-		conn: nc, js: js, layout: layout, names: layout.Names, inbox: box, log: log,
-		pending: map[*nats.Msg]func(uint64, error){}, signal: make(chan struct{}, 1), work: make(chan struct{}, 1),
+		conn: o.Conn, js: o.js, layout: o.Layout, names: o.Layout.Names, inbox: box, log: o.Log, met: &o.troubles, ended: ctx.Err,
+		pending: map[*nats.Msg]func(uint64, error){},
+		settled: make(chan struct{}, 1), signal: make(chan struct{}, 1), work: make(chan struct{}, 1),
 	}
-	async, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(asyncPending), jetstream.WithPublishAsyncTimeout(asyncWait),
+	async, err := jetstream.New(o.Conn, jetstream.WithPublishAsyncMaxPending(2*asyncPending), jetstream.WithPublishAsyncTimeout(asyncWait),
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, a *jetstream.PubAck) { j.acked(m, a) }),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) { j.settle(m, 0, err) }))
 	if err != nil {
@@ -87,13 +100,16 @@ func (j *journal) run(ctx context.Context) {
 		}
 		j.mu.Lock()
 		batch := j.out
-		j.out = free[:0]
+		j.out, j.sending = free[:0], true
 		j.mu.Unlock()
 		for i := range batch {
-			j.sendOne(&batch[i])
+			j.sendOne(ctx, &batch[i])
 		}
 		clear(batch)
 		free = batch
+		j.mu.Lock()
+		j.sending = false
+		j.mu.Unlock()
 	}
 }
 
@@ -119,7 +135,7 @@ func (j *journal) Store(rec worker.Record, done func(seq uint64, err error)) {
 // Ack implements worker.Journal.
 func (j *journal) Ack(r worker.Receipt) { j.enqueue(outgoing{ack: r}) }
 
-func (j *journal) sendOne(o *outgoing) {
+func (j *journal) sendOne(ctx context.Context, o *outgoing) {
 	if o.done == nil {
 		if a := j.inbox.ack.Load(); a != nil {
 			_ = j.conn.Publish(a.of(o.ack), []byte("+ACK")) // lost ones come again and are recognised
@@ -127,11 +143,32 @@ func (j *journal) sendOne(o *outgoing) {
 		return
 	}
 	m := j.message(&o.rec)
-	j.mu.Lock()
-	j.pending[m] = o.done
-	j.mu.Unlock()
+	if !j.waitRoom(ctx, m, o.done) {
+		return
+	}
 	if _, err := j.async.PublishMsgAsync(m); err != nil {
 		j.settle(m, 0, err)
+	}
+}
+
+// waitRoom puts a result among those on their way as soon as there is room; a slow disk makes it wait. It tells false
+// where the term ended first.
+func (j *journal) waitRoom(ctx context.Context, m *nats.Msg, done func(uint64, error)) bool {
+	for {
+		j.mu.Lock()
+		room := len(j.pending) < asyncPending
+		if room {
+			j.pending[m] = done
+		}
+		j.mu.Unlock()
+		if room {
+			return true
+		}
+		select {
+		case <-j.settled:
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 
@@ -175,18 +212,37 @@ func (j *journal) settle(m *nats.Msg, seq uint64, err error) {
 	done := j.pending[m]
 	delete(j.pending, m)
 	j.mu.Unlock()
-	if done != nil {
-		done(seq, err)
+	nudge(j.settled)
+	if done == nil || j.ended() != nil {
+		return
 	}
+	if ill := err != nil && !conflict(err); j.ill.Swap(ill) != ill || ill {
+		j.met.meet("results are not stored", unlessConflict(err))
+	}
+	done(seq, err)
+}
+
+// conflict tells whether a result was refused because the agent's last one is another than was expected.
+func conflict(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && (refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
+func unlessConflict(err error) error {
+	if err != nil && conflict(err) {
+		return nil
+	}
+	return err
 }
 
 // flush waits until everything that was handed over has reached the server.
 func (j *journal) flush(ctx context.Context) error {
 	for {
 		j.mu.Lock()
-		left := len(j.out)
+		left := len(j.out) > 0 || j.sending
 		j.mu.Unlock()
-		if left == 0 {
+		if !left {
 			return j.conn.FlushWithContext(ctx)
 		}
 		if ctx.Err() != nil {
@@ -197,14 +253,9 @@ func (j *journal) flush(ctx context.Context) error {
 }
 
 // do has a job done, again and again until it succeeds or the term ends.
-func (j *journal) do(what string, job func(ctx context.Context) error) {
+func (j *journal) do(what string, do func(ctx context.Context) error) {
 	j.mu.Lock()
-	j.jobs = append(j.jobs, func(ctx context.Context) error {
-		if err := job(ctx); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		return nil
-	})
+	j.jobs = append(j.jobs, job{what, do})
 	j.mu.Unlock()
 	nudge(j.work)
 }
@@ -216,42 +267,45 @@ func (j *journal) doJobs(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for job := j.nextJob(); job != nil; job = j.nextJob() {
-			j.persist(ctx, job)
+		for next := j.nextJob(); next.do != nil && ctx.Err() == nil; next = j.nextJob() {
+			j.persist(ctx, next)
 		}
 	}
 }
 
-func (j *journal) nextJob() func(context.Context) error {
+// nextJob returns the job that waits longest; its do is nil where none does.
+func (j *journal) nextJob() job {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.jobs) == 0 {
-		return nil
+		return job{}
 	}
-	job := j.jobs[0]
-	j.jobs[0] = nil
+	next := j.jobs[0]
+	j.jobs[0] = job{}
 	j.jobs = j.jobs[1:]
 	if len(j.jobs) > 0 {
 		nudge(j.work) // another one may help
 	} else {
 		j.jobs = nil
 	}
-	return job
+	return next
 }
 
-func (j *journal) persist(ctx context.Context, job func(context.Context) error) {
+func (j *journal) persist(ctx context.Context, next job) {
 	for ctx.Err() == nil {
 		try, cancel := context.WithTimeout(ctx, time.Minute)
-		err := job(try)
+		err := next.do(try)
 		cancel()
-		if err == nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return
 		}
-		j.log.Warn("NATS has to be asked again", "err", err)
+		j.met.meet("cannot "+next.what, err)
+		if err == nil {
+			return
+		}
 		if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) {
-			if _, err := j.layout.Ensure(ctx, j.js); err != nil {
-				j.log.Warn("a stream that is missing could not be created", "err", err)
-			}
+			_, err := j.layout.Ensure(ctx, j.js)
+			j.met.meet("cannot make a stream that is missing", err)
 		}
 		pauseFor(ctx, jobPause)
 	}

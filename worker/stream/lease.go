@@ -7,11 +7,14 @@ import (
 )
 
 // Lease says whether this process may call the gateway at this very moment. The server's word that it is the owner is
-// good for a while, counted on the local monotonic clock from before the question was sent, so that a process that was
-// frozen finds its lease gone.
+// good for a while, counted from before the question was sent, so that a process that was frozen finds its lease gone.
+//
+// It is counted on two clocks, and the one on which more time has passed counts: the monotonic one stands still while
+// the machine is suspended, and the other one may be set back.
 type Lease struct {
 	start time.Time
-	until atomic.Int64 // after start, in nanoseconds; 0: not held
+	until atomic.Int64 // on the monotonic clock: after start, in nanoseconds; 0: not held
+	wall  atomic.Int64 // on the other one: Unix nanoseconds
 	good  time.Duration
 }
 
@@ -19,8 +22,9 @@ type Lease struct {
 var ErrNoLease = errors.New("not the owner, or not confirmed lately")
 
 // leaseMargin is by how much the lease ends before the server lets go of a silent owner: a standby cannot have begun
-// while an answer that the owner counts on was still on its way.
-const leaseMargin = 1500 * time.Millisecond
+// while an answer that the owner counts on was still on its way. The server counts from our last pull, which may have
+// been sent this much before it was asked whether we are the owner.
+const leaseMargin = pullFor + waitRoom + 2*pullPause
 
 func newLease(takeover time.Duration) *Lease {
 	return &Lease{start: time.Now(), good: takeover - leaseMargin}
@@ -28,12 +32,22 @@ func newLease(takeover time.Duration) *Lease {
 
 // Check returns nil while the lease is held. It may be called from anywhere.
 func (l *Lease) Check() error {
-	if int64(time.Since(l.start)) >= l.until.Load() {
+	now := time.Now()
+	if int64(now.Sub(l.start)) >= l.until.Load() || now.UnixNano() >= l.wall.Load() {
 		return ErrNoLease
 	}
 	return nil
 }
 
-func (l *Lease) confirm(asked time.Time) { l.until.Store(int64(asked.Sub(l.start) + l.good)) }
+// confirm counts the lease from the moment at which the server was asked, or from the last pull if that was so long
+// before that the server counts from an earlier moment than the margin allows for.
+func (l *Lease) confirm(asked time.Time, pulled int64) {
+	until := min(l.since(asked), pulled+int64(leaseMargin)) + int64(l.good)
+	l.wall.Store(asked.UnixNano() + until - l.since(asked))
+	l.until.Store(until)
+}
+
+// since tells a moment in nanoseconds after the start of the lease.
+func (l *Lease) since(t time.Time) int64 { return int64(t.Sub(l.start)) }
 
 func (l *Lease) drop() { l.until.Store(0) }

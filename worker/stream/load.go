@@ -19,6 +19,9 @@ import (
 // Reload implements worker.Journal. It reads from the leader of the stream, which alone cannot be behind.
 func (j *journal) Reload(agent string, done func(worker.Ledger)) {
 	j.do("read the ledger of an agent", func(ctx context.Context) error {
+		if j.ill.Load() {
+			pauseFor(ctx, jobPause) // what follows is that it is stored once more
+		}
 		l, err := readLedger(ctx, j.js, j.names, agent)
 		if err == nil {
 			done(l)
@@ -59,28 +62,36 @@ type ledgers struct {
 func (l *ledgers) add(subject string, seq uint64, h nats.Header, body []byte) error {
 	outcome, agent, ok := l.names.ParseResultSubject(subject)
 	if !ok {
-		return nil // a batch's
+		return nil // somebody else's
 	}
 	have := l.of[agent]
 	pos, err := parsePosition(h.Get(nats.MsgIdHdr))
 	if err != nil {
-		return fmt.Errorf("result %d of agent %s: %w", seq, agent, err)
+		return unreadable(seq, agent, err)
 	}
 	if outcome == messages.Applied || outcome == messages.Reapplied {
 		if err := putInForce(&have, pos, body, seq); err != nil {
-			return fmt.Errorf("result %d of agent %s: %w", seq, agent, err)
+			return unreadable(seq, agent, err)
 		}
 	}
 	if seq > have.Seq {
 		next := worker.Ledger{}
 		if err := next.UnmarshalText([]byte(h.Get(ledgerHeader))); err != nil {
-			return fmt.Errorf("result %d of agent %s: %w", seq, agent, err)
+			return unreadable(seq, agent, err)
 		}
 		next.Seq, next.Last, next.InForce = seq, worker.Last{Pos: pos, Outcome: outcome}, have.InForce
 		have = next
 	}
 	l.of[agent] = have
 	return nil
+}
+
+// errUnreadable is returned where a result tells nothing to this version of the worker. Going on without it would end
+// changes twice.
+var errUnreadable = errors.New("cannot be read")
+
+func unreadable(seq uint64, agent string, err error) error {
+	return fmt.Errorf("result %d of agent %s %w: %w", seq, agent, errUnreadable, err)
 }
 
 // putInForce keeps the later of the applied results: that of the change that was published last, which a policy that
@@ -115,7 +126,7 @@ func parsePosition(id string) (worker.Position, error) {
 // loadLedgers reads the ledgers of all agents, at least as of the moment of the call.
 func loadLedgers(ctx context.Context, js jetstream.JetStream, names messages.Names) (map[string]worker.Ledger, error) {
 	all := ledgers{names: names, of: map[string]worker.Ledger{}}
-	err := scan(ctx, js, names.ResultsStream(), jetstream.OrderedConsumerConfig{
+	err := scan(ctx, js, names.ResultsStream(), names.ResultsAll(), jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
 	}, func(m jetstream.Msg, seq uint64) error {
 		return all.add(m.Subject(), seq, m.Headers(), m.Data())
@@ -126,42 +137,68 @@ func loadLedgers(ctx context.Context, js jetstream.JetStream, names messages.Nam
 	return all.of, nil
 }
 
-// scanQuiet is how long nothing may come before a scan is taken to be at its end although the last message of the
-// stream has not been seen: it may have been deleted.
-const scanQuiet = time.Second
+const (
+	scanQuiet    = time.Second // after which it is looked whether anything is still to come
+	scanPatience = 10          // such looks without a message in between, until a scan is given up
+)
 
-// scan reads a stream up to what it held at the time of the call, as its leader knows it: the replica that serves the
-// messages may be behind.
-func scan(ctx context.Context, js jetstream.JetStream, stream string, cfg jetstream.OrderedConsumerConfig,
+// errScan is returned where a stream does not send what its leader says it has. Half a ledger is worse than none.
+var errScan = errors.New("the server does not send all of it")
+
+// scan reads what a stream held of a subject at the time of the call, as its leader knows it: the replica that serves the
+// messages may be behind, or slow.
+func scan(ctx context.Context, js jetstream.JetStream, stream, subject string, cfg jetstream.OrderedConsumerConfig,
 	each func(m jetstream.Msg, seq uint64) error,
 ) error {
 	s, err := js.Stream(ctx, stream)
 	if err != nil {
 		return plain(err)
 	}
-	last := s.CachedInfo().State.LastSeq
-	if s.CachedInfo().State.Msgs == 0 {
+	last, stored, err := lastOf(ctx, s, subject)
+	if err != nil {
+		return err
+	}
+	if last == 0 || last < cfg.OptStartSeq || (cfg.OptStartTime != nil && stored.Before(*cfg.OptStartTime)) {
 		return nil
 	}
+	cfg.FilterSubjects = []string{subject}
 	c, err := s.OrderedConsumer(ctx, cfg)
 	if err != nil {
 		return plain(err)
 	}
-	messages, err := c.Messages(jetstream.PullMaxMessages(4096))
+	from, err := c.Messages(jetstream.PullMaxMessages(4096))
 	if err != nil {
 		return plain(err)
 	}
-	defer messages.Stop()
-	for {
-		m, err := messages.Next(jetstream.NextMaxWait(scanQuiet))
-		if errors.Is(err, nats.ErrTimeout) {
-			return nil
-		}
-		if err != nil {
-			return plain(err)
-		}
-		if ctx.Err() != nil {
+	defer from.Stop()
+	defer context.AfterFunc(ctx, from.Stop)()
+	return readUpTo(ctx, from, last, each, func() (uint64, error) {
+		last, _, err := lastOf(ctx, s, subject)
+		return last, err
+	})
+}
+
+// readUpTo reads until the message at last was seen. That one may be deleted meanwhile: whatever is the last one then
+// will do.
+func readUpTo(ctx context.Context, from jetstream.MessagesContext, last uint64,
+	each func(m jetstream.Msg, seq uint64) error, again func() (uint64, error),
+) error {
+	seen, patience := uint64(0), scanPatience
+	for seen < last {
+		m, err := from.Next(jetstream.NextMaxWait(scanQuiet))
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, nats.ErrTimeout) && patience > 0:
+			patience--
+			if last, err = again(); err != nil {
+				return err
+			}
+			continue
+		case errors.Is(err, nats.ErrTimeout):
+			return errScan
+		case err != nil:
+			return plain(err)
 		}
 		meta, err := m.Metadata()
 		if err != nil {
@@ -170,8 +207,20 @@ func scan(ctx context.Context, js jetstream.JetStream, stream string, cfg jetstr
 		if err := each(m, meta.Sequence.Stream); err != nil {
 			return err
 		}
-		if meta.Sequence.Stream >= last {
-			return nil
-		}
+		seen, patience = meta.Sequence.Stream, scanPatience
 	}
+	return nil
+}
+
+// lastOf returns the sequence and time of a subject's last message, from the leader of the stream; 0 where there is
+// none.
+func lastOf(ctx context.Context, s jetstream.Stream, subject string) (uint64, time.Time, error) {
+	m, err := s.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, time.Time{}, nil
+	}
+	if err != nil {
+		return 0, time.Time{}, plain(err)
+	}
+	return m.Sequence, m.Time, nil
 }

@@ -178,9 +178,7 @@ func (s *site) results() []messages.Result {
 	s.t.Helper()
 	ctx := context.Background()
 	var all []messages.Result
-	err := scan(ctx, s.js, s.layout.Names.ResultsStream(), jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{s.layout.Names.ResultsAll()},
-	}, func(m jetstream.Msg, _ uint64) error {
+	err := scan(ctx, s.js, s.layout.Names.ResultsStream(), s.layout.Names.ResultsAll(), jetstream.OrderedConsumerConfig{}, func(m jetstream.Msg, _ uint64) error {
 		var r messages.Result
 		if err := json.Unmarshal(m.Data(), &r); err != nil {
 			return err

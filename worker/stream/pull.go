@@ -1,0 +1,102 @@
+package stream
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"idlepolicy/messages"
+)
+
+// puller asks the consumer of changes for messages, under a subject of its own, so that what an earlier puller asked
+// for never comes to a later one. The library's own way to fetch does not serve here: it takes a change without text
+// whose publisher gave it a header named Status for a word of the server, and does not say when one is too large for
+// what was asked for. Either would stop the site.
+type puller struct {
+	conn    *nats.Conn
+	from    string // subject on which the consumer is asked
+	inbox   string
+	asked   int // requests so far; each has a subject of its own below inbox
+	replies chan *nats.Msg
+	sub     *nats.Subscription
+}
+
+// pullRequest is what the server wants to be asked.
+type pullRequest struct {
+	Expires   time.Duration `json:"expires"`
+	Batch     int           `json:"batch"`
+	MaxBytes  int           `json:"max_bytes,omitempty"`
+	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
+	Group     string        `json:"group"`
+	Pin       string        `json:"id,omitempty"`
+}
+
+// What the server says instead of sending more messages.
+var (
+	errPullOver  = errors.New("the request has run out")
+	errTooLarge  = errors.New("the next message is larger than what was asked for")
+	errDeposed   = errors.New("another replica is the owner now")
+	errMoved     = errors.New("the consumer of changes moved to another server")
+	errNoAnswer  = errors.New("nobody answers for the consumer of changes")
+	errLostCount = errors.New("a message was lost on its way")
+)
+
+func newPuller(nc *nats.Conn, names messages.Names) (*puller, error) {
+	p := &puller{
+		conn: nc, from: "$JS.API.CONSUMER.MSG.NEXT." + names.ChangesStream() + "." + consumerName,
+		inbox: nc.NewInbox(), replies: make(chan *nats.Msg, 4*pullMany),
+	}
+	var err error
+	if p.sub, err = nc.ChanSubscribe(p.inbox+".*", p.replies); err != nil {
+		return nil, fmt.Errorf("listen for changes: %w", plain(err))
+	}
+	return p, nil
+}
+
+// stop has the server forget what was asked for: nobody listens to it any more.
+func (p *puller) stop() { _ = p.sub.Unsubscribe() } // fails where the connection is gone, and then it is as well
+
+func (p *puller) ask(r pullRequest) error {
+	p.asked++
+	r.Group = priorityGroup
+	text, _ := json.Marshal(r) // numbers and short texts only: never fails
+	if err := p.conn.PublishRequest(p.from, p.inbox+"."+strconv.Itoa(p.asked), text); err != nil {
+		return fmt.Errorf("ask for changes: %w", plain(err))
+	}
+	return nil
+}
+
+// isChange tells a message of the stream from a word of the server: only the former has to be acknowledged.
+func isChange(m *nats.Msg) bool { return strings.HasPrefix(m.Reply, "$JS.ACK.") }
+
+// word returns what the server says; nil: nothing of interest.
+func (p *puller) word(m *nats.Msg) error {
+	status, about := m.Header.Get("Status"), m.Header.Get("Description")
+	late := m.Subject != p.inbox+"."+strconv.Itoa(p.asked) // about a request that was given up
+	switch status {
+	case "100":
+		return nil // it is there
+	case "423":
+		return errDeposed
+	}
+	lower := strings.ToLower(about)
+	switch {
+	case strings.Contains(lower, "leadership change"), strings.Contains(lower, "server shutdown"):
+		return errMoved
+	case late:
+		return nil
+	case status == "404", status == "408":
+		return errPullOver
+	case status == "503":
+		return errNoAnswer
+	case strings.Contains(lower, "maxbytes"):
+		return errTooLarge
+	default:
+		return fmt.Errorf("pull changes: %s %s", status, about)
+	}
+}

@@ -1,0 +1,197 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"idlepolicy/worker"
+)
+
+// taken is what taking over brought.
+type taken struct {
+	term *worker.Term
+	mine owners // what the control bucket says of us
+	rev  uint64 // of that record
+}
+
+// take waits for the server to pick this process and takes over: the pin first, then the consumer from its start, so
+// that older messages come before newer ones, then what the last owner left behind.
+func (o *Owner) take(ctx context.Context) (taken, error) {
+	for ctx.Err() == nil {
+		c, err := o.bind(ctx)
+		if err != nil {
+			return taken{}, err
+		}
+		info, err := o.info(ctx, c, requestFor)
+		if err != nil {
+			return taken{}, err
+		}
+		holder := pinned(info)
+		if holder != "" && holder == o.pin {
+			return o.begin(ctx)
+		}
+		if holder == "" {
+			if err := o.wake(ctx, info); err != nil {
+				return taken{}, err
+			}
+		}
+		o.stand(ctx)
+		if err := o.askForPin(ctx); err != nil {
+			return taken{}, err
+		}
+	}
+	return taken{}, ctx.Err()
+}
+
+// bind finds the consumer, and makes what is missing on the server.
+func (o *Owner) bind(ctx context.Context) (jetstream.Consumer, error) {
+	if o.consumer != nil {
+		return o.consumer, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*requestFor)
+	defer cancel()
+	differs, err := o.Layout.Ensure(ctx, o.js)
+	if err != nil {
+		return nil, err
+	}
+	c, more, err := o.Layout.Consumer(ctx, o.js)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range append(differs, more...) {
+		o.Log.Warn("the server's set-up differs", "what", d)
+	}
+	o.consumer = c
+	return c, nil
+}
+
+func (o *Owner) info(ctx context.Context, c jetstream.Consumer, within time.Duration) (*jetstream.ConsumerInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	info, err := c.Info(ctx)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, errGone
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at the consumer of changes: %w", plain(err))
+	}
+	return info, nil
+}
+
+// errGone is returned where the stream or the consumer of changes was deleted under us.
+var errGone = errors.New("the stream or the consumer of changes is gone, both are made anew")
+
+func pinned(info *jetstream.ConsumerInfo) string {
+	for _, g := range info.PriorityGroups {
+		if g.Group == priorityGroup {
+			return g.PinnedClientID
+		}
+	}
+	return ""
+}
+
+// wake sees to it that there is something to deliver, because the server picks an owner only with a delivery: what the
+// last owner had taken is delivered anew after a reset; where there is nothing at all, a cancel that cancels nothing.
+func (o *Owner) wake(ctx context.Context, info *jetstream.ConsumerInfo) error {
+	ctx, cancel := context.WithTimeout(ctx, requestFor)
+	defer cancel()
+	switch {
+	case info.NumPending > 0:
+	case info.NumAckPending > 0:
+		if _, err := o.js.ResetConsumer(ctx, info.Stream, info.Name); err != nil {
+			return fmt.Errorf("reset the consumer: %w", plain(err))
+		}
+	default:
+		knock := fmt.Sprintf(`{"agent_id":"101","cancel":true,"id":"%s"}`, nuid.Next())
+		if _, err := o.js.Publish(ctx, o.Layout.Names.Changes(), []byte(knock)); err != nil {
+			return fmt.Errorf("wake the consumer: %w", plain(err))
+		}
+	}
+	return nil
+}
+
+// stand shows this process as a standby, and who it stands by for.
+func (o *Owner) stand(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, requestFor)
+	defer cancel()
+	name := ""
+	if last, _, err := o.readOwners(ctx); err == nil {
+		name = last.Name
+	}
+	o.setRole(RoleStandby, name)
+	o.troubles.meet(takingPart, nil)
+}
+
+// askForPin asks for one message; if one comes, this process has been picked. The message itself comes again after the
+// reset.
+func (o *Owner) askForPin(ctx context.Context) error {
+	o.pin = ""
+	from, err := newPuller(o.Conn, o.Layout.Names)
+	if err != nil {
+		return err
+	}
+	defer from.stop()
+	if err := from.ask(pullRequest{Expires: lookEvery, Batch: 1}); err != nil {
+		return err
+	}
+	late := time.NewTimer(2 * lookEvery)
+	defer late.Stop()
+	for {
+		select {
+		case m := <-from.replies:
+			if isChange(m) {
+				o.pin = m.Header.Get(pinHeader)
+				return nil
+			}
+			switch err := from.word(m); {
+			case errors.Is(err, errPullOver), errors.Is(err, errDeposed), errors.Is(err, errMoved):
+				return nil
+			case err != nil:
+				return err
+			}
+		case <-late.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+const pinHeader = "Nats-Pin-Id"
+
+// begin takes over what the last owner left behind. From here on messages come from the first unfinished one.
+func (o *Owner) begin(ctx context.Context) (taken, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*requestFor)
+	defer cancel()
+	began := time.Now()
+	names := o.Layout.Names
+	if _, err := o.js.ResetConsumer(ctx, names.ChangesStream(), consumerName); err != nil {
+		return taken{}, fmt.Errorf("reset the consumer: %w", plain(err))
+	}
+	s, err := o.js.Stream(ctx, names.ChangesStream())
+	if err != nil {
+		return taken{}, fmt.Errorf("look at the stream of changes: %w", plain(err))
+	}
+	last, rev, err := o.readOwners(ctx)
+	if err != nil {
+		return taken{}, err
+	}
+	mine := owners{Name: o.Name, Pin: o.pin, Since: began.UTC()}
+	if rev, err = o.writeOwners(ctx, mine, rev); err != nil {
+		return taken{}, err
+	}
+	info := s.CachedInfo()
+	term := &worker.Term{
+		Epoch: info.Created.UnixNano(), LastSeq: info.State.LastSeq, Unfinished: info.State.Msgs,
+		Inbox: worker.NewInbox(),
+	}
+	if last.Name != "" && !last.Released {
+		term.HoldUntil = began.Add(o.Hold)
+	}
+	return taken{term, mine, rev}, nil
+}

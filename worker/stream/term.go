@@ -1,0 +1,179 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"idlepolicy/worker"
+)
+
+var (
+	errAnew     = errors.New("the connection to NATS was lost")
+	errLongStop = errors.New("the stop took longer than its grace")
+)
+
+// unfitError is what keeps this very process from being the owner.
+type unfitError struct{ error }
+
+func (e unfitError) Unwrap() error { return e.error }
+
+// serve runs the worker for one term.
+func (o *Owner) serve(ctx context.Context, t taken) error {
+	select {
+	case <-o.lost: // an older loss: nothing was asked for since the reset
+	default:
+	}
+	term, over := context.WithCancelCause(context.WithoutCancel(ctx))
+	from, err := newPuller(o.Conn, o.Layout.Names)
+	if err != nil {
+		over(err)
+		return err
+	}
+	box := &inbox{
+		from: from, pin: o.pin, to: t.term.Inbox, maxBytes: o.pullBytes(), log: o.Log, pulling: make(chan struct{}),
+	}
+	journal, err := newJournal(term, o, box)
+	if err != nil {
+		over(err)
+		from.stop()
+		return err
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { over(box.pull(term, o.Lease)) })
+	wg.Go(func() { over(o.keep(term, box)) })
+	wg.Go(func() { journal.run(term) })
+	defer func() {
+		over(nil)
+		wg.Wait()
+		from.stop()
+		o.troubles.forget()
+	}()
+	stopping := context.AfterFunc(ctx, func() { o.boundStop(term, over) })
+	defer stopping()
+	ledgers, err := o.load(ctx, term)
+	if err != nil {
+		return err
+	}
+	if ledgers != nil {
+		t.term.Journal, t.term.Ledgers, t.term.Stop = journal, ledgers, ctx.Done()
+		o.setRole(RoleOwner, o.Name)
+		o.troubles.meet(takingPart, nil)
+		o.Log.Info("this process is the owner", "agents", len(ledgers), "unfinished_messages", t.term.Unfinished,
+			"hold", max(0, time.Until(t.term.HoldUntil)).Round(time.Millisecond))
+		o.Worker.Run(term, t.term)
+	}
+	if err := context.Cause(term); err != nil {
+		return err
+	}
+	o.release(t, journal)
+	return nil
+}
+
+// load reads the ledgers. It ends with the term; after a stop it returns none, and nothing is begun.
+func (o *Owner) load(ctx, term context.Context) (map[string]worker.Ledger, error) {
+	loading, enough := context.WithCancel(term)
+	defer enough()
+	defer context.AfterFunc(ctx, enough)()
+	ledgers, err := loadLedgers(loading, o.js, o.Layout.Names)
+	switch {
+	case ctx.Err() != nil:
+		return nil, nil
+	case err == nil:
+		return ledgers, nil
+	case context.Cause(term) != nil:
+		return nil, context.Cause(term)
+	case errors.Is(err, errUnreadable):
+		return nil, unfitError{err}
+	default:
+		return nil, err
+	}
+}
+
+// boundStop ends a clean stop that takes too long.
+func (o *Owner) boundStop(term context.Context, over context.CancelCauseFunc) {
+	limit := o.Finished
+	if limit == 0 {
+		limit = 20 * time.Second
+	}
+	pauseFor(term, limit)
+	over(errLongStop)
+}
+
+// pullBytes bounds what one pull may bring; a single message must always fit.
+func (o *Owner) pullBytes() int { return max(1<<20, int(o.Conn.MaxPayload())) + 128<<10 }
+
+// keep looks twice a second whether this process is still the owner; what it learns is the lease.
+func (o *Owner) keep(ctx context.Context, box *inbox) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	begun := box.pulling // the first look comes with the first pull
+	caughtUp := false
+	for {
+		select {
+		case <-begun:
+			begun = nil
+		case <-tick.C:
+			if begun != nil {
+				continue
+			}
+		case <-o.lost:
+			return errAnew
+		case <-ctx.Done():
+			return nil
+		}
+		asked, pulled := time.Now(), box.pulled.Load()
+		info, err := o.info(ctx, o.consumer, 2*lookEvery)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errGone):
+			o.Lease.drop()
+			return err
+		case err == nil && pinned(info) != o.pin:
+			o.Lease.drop()
+			return errDeposed
+		case err == nil:
+			o.Lease.confirm(asked, pulled)
+			if !caughtUp && info.NumPending == 0 && info.Delivered.Consumer <= box.seen.Load() {
+				caughtUp = true
+				box.to.CaughtUp()
+			}
+		}
+		o.troubles.meet(confirming, err)
+	}
+}
+
+// confirming is what is said to be in trouble while the owner makes no calls for lack of a lease.
+const confirming = "ownership cannot be confirmed"
+
+// release leaves the place to a standby at once and lets it know that nothing of ours may still land. Where somebody
+// else has taken over meanwhile, the record is theirs, and writing it fails.
+func (o *Owner) release(t taken, j *journal) {
+	ctx, cancel := context.WithTimeout(context.Background(), requestFor)
+	defer cancel()
+	o.Lease.drop()
+	err := j.flush(ctx)
+	if err == nil {
+		t.mine.Released = true
+		_, err = o.writeOwners(ctx, t.mine, t.rev)
+	}
+	if err == nil {
+		err = o.unpin(ctx)
+	}
+	if err != nil {
+		o.Log.Warn("place not handed over, a standby takes it when it runs out", "err", plain(err))
+	}
+}
+
+func (o *Owner) unpin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestFor)
+	defer cancel()
+	s, err := o.js.Stream(ctx, o.Layout.Names.ChangesStream())
+	if err != nil {
+		return fmt.Errorf("look at the stream of changes: %w", plain(err))
+	}
+	return s.UnpinConsumer(ctx, consumerName, priorityGroup)
+}
