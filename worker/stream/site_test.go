@@ -30,6 +30,8 @@ type site struct {
 	desk   *desk
 	policy worker.Policy
 	hold   time.Duration
+	via    string // where replicas find the server; empty: where it is
+	change func(*server.Options)
 }
 
 // desk is a gateway in memory: what it answers is up to the test. The real one has tests of its own.
@@ -56,12 +58,9 @@ func (d *desk) made() []string {
 	return slices.Clone(d.calls)
 }
 
-func newSite(t testing.TB) *site {
-	t.Helper()
-	s := &site{
-		t: t, dir: t.TempDir(), desk: &desk{}, hold: 50 * time.Millisecond,
-		layout: Layout{Names: messages.Names{Prefix: "idlepolicy"}, Replicas: 1, Retention: time.Hour, Takeover: 2500 * time.Millisecond},
-	}
+func newSite(tb testing.TB) *site {
+	tb.Helper()
+	s := &site{t: tb, dir: tb.TempDir(), desk: &desk{}, hold: 50 * time.Millisecond, layout: testLayout()}
 	s.startServer(-1)
 	s.connect()
 	return s
@@ -70,6 +69,9 @@ func newSite(t testing.TB) *site {
 func (s *site) startServer(port int) {
 	s.t.Helper()
 	opts := &server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: s.dir, NoSigs: true, NoLog: true}
+	if s.change != nil {
+		s.change(opts)
+	}
 	srv, err := server.NewServer(opts)
 	if err != nil {
 		s.t.Fatal(err)
@@ -109,7 +111,11 @@ func (s *site) start(name string) *replica {
 	if os.Getenv("IDLE_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("replica", name)
 	}
-	nc, err := Connect(context.Background(), Options{URLs: []string{s.server.ClientURL()}, Name: name, Log: log})
+	at := s.via
+	if at == "" {
+		at = s.server.ClientURL()
+	}
+	nc, err := Connect(context.Background(), Options{URLs: []string{at}, Name: name, Log: log})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -142,12 +148,11 @@ func (r *replica) finish() {
 
 func (s *site) wait(what string, ok func() bool) {
 	s.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(60 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("never came true: %s", what)
 		}
-		s.server.NumClients() // yields
 		time.Sleep(2 * time.Millisecond)
 	}
 }
@@ -166,11 +171,25 @@ func (s *site) signIn(agent, guid string) {
 
 func (s *site) publish(body string, opts ...jetstream.PublishOpt) uint64 {
 	s.t.Helper()
-	ack, err := s.js.Publish(context.Background(), s.layout.Names.Changes(), []byte(body), opts...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return ack.Sequence
+	m := nats.NewMsg(s.layout.Names.Changes())
+	m.Data = []byte(body)
+	return s.publishMsg(m, opts...)
+}
+
+// publishMsg publishes until the server has taken it: it may be starting.
+func (s *site) publishMsg(m *nats.Msg, opts ...jetstream.PublishOpt) uint64 {
+	s.t.Helper()
+	var seq uint64
+	s.wait("a change is taken", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		ack, err := s.js.PublishMsg(ctx, m, opts...)
+		if err == nil {
+			seq = ack.Sequence
+		}
+		return err == nil
+	})
+	return seq
 }
 
 // results reads all results that are stored.

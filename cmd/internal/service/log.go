@@ -20,7 +20,7 @@ func NewLog(c config.Config, to *os.File) *slog.Logger {
 
 func logHandler(to io.Writer, level slog.Level, eyes bool) slog.Handler {
 	if eyes {
-		return tint.NewHandler(to, &tint.Options{Level: level, TimeFormat: time.TimeOnly})
+		return tint.NewTextHandler(to, &tint.Options{Level: level, TimeFormat: time.TimeOnly})
 	}
 	return slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level})
 }

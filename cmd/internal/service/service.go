@@ -53,7 +53,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer end()
 	if s.Config.HTTPAddr != "" {
 		page := s.statusServer(w, owner, metrics)
-		if err := page.Listen(); err != nil {
+		if err := page.Listen(); err != nil { //nolint:contextcheck // taking an address is done at once
 			return err
 		}
 		if s.Page != nil {
@@ -106,7 +106,7 @@ func (s *Service) retry(ctx context.Context, what string, do func() (final bool,
 		}
 		if err.Error() != said {
 			said = err.Error()
-			s.Log.Warn(what+", trying again", "err", err)
+			s.Log.Warn("start is held up, trying again", "what", what, "err", err)
 			s.link.waits(said)
 		}
 		select {
@@ -135,7 +135,7 @@ func (s *Service) warn() {
 
 func (s *Service) logFailure(what string, err error) {
 	if err != nil {
-		s.Log.Error(what, "err", err)
+		s.Log.Error("part of this process has failed", "what", what, "err", err)
 	}
 }
 
