@@ -20,6 +20,7 @@ type stage struct {
 	owner    *actor // what this process hears from an owner elsewhere
 	sessions *worker.Sessions
 	url      string
+	stop     context.CancelFunc
 
 	mu        sync.Mutex // guards what follows
 	role      Role
@@ -103,6 +104,7 @@ func (s *stage) open(t *testing.T) *stage {
 	}
 	s.url = "http://" + s.server.Address()
 	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
 	over := make(chan error, 1)
 	go func() { over <- s.server.Serve(ctx) }()
 	t.Cleanup(func() {
