@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 
 func (s *site) wantSummaries(want ...string) {
 	s.t.Helper()
+	s.journal.mu.Lock()
+	defer s.journal.mu.Unlock()
 	var got []string
 	for _, b := range s.journal.summaries {
 		got = append(got, fmt.Sprintf("%s %d: %d %d %d %d %d", b.BatchID, b.Total, b.Applied, b.Superseded, b.Expired, b.Rejected, b.Failed))
@@ -65,7 +68,7 @@ func TestBatchIDOfOneMessageMayBeUsedAgain(t *testing.T) {
 		s.journal.takes = time.Second
 		s.start()
 		for i := range 3 {
-			s.publish(wish(fmt.Sprint(1001+i%2), "f", `,"batch_id":"b"`))
+			s.publish(wish(strconv.Itoa(1001+i%2), "f", `,"batch_id":"b"`))
 		}
 		s.pass(time.Minute)
 		s.wantSummaries("b 1: 1 0 0 0 0", "b 1: 1 0 0 0 0", "b 1: 1 0 0 0 0")
@@ -209,7 +212,7 @@ func TestProgressIsNotLookedAtInEachTurn(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		for i := range 100 {
-			s.publish(wish(fmt.Sprint(1001+i), "f", `,"batch_id":"b`+fmt.Sprint(i)+`"`))
+			s.publish(wish(strconv.Itoa(1001+i), "f", `,"batch_id":"b`+strconv.Itoa(i)+`"`))
 		}
 		s.pass(time.Minute)
 		if n := len(s.journal.progress); n > 0 {
@@ -222,11 +225,11 @@ func TestBatchOfManyMessagesTakesNoSquareTime(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		const n = 3000
 		for i := range n {
-			s.store(wish(fmt.Sprint(1001+i), "f", fmt.Sprintf(`,"batch_id":"b","batch_total":%d`, n)))
+			s.store(wish(strconv.Itoa(1001+i), "f", fmt.Sprintf(`,"batch_id":"b","batch_total":%d`, n)))
 		}
 		s.start()
 		for i := range n {
-			s.sessions.Put(fmt.Sprint(1001+i), messages.Session{GUID: "g"}, uint64(i+1))
+			s.sessions.Put(strconv.Itoa(1001+i), messages.Session{GUID: "g"}, uint64(i+1))
 		}
 		s.pass(time.Minute)
 		s.wantSummaries(fmt.Sprintf("b %d: %d 0 0 0 0", n, n))

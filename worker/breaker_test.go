@@ -1,7 +1,7 @@
 package worker
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -101,7 +101,10 @@ func TestAnsweredOther(t *testing.T) {
 		after time.Duration
 		want  bool
 	}{
-		{"1001", 0, true}, {"1001", time.Second, false}, {"1002", time.Second, true}, {"1003", 2 * time.Second, true},
+		{"1001", 0, true},
+		{"1001", time.Second, false},
+		{"1002", time.Second, true},
+		{"1003", 2 * time.Second, true},
 		{"1003", 3 * time.Second, false},
 	}
 	for _, test := range tests {
@@ -115,7 +118,7 @@ func TestAnsweredOther(t *testing.T) {
 func (s *site) agents(n int) []string {
 	var all []string
 	for i := range n {
-		all = append(all, fmt.Sprint(1001+i))
+		all = append(all, strconv.Itoa(1001+i))
 		s.signIn(all[i], "g", uint64(i+1))
 	}
 	return all

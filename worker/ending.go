@@ -131,6 +131,7 @@ func (l *loop) carryOn(ln *lane, e *entry) Ledger {
 		next.InForce = &InForce{Pos: next.Last.Pos, Result: e.result}
 	case messages.Reapplied:
 		next.SignIn = e.signIn
+	default: // made no call that set anything
 	}
 	next.Open = l.openBelow(ln, e, next.Done)
 	return next
@@ -384,12 +385,13 @@ func (l *loop) logResult(r *messages.Result) {
 		level = slog.LevelDebug
 	case messages.Failed, messages.Rejected, messages.Expired:
 		level = slog.LevelWarn
+	default:
 	}
 	log := l.log()
 	if !log.Enabled(l.ctx, level) {
 		return
 	}
-	log.LogAttrs(l.ctx, level, string(r.Outcome),
+	log.LogAttrs(l.ctx, level, "result", slog.String("outcome", string(r.Outcome)),
 		slog.String("agent", r.AgentID), slog.String("change", r.ChangeID), slog.Uint64("seq", r.ChangeSeq),
 		slog.String("flag", r.Flag), slog.String("retcode", r.Retcode), slog.String("message", r.Message),
 		slog.Int("attempts", r.Attempts), slog.Duration("after", r.FinishedAt.Sub(r.ReceivedAt).Round(time.Millisecond)))

@@ -6,11 +6,13 @@ import (
 	"time"
 )
 
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
 func TestBackoffPause(t *testing.T) {
 	b := Backoff{Initial: time.Second, Max: 10 * time.Second, Multiplier: 3}.withDefaults()
-	for i, want := range []time.Duration{1, 3, 9, 10, 10} {
-		if got := b.Pause(i + 1); got != want*time.Second {
-			t.Errorf("pause %d is %v, want %v", i+1, got, want*time.Second)
+	for i, want := range []int{1, 3, 9, 10, 10} {
+		if got := b.Pause(i + 1); got != seconds(want) {
+			t.Errorf("pause %d is %v, want %v", i+1, got, seconds(want))
 		}
 	}
 	if got := b.Pause(10_000); got != 10*time.Second {

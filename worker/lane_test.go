@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,12 +199,12 @@ func TestAttemptsAreUsedUpWithGrowingPauses(t *testing.T) {
 func TestOutageEndsNothingAndIsLeftAlone(t *testing.T) {
 	bubble(t, Policy{MaxAttempts: 2}, func(s *site) {
 		for i := range 20 {
-			s.signIn(fmt.Sprint(1001+i), "g", uint64(i+1))
+			s.signIn(strconv.Itoa(1001+i), "g", uint64(i+1))
 		}
 		s.gateway.reply(Answer{Class: Unsound, Fault: "connection refused"})
 		s.start()
 		for i := range 20 {
-			s.publish(wish(fmt.Sprint(1001+i), "false", ""))
+			s.publish(wish(strconv.Itoa(1001+i), "false", ""))
 		}
 		s.pass(2 * time.Second)
 		if n := len(s.gateway.made()); n > 5 {

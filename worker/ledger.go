@@ -146,7 +146,8 @@ func (l *Ledger) remember(hash uint64, stored int64) {
 			kept = append(kept, r)
 		}
 	}
-	l.Recent = append(kept, Recent{hash, stored})
+	kept = append(kept, Recent{hash, stored})
+	l.Recent = kept
 }
 
 // HashID returns what the ledger keeps of a Nats-Msg-Id; 0 for none.
@@ -170,22 +171,22 @@ func (l *Ledger) AppendText(b []byte) ([]byte, error) {
 	b = appendPos(append(b, " d="...), l.Done)
 	if l.Newest != (Effect{}) {
 		b = appendPos(append(b, " n="...), l.Newest.Pos)
-		b = appendNum(b, '.', l.Newest.At)
+		b = appendNum(b, l.Newest.At)
 		b = append(b, '.', "il"[flag(l.Newest.Later)], '.')
 		b = append(b, url.QueryEscape(l.Newest.ID)...)
 	}
 	if l.SignIn != (SignIn{}) {
 		b = strconv.AppendInt(append(b, " s="...), l.SignIn.At, 36)
-		b = appendNum(appendNum(b, '.', int64(l.SignIn.Rev)), '.', l.SignIn.Call)
+		b = appendNum(appendNum(b, int64(l.SignIn.Rev)), l.SignIn.Call)
 	}
 	for i, r := range l.Recent {
 		b = append(b, [...]string{" r=", ","}[min(i, 1)]...)
-		b = appendNum(strconv.AppendUint(b, r.Hash, 36), '.', r.Stored)
+		b = appendNum(strconv.AppendUint(b, r.Hash, 36), r.Stored)
 	}
 	for i, o := range l.Open {
 		b = append(b, [...]string{" o=", ","}[min(i, 1)]...)
-		b = appendNum(strconv.AppendUint(b, o.Pos.Seq, 36), '.', int64(o.Pos.Index))
-		b = appendNum(appendNum(b, '.', int64(o.Told)), '.', int64(o.Rev))
+		b = appendNum(strconv.AppendUint(b, o.Pos.Seq, 36), int64(o.Pos.Index))
+		b = appendNum(appendNum(b, int64(o.Told)), int64(o.Rev))
 	}
 	return b, nil
 }
@@ -198,11 +199,11 @@ func flag(b bool) int {
 }
 
 func appendPos(b []byte, p Position) []byte {
-	return appendNum(appendNum(strconv.AppendInt(b, p.Epoch, 36), '.', int64(p.Seq)), '.', int64(p.Index))
+	return appendNum(appendNum(strconv.AppendInt(b, p.Epoch, 36), int64(p.Seq)), int64(p.Index))
 }
 
-func appendNum(b []byte, sep byte, n int64) []byte {
-	return strconv.AppendInt(append(b, sep), n, 36)
+func appendNum(b []byte, n int64) []byte {
+	return strconv.AppendInt(append(b, '.'), n, 36)
 }
 
 // UnmarshalText reads what AppendText wrote. It fails on a format of a later version, which an older worker must not

@@ -99,8 +99,13 @@ func TestRecentWindowAndBound(t *testing.T) {
 		stored int64
 		want   bool
 	}{
-		{7, 10*minute + 1, true}, {7, 20 * minute, true}, {7, 20*minute + 1, false}, {7, 10 * minute, false},
-		{7, 9 * minute, false}, {8, 11 * minute, false}, {0, 11 * minute, false},
+		{7, 10*minute + 1, true},
+		{7, 20 * minute, true},
+		{7, 20*minute + 1, false},
+		{7, 10 * minute, false},
+		{7, 9 * minute, false},
+		{8, 11 * minute, false},
+		{0, 11 * minute, false},
 	}
 	for _, test := range tests {
 		if got := l.SameAsRecent(test.hash, test.stored); got != test.want {

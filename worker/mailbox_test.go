@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,12 +17,12 @@ func TestMailboxKeepsTheOrderAndItsRoom(t *testing.T) {
 		t.Error("an empty mailbox holds something")
 	}
 	for i := range 3 {
-		m.push(sessionChanged(fmt.Sprint(i)))
+		m.push(sessionChanged(strconv.Itoa(i)))
 	}
 	<-m.signal
 	first := m.take(nil)
 	for i, e := range first {
-		if e != sessionChanged(fmt.Sprint(i)) {
+		if e != sessionChanged(strconv.Itoa(i)) {
 			t.Errorf("event %d is %v", i, e)
 		}
 	}
@@ -36,7 +37,7 @@ func TestMailboxKeepsTheOrderAndItsRoom(t *testing.T) {
 	}
 }
 
-func waits(in *Inbox, ctx context.Context) (free bool, took time.Duration) {
+func waits(ctx context.Context, in *Inbox) (free bool, took time.Duration) {
 	began := time.Now()
 	free = in.WaitRoom(ctx, time.Minute)
 	return free, time.Since(began)
@@ -45,7 +46,7 @@ func waits(in *Inbox, ctx context.Context) (free bool, took time.Duration) {
 func TestInboxRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := NewInbox()
-		if free, took := waits(in, t.Context()); !free || took > 0 {
+		if free, took := waits(t.Context(), in); !free || took > 0 {
 			t.Error("an empty inbox has no room")
 		}
 		many := make([]Delivery, 2)
@@ -53,12 +54,12 @@ func TestInboxRoom(t *testing.T) {
 			many[i].Message.Items = inboxRoom / 2
 		}
 		in.Deliver(many)
-		if free, took := waits(in, t.Context()); free || took != time.Minute {
+		if free, took := waits(t.Context(), in); free || took != time.Minute {
 			t.Errorf("room in a full inbox: %v after %v", free, took)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if free, took := waits(in, ctx); free || took != time.Second {
+		if free, took := waits(ctx, in); free || took != time.Second {
 			t.Errorf("room in a full inbox: %v after %v", free, took)
 		}
 		go func() {
@@ -68,7 +69,7 @@ func TestInboxRoom(t *testing.T) {
 			time.Sleep(time.Second)
 			in.add(-1)
 		}()
-		if free, took := waits(in, t.Context()); !free || took != 3*time.Second {
+		if free, took := waits(t.Context(), in); !free || took != 3*time.Second {
 			t.Errorf("no room after one change was stored: %v after %v", free, took)
 		}
 	})

@@ -56,7 +56,7 @@ func TestAgentView(t *testing.T) {
 			t.Errorf("during the first call: %+v", v)
 		}
 		s.pass(time.Second)
-		if v := look(); v.Live.WaitsFor != "retry" || v.Live.Next.Sub(time.Now()) != 500*time.Millisecond || v.Live.Attempts != 1 ||
+		if v := look(); v.Live.WaitsFor != "retry" || time.Until(v.Live.Next) != 500*time.Millisecond || v.Live.Attempts != 1 ||
 			v.Live.Retcode != "100-007" || v.Live.Message != "later" || !v.CallSince.IsZero() {
 			t.Errorf("between calls: %+v", v)
 		}
