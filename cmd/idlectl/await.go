@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream/desk"
 )
@@ -72,13 +73,13 @@ func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.E
 		defer cancel()
 	}
 	r.Waited, r.Outcomes = true, map[messages.Outcome]int{}
-	bar := newProgress(a.stderr, "ended", r.Changes)
+	bar := terminal.NewProgress(a.stderr, "ended", r.Changes)
 	err := d.Endings(waiting, expected, since, func(e desk.Event) error {
 		r.ended(e)
-		bar.add(1)
+		bar.Add(1)
 		return nil
 	})
-	bar.finish()
+	bar.Finish()
 	for _, left := range expected {
 		r.Unfinished += left
 	}
@@ -90,11 +91,11 @@ func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.E
 	}
 	switch bad := r.bad(); {
 	case ctx.Err() != nil:
-		return fmt.Errorf("interrupted: %s not ended yet; the worker goes on with them", plural(r.Unfinished, "change"))
+		return fmt.Errorf("interrupted: %s not ended yet; the worker goes on with them", terminal.Plural(r.Unfinished, "change"))
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s not ended within %v; the worker goes on with them", plural(r.Unfinished, "change"), timeout)
+		return fmt.Errorf("%s not ended within %v; the worker goes on with them", terminal.Plural(r.Unfinished, "change"), timeout)
 	case bad > 0:
-		return fmt.Errorf("%d of %s failed, expired or was rejected: see idlectl results and idlectl dead list", bad, plural(r.Changes, "change"))
+		return fmt.Errorf("%d of %s failed, expired or was rejected: see idlectl results and idlectl dead list", bad, terminal.Plural(r.Changes, "change"))
 	}
 	return nil
 }
@@ -105,19 +106,19 @@ func (a *app) tell(r report) error {
 		return a.printJSON(r)
 	}
 	if r.DryRun {
-		fmt.Fprintf(a.stdout, "%s in %s: all can be published\n", plural(r.Changes, "change"), plural(r.Messages, "message"))
+		fmt.Fprintf(a.stdout, "%s in %s: all can be published\n", terminal.Plural(r.Changes, "change"), terminal.Plural(r.Messages, "message"))
 		return nil
 	}
-	fmt.Fprintf(a.stdout, "published %s", plural(r.Published, "message"))
+	fmt.Fprintf(a.stdout, "published %s", terminal.Plural(r.Published, "message"))
 	if r.Published > 0 {
 		fmt.Fprintf(a.stdout, ", sequences %d to %d", r.FirstSeq, r.LastSeq)
 	}
 	if r.Duplicates > 0 {
-		fmt.Fprintf(a.stdout, "; %s had been published before with the same ID", plural(r.Duplicates, "message"))
+		fmt.Fprintf(a.stdout, "; %s had been published before with the same ID", terminal.Plural(r.Duplicates, "message"))
 	}
 	fmt.Fprintln(a.stdout)
 	if r.Waited {
-		a.outcomes(r.Outcomes)
+		terminal.WriteOutcomes(a.stdout, r.Outcomes)
 		a.failures(r)
 	}
 	return nil
@@ -128,9 +129,9 @@ func (a *app) failures(r report) {
 		return
 	}
 	fmt.Fprintln(a.stdout)
-	t := newTable(a.stdout, "agent", "outcome", "retcode", "message", "change")
+	t := terminal.NewTable(a.stdout, "agent", "outcome", "retcode", "message", "change")
 	for _, f := range r.Failures {
-		t.AppendRow([]any{clean(f.AgentID), f.Outcome, clean(f.Retcode), clean(f.Message), clean(f.ChangeID)})
+		t.AppendRow([]any{terminal.Clean(f.AgentID), f.Outcome, terminal.Clean(f.Retcode), terminal.Clean(f.Message), terminal.Clean(f.ChangeID)})
 	}
 	t.Render()
 	if more := r.bad() - len(r.Failures); more > 0 {

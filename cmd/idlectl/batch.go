@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream/desk"
 )
@@ -27,9 +28,9 @@ func (a *app) followBatch(ctx context.Context, d *desk.Desk, id string) error {
 		return err
 	}
 	sum, err := d.Batch(ctx, id, func(p messages.BatchProgress) {
-		fmt.Fprintf(a.stderr, "%s  %d of %s ended", clock(p.At), p.Ended(), totalOf(p.BatchSummary))
+		fmt.Fprintf(a.stderr, "%s  %d of %s ended", terminal.Clock(p.At), p.Ended(), totalOf(p.BatchSummary))
 		if !p.ExpectedEnd.IsZero() {
-			fmt.Fprintf(a.stderr, ", all expected %s", age(p.ExpectedEnd, p.At))
+			fmt.Fprintf(a.stderr, ", all expected %s", terminal.Age(p.ExpectedEnd, p.At))
 		}
 		fmt.Fprintln(a.stderr)
 	})
@@ -59,21 +60,10 @@ func (a *app) showSummary(s messages.BatchSummary) error {
 	if a.json {
 		return a.printJSON(s)
 	}
-	fmt.Fprintf(a.stdout, "batch %s: %s, from %s to %s\n", s.BatchID, plural(s.Total, "change"), clock(s.StartedAt), clock(s.FinishedAt))
-	a.outcomes(map[messages.Outcome]int{
+	fmt.Fprintf(a.stdout, "batch %s: %s, from %s to %s\n", s.BatchID, terminal.Plural(s.Total, "change"), terminal.Clock(s.StartedAt), terminal.Clock(s.FinishedAt))
+	terminal.WriteOutcomes(a.stdout, map[messages.Outcome]int{
 		messages.Applied: s.Applied, messages.Superseded: s.Superseded, messages.Expired: s.Expired,
 		messages.Rejected: s.Rejected, messages.Failed: s.Failed,
 	})
 	return nil
-}
-
-// outcomes prints how many changes ended in which way.
-func (a *app) outcomes(of map[messages.Outcome]int) {
-	t := newTable(a.stdout, "outcome", "changes")
-	for _, o := range allOutcomes {
-		if n := of[o]; n > 0 {
-			t.AppendRow([]any{o, n})
-		}
-	}
-	t.Render()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream/desk"
 )
@@ -97,11 +98,11 @@ func (a *app) listDead(ctx context.Context, d *desk.Desk, f deadFlags, limit int
 		fmt.Fprintln(a.stdout, "no dead letters")
 		return nil
 	}
-	t := newTable(a.stdout, "seq", "agent", "outcome", "retcode", "message", "change", "time")
+	t := terminal.NewTable(a.stdout, "seq", "agent", "outcome", "retcode", "message", "change", "time")
 	for _, r := range rows {
 		t.AppendRow([]any{
-			r.Seq, clean(r.Result.AgentID), r.Result.Outcome, clean(r.Result.Retcode),
-			clean(r.Result.Message), clean(r.Result.ChangeID), clock(r.At),
+			r.Seq, terminal.Clean(r.Result.AgentID), r.Result.Outcome, terminal.Clean(r.Result.Retcode),
+			terminal.Clean(r.Result.Message), terminal.Clean(r.Result.ChangeID), terminal.Clock(r.At),
 		})
 	}
 	t.Render()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/worker/stream/desk"
 )
 
@@ -37,7 +38,7 @@ func (a *app) purge(ctx context.Context, d *desk.Desk, seqs []uint64, yes bool) 
 		return nil
 	}
 	if !yes {
-		fmt.Fprintf(a.stderr, "delete %s for good? [y/N] ", plural(len(seqs), "dead letter"))
+		fmt.Fprintf(a.stderr, "delete %s for good? [y/N] ", terminal.Plural(len(seqs), "dead letter"))
 		answer, _ := bufio.NewReader(a.stdin).ReadString('\n') // no answer is a no
 		switch strings.ToLower(strings.TrimSpace(answer)) {
 		case "y", "yes":
@@ -51,7 +52,7 @@ func (a *app) purge(ctx context.Context, d *desk.Desk, seqs []uint64, yes bool) 
 			return err
 		}
 	} else {
-		fmt.Fprintf(a.stdout, "deleted %s\n", plural(n, "dead letter"))
+		fmt.Fprintf(a.stdout, "deleted %s\n", terminal.Plural(n, "dead letter"))
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/worker/stream/desk"
 )
 
@@ -63,7 +64,7 @@ func (a *app) replay(ctx context.Context, d *desk.Desk, seqs []uint64, f replayF
 		return err
 	}
 	if refused > 0 {
-		return fmt.Errorf("%d of %s cannot be replayed", refused, plural(len(seqs), "dead letter"))
+		return fmt.Errorf("%d of %s cannot be replayed", refused, terminal.Plural(len(seqs), "dead letter"))
 	}
 	return nil
 }
@@ -97,7 +98,7 @@ func (a *app) showReplays(done []replayed, published bool) error {
 		fmt.Fprintln(a.stdout, "no dead letters")
 		return nil
 	}
-	t := newTable(a.stdout, "seq", "agent", "new id", "")
+	t := terminal.NewTable(a.stdout, "seq", "agent", "new id", "")
 	ready := 0
 	for _, r := range done {
 		verdict := "would be published"
@@ -109,7 +110,7 @@ func (a *app) showReplays(done []replayed, published bool) error {
 		default:
 			ready++
 		}
-		t.AppendRow([]any{r.Letter, clean(r.Agent), clean(r.ID), clean(verdict)})
+		t.AppendRow([]any{r.Letter, terminal.Clean(r.Agent), terminal.Clean(r.ID), terminal.Clean(verdict)})
 	}
 	t.Render()
 	if !published && ready > 0 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream/desk"
 )
@@ -50,17 +51,17 @@ func (a *app) showLetter(l desk.Letter) error {
 		}
 		return a.printJSON(s)
 	}
-	fmt.Fprintf(a.stdout, "dead letter %d, stored %s\n\nheaders\n", l.Seq, clock(l.At))
+	fmt.Fprintf(a.stdout, "dead letter %d, stored %s\n\nheaders\n", l.Seq, terminal.Clock(l.At))
 	for _, name := range slices.Sorted(maps.Keys(l.Header)) {
 		if name != messages.ResultHeader {
-			fmt.Fprintf(a.stdout, "  %s: %s\n", clean(name), clean(strings.Join(l.Header[name], ", ")))
+			fmt.Fprintf(a.stdout, "  %s: %s\n", terminal.Clean(name), terminal.Clean(strings.Join(l.Header[name], ", ")))
 		}
 	}
 	fmt.Fprintln(a.stdout, "\nresult")
 	if err := a.printJSON(l.Result); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "\noriginal, %s\n%s\n", plural(len(l.Body), "byte"), cleanLines(l.Body))
+	fmt.Fprintf(a.stdout, "\noriginal, %s\n%s\n", terminal.Plural(len(l.Body), "byte"), cleanLines(l.Body))
 	if l.Cut() {
 		fmt.Fprintln(a.stdout, "(cut: the whole did not fit)")
 	}
@@ -71,7 +72,7 @@ func (a *app) showLetter(l desk.Letter) error {
 func cleanLines(body []byte) string {
 	lines := strings.Split(strings.ToValidUTF8(string(body), "·"), "\n")
 	for i := range lines {
-		lines[i] = clean(strings.TrimSuffix(lines[i], "\r"))
+		lines[i] = terminal.Clean(strings.TrimSuffix(lines[i], "\r"))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
 	"idlepolicy/worker"
 	"idlepolicy/worker/stream/desk"
@@ -56,9 +57,9 @@ func (a *app) explainAgent(ctx context.Context, d *desk.Desk, agent string, last
 		return nil
 	}
 	fmt.Fprintln(a.stdout, "\nits last results:")
-	writeResultHead(a.stdout)
+	terminal.WriteResultHead(a.stdout)
 	for _, e := range x.events {
-		if err := writeResult(a.stdout, e); err != nil {
+		if err := terminal.WriteResult(a.stdout, e.At, e.Result); err != nil {
 			return err
 		}
 	}
@@ -88,22 +89,22 @@ func gather(ctx context.Context, d *desk.Desk, agent string, last int) (explanat
 // verdict is the answer in one sentence.
 func (x *explanation) verdict(now time.Time) string {
 	if x.Worker != nil && x.Worker.Live != nil {
-		return fmt.Sprintf("flag %s has not reached the gateway yet: %s", clean(x.Worker.Live.Flag), waitsText(*x.Worker.Live, now))
+		return fmt.Sprintf("flag %s has not reached the gateway yet: %s", terminal.Clean(x.Worker.Live.Flag), waitsText(*x.Worker.Live, now))
 	}
 	if n := len(x.Results); n > 0 {
 		if r := x.Results[n-1]; x.Worker == nil && r.Outcome == messages.Waiting {
 			return fmt.Sprintf("flag %s of change %s had not reached the gateway %s: %s; no worker answers that could say more",
-				clean(r.Flag), clean(r.ChangeID), age(r.FinishedAt, now), clean(r.Message))
+				terminal.Clean(r.Flag), terminal.Clean(r.ChangeID), terminal.Age(r.FinishedAt, now), terminal.Clean(r.Message))
 		}
 		if r := lastEnding(x.Results); r != nil && isBad(r.Outcome) {
-			return fmt.Sprintf("change %s did not reach the gateway: it %s", clean(r.ChangeID), badText(*r))
+			return fmt.Sprintf("change %s did not reach the gateway: it %s", terminal.Clean(r.ChangeID), badText(*r))
 		}
 	}
 	switch f := x.inForce(now); {
 	case f != nil:
-		return fmt.Sprintf("has flag %s, applied %s", clean(f.Flag), age(f.FinishedAt, now))
+		return fmt.Sprintf("has flag %s, applied %s", terminal.Clean(f.Flag), terminal.Age(f.FinishedAt, now))
 	case x.InForce != nil:
-		return fmt.Sprintf("flag %s was applied, but its valid_until passed %s", clean(x.InForce.Flag), age(x.InForce.ValidUntil, now))
+		return fmt.Sprintf("flag %s was applied, but its valid_until passed %s", terminal.Clean(x.InForce.Flag), terminal.Age(x.InForce.ValidUntil, now))
 	case x.Worker == nil:
 		return "nothing was applied, and no worker answers that could say what is under way"
 	}
@@ -125,9 +126,9 @@ func badText(r messages.Result) string {
 		text = "was rejected"
 	}
 	if r.Retcode != "" {
-		text += " with retcode " + clean(r.Retcode)
+		text += " with retcode " + terminal.Clean(r.Retcode)
 	}
-	return text + ": " + clean(r.Message)
+	return text + ": " + terminal.Clean(r.Message)
 }
 
 // inForce is what holds now.
@@ -150,16 +151,16 @@ func waitsText(c worker.ChangeView, now time.Time) string {
 		"an older ending": "the ending of an older change is being stored first",
 	}[c.WaitsFor]
 	if !ok {
-		text = "it waits for " + clean(c.WaitsFor)
+		text = "it waits for " + terminal.Clean(c.WaitsFor)
 	}
 	if !c.Next.IsZero() {
-		text += ", next " + age(c.Next, now)
+		text += ", next " + terminal.Age(c.Next, now)
 	}
 	if c.Attempts > 0 {
-		text += ", after " + plural(c.Attempts, "attempt")
+		text += ", after " + terminal.Plural(c.Attempts, "attempt")
 	}
 	if c.Message != "" || c.Retcode != "" {
-		text += fmt.Sprintf("; the gateway last said %s %q", clean(c.Retcode), clean(c.Message))
+		text += fmt.Sprintf("; the gateway last said %s %q", terminal.Clean(c.Retcode), terminal.Clean(c.Message))
 	}
 	return text
 }
@@ -174,10 +175,10 @@ func (x *explanation) facts(fact func(name, format string, args ...any)) {
 	case w.SignedAt.IsZero():
 		fact("session", "signed in")
 	default:
-		fact("session", "signed in since %s (%s)", clock(w.SignedAt), age(w.SignedAt, now))
+		fact("session", "signed in since %s (%s)", terminal.Clock(w.SignedAt), terminal.Age(w.SignedAt, now))
 	}
 	if f := x.inForce(now); f != nil {
-		fact("in force", "flag %s of change %s, until %s", clean(f.Flag), clean(f.ChangeID), clock(f.ValidUntil))
+		fact("in force", "flag %s of change %s, until %s", terminal.Clean(f.Flag), terminal.Clean(f.ChangeID), terminal.Clock(f.ValidUntil))
 	} else {
 		fact("in force", "nothing")
 	}
@@ -185,9 +186,9 @@ func (x *explanation) facts(fact func(name, format string, args ...any)) {
 		return
 	}
 	if c := x.Worker.Live; c != nil {
-		fact("under way", "flag %s of change %s, valid until %s: %s", clean(c.Flag), clean(c.ID), clock(c.ValidUntil), waitsText(*c, now))
+		fact("under way", "flag %s of change %s, valid until %s: %s", terminal.Clean(c.Flag), terminal.Clean(c.ID), terminal.Clock(c.ValidUntil), waitsText(*c, now))
 	}
 	for _, c := range x.Worker.Later {
-		fact("later", "flag %s of change %s, %s (%s)", clean(c.Flag), clean(c.ID), age(c.EffectiveAt, now), clock(c.EffectiveAt))
+		fact("later", "flag %s of change %s, %s (%s)", terminal.Clean(c.Flag), terminal.Clean(c.ID), terminal.Age(c.EffectiveAt, now), terminal.Clock(c.EffectiveAt))
 	}
 }

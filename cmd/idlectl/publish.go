@@ -6,14 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
-	"os"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"idlepolicy/cmd/internal/sheet"
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream/desk"
 )
@@ -44,7 +42,7 @@ anything in it cannot be used, every fault is named and nothing is published.`,
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "check the file and publish nothing")
 	c.Flags().StringVar(&f.idPrefix, "id-prefix", "", "begin message IDs with this and the line number, so that repeating the command\n"+
 		"within 10 minutes publishes nothing twice; default: a new one for each run")
-	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{formatCSV, formatJSONL, formatJSON}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{sheet.CSV, sheet.JSONL, sheet.JSON}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
@@ -52,18 +50,18 @@ func (a *app) publishFile(ctx context.Context, name string, f publishFlags) erro
 	if err := f.check(); err != nil {
 		return err
 	}
-	s, err := a.readFile(name, f)
+	s, err := sheet.Load(name, f.format, a.stdin, sheet.Stamp{Batch: f.batch, Bulk: f.bulk})
 	if err != nil {
-		return err
+		return unusable{err}
 	}
-	if len(s.problems) > 0 {
-		for _, p := range s.problems {
-			fmt.Fprintln(a.stderr, p.in(s.name))
+	if len(s.Problems) > 0 {
+		for _, p := range s.Problems {
+			fmt.Fprintln(a.stderr, p.In(s.Name))
 		}
-		return unusablef("%s in %s: nothing was published", plural(len(s.problems), "fault"), s.name)
+		return unusablef("%s in %s: nothing was published", terminal.Plural(len(s.Problems), "fault"), s.Name)
 	}
 	if f.dryRun {
-		return a.tell(report{Messages: len(s.messages), Changes: s.changes(), DryRun: true})
+		return a.tell(report{Messages: len(s.Messages), Changes: s.Changes(), DryRun: true})
 	}
 	d, err := a.open(ctx)
 	if err != nil {
@@ -99,24 +97,9 @@ func checkBatch(id string) error {
 	return nil
 }
 
-func (a *app) readFile(name string, f publishFlags) (*sheet, error) {
-	var data []byte
-	var err error
-	if name == "-" {
-		name = "standard input"
-		data, err = io.ReadAll(a.stdin)
-	} else {
-		data, err = os.ReadFile(name)
-	}
-	if err != nil {
-		return nil, unusable{err}
-	}
-	return readSheet(name, f.format, data, stamp{batch: f.batch, bulk: f.bulk})
-}
-
-func (a *app) publishSheet(ctx context.Context, d *desk.Desk, s *sheet, f publishFlags) error {
-	if err := s.fits(d.MaxPayload()); err != nil {
-		return err
+func (a *app) publishSheet(ctx context.Context, d *desk.Desk, s *sheet.Sheet, f publishFlags) error {
+	if err := s.Fits(d.MaxPayload()); err != nil {
+		return unusable{err}
 	}
 	since := desk.Since{}
 	if f.wait {
@@ -125,17 +108,17 @@ func (a *app) publishSheet(ctx context.Context, d *desk.Desk, s *sheet, f publis
 			return err
 		}
 	}
-	r := report{Messages: len(s.messages), Changes: s.changes(), Run: f.idPrefix}
+	r := report{Messages: len(s.Messages), Changes: s.Changes(), Run: f.idPrefix}
 	expected := desk.Expected{}
-	bar := newProgress(a.stderr, "published", len(s.messages))
-	err := d.Publish(ctx, s.publications(f.idPrefix), func(st desk.Stored) {
+	bar := terminal.NewProgress(a.stderr, "published", len(s.Messages))
+	err := d.Publish(ctx, s.Publications(f.idPrefix), func(st desk.Stored) {
 		r.stored(st)
-		if n := s.messages[st.Index].changes; n > 0 {
+		if n := s.Messages[st.Index].Changes; n > 0 {
 			expected[st.Seq] = n
 		}
-		bar.add(1)
+		bar.Add(1)
 	})
-	bar.finish()
+	bar.Finish()
 	since.Older = r.Duplicates > 0
 	switch {
 	case err != nil:
@@ -156,26 +139,4 @@ func (a *app) brokenOff(r report, err error) error {
 	}
 	return fmt.Errorf("%w; %d of %d messages were published: repeat the command with --id-prefix %s within 10 minutes for the rest",
 		err, r.Published+r.Duplicates, r.Messages, r.Run)
-}
-
-// fits checks what only the server knows: how large a message may be.
-func (s *sheet) fits(most int) error {
-	const room = 1 << 10 // for the headers
-	for _, l := range s.messages {
-		if len(l.body)+room > most {
-			return unusablef("%s:%d: a message of %d bytes, and the server takes %d: send its items in several messages; nothing was published",
-				s.name, l.number, len(l.body), most-room)
-		}
-	}
-	return nil
-}
-
-func (s *sheet) publications(prefix string) iter.Seq[desk.Publication] {
-	return func(yield func(desk.Publication) bool) {
-		for _, l := range s.messages {
-			if !yield(desk.Publication{ID: prefix + "-" + strconv.Itoa(l.number), Body: l.body, Agents: l.agents}) {
-				return
-			}
-		}
-	}
 }

@@ -3,22 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream/desk"
 )
-
-// allOutcomes is the order in which outcomes are shown.
-var allOutcomes = []messages.Outcome{
-	messages.Applied, messages.Reapplied, messages.Superseded, messages.Waiting, messages.Expired, messages.Rejected, messages.Failed,
-}
 
 type resultsFlags struct {
 	since, agent, batch string
@@ -51,7 +45,7 @@ With --no-follow alone, all that are stored.`,
 
 func completeOutcomes(c *cobra.Command) {
 	var words []string
-	for _, o := range allOutcomes {
+	for _, o := range terminal.Outcomes {
 		words = append(words, string(o))
 	}
 	// Fails only for a flag that the command does not have.
@@ -68,8 +62,8 @@ func (f resultsFlags) query(now time.Time) (desk.Query, error) {
 	}
 	for _, word := range f.outcomes {
 		o := messages.Outcome(strings.ToLower(strings.TrimSpace(word)))
-		if !slices.Contains(allOutcomes, o) {
-			return q, unusablef("--outcome %q: want one of %s", word, listed(allOutcomes))
+		if !slices.Contains(terminal.Outcomes, o) {
+			return q, unusablef("--outcome %q: want one of %s", word, listed(terminal.Outcomes))
 		}
 		q.Outcomes = append(q.Outcomes, o)
 	}
@@ -87,39 +81,20 @@ func (a *app) showResults(ctx context.Context, d *desk.Desk, f resultsFlags) err
 	if err != nil {
 		return err
 	}
-	if !a.json && isTerminal(a.stdout) {
-		writeResultHead(a.stdout)
+	if !a.json && terminal.IsTerminal(a.stdout) {
+		terminal.WriteResultHead(a.stdout)
 	}
 	err = d.Results(ctx, q, func(e desk.Event) error {
 		if a.json {
 			_, err := fmt.Fprintf(a.stdout, "%s\n", e.Raw)
 			return err
 		}
-		return writeResult(a.stdout, e)
+		return terminal.WriteResult(a.stdout, e.At, e.Result)
 	})
 	if interrupted(ctx, err) {
 		return nil
 	}
 	return err
-}
-
-const resultLine = "%-19s  %-10s  %-7s  %-5s  %-7s  %-30s  %-24s  %s\n"
-
-func writeResultHead(w io.Writer) {
-	fmt.Fprintf(w, resultLine, "time", "outcome", "agent", "flag", "retcode", "message", "change", "attempts")
-}
-
-func writeResult(w io.Writer, e desk.Event) error {
-	_, err := fmt.Fprintf(w, resultLine, clock(e.At), e.Outcome, clean(e.AgentID), orDash(e.Flag), orDash(e.Retcode),
-		clean(e.Message), clean(e.ChangeID), strconv.Itoa(e.Attempts))
-	return err
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return clean(s)
 }
 
 func listed(outcomes []messages.Outcome) string {

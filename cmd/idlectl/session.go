@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream/desk"
 )
@@ -130,7 +131,7 @@ func (a *app) sessionList() *cobra.Command {
 func (a *app) listSessions(ctx context.Context, d *desk.Desk) error {
 	rows := []sessionRow{}
 	now := time.Now()
-	t := newTable(a.stdout, "agent", "guid", "signed in at", "age", "revision", "")
+	t := terminal.NewTable(a.stdout, "agent", "guid", "signed in at", "age", "revision", "")
 	err := d.Sessions(ctx, func(e desk.SessionEntry) error {
 		row := sessionRow{e.Agent, messages.Short(e.Session.GUID), e.Session.SignedInAt, e.Revision, ""}
 		if e.Trouble != nil {
@@ -140,7 +141,7 @@ func (a *app) listSessions(ctx context.Context, d *desk.Desk) error {
 		if since.IsZero() {
 			since = e.Written
 		}
-		t.AppendRow([]any{clean(row.Agent), row.GUID, clock(row.SignedInAt), age(since, now), row.Revision, clean(row.Trouble)})
+		t.AppendRow([]any{terminal.Clean(row.Agent), row.GUID, terminal.Clock(row.SignedInAt), terminal.Age(since, now), row.Revision, terminal.Clean(row.Trouble)})
 		rows = append(rows, row)
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/worker"
 	"idlepolicy/worker/stream/desk"
 )
@@ -41,9 +42,9 @@ func (a *app) showStatus(ctx context.Context, d *desk.Desk) error {
 
 func (a *app) replicas(all []desk.Replica) {
 	now := time.Now()
-	t := newTable(a.stdout, "replica", "role", "since", "trouble")
+	t := terminal.NewTable(a.stdout, "replica", "role", "since", "trouble")
 	for _, r := range all {
-		t.AppendRow([]any{clean(r.Name), clean(r.Role), age(r.Since, now), clean(r.Trouble)})
+		t.AppendRow([]any{terminal.Clean(r.Name), terminal.Clean(r.Role), terminal.Age(r.Since, now), terminal.Clean(r.Trouble)})
 	}
 	t.Render()
 	fmt.Fprintln(a.stdout)
@@ -54,19 +55,19 @@ func (a *app) view(v worker.View) {
 		fmt.Fprintf(a.stdout, "%-13s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	fact("gate", "%s", gateText(v.Gate, v.At))
-	fact("unfinished", "%s, of %s known", plural(v.Unfinished, "message"), plural(v.Agents, "agent"))
+	fact("unfinished", "%s, of %s known", terminal.Plural(v.Unfinished, "message"), terminal.Plural(v.Agents, "agent"))
 	fact("ready", "%d, %d called right now, %d pause before another attempt", v.Due, v.InFlight, v.Retrying)
 	fact("waiting", "%d for their sign-in, %d for their instant", v.NotSignedIn, v.Later)
-	fact("storing", "%s", plural(v.Storing, "result"))
+	fact("storing", "%s", terminal.Plural(v.Storing, "result"))
 	fact("estimate", "%s", estimateText(v.Estimate, v.At))
 	if len(v.Batches) == 0 {
 		return
 	}
 	fmt.Fprintln(a.stdout)
-	t := newTable(a.stdout, "batch", "ended", "total", "failed", "rejected", "expired", "since")
+	t := terminal.NewTable(a.stdout, "batch", "ended", "total", "failed", "rejected", "expired", "since")
 	for _, b := range v.Batches {
 		p := b.Progress
-		t.AppendRow([]any{clean(b.ID), p.Ended(), p.Total, p.Failed, p.Rejected, p.Expired, age(p.StartedAt, v.At)})
+		t.AppendRow([]any{terminal.Clean(b.ID), p.Ended(), p.Total, p.Failed, p.Rejected, p.Expired, terminal.Age(p.StartedAt, v.At)})
 	}
 	t.Render()
 }
@@ -74,10 +75,10 @@ func (a *app) view(v worker.View) {
 func gateText(g worker.GateState, now time.Time) string {
 	text := g.State
 	if g.Why != "" {
-		text += ": " + clean(g.Why)
+		text += ": " + terminal.Clean(g.Why)
 	}
 	if !g.Until.IsZero() {
-		text += ", next look " + age(g.Until, now)
+		text += ", next look " + terminal.Age(g.Until, now)
 	}
 	text += "; " + perSecond(g.Rate)
 	if g.Rate != g.Limit {
@@ -91,9 +92,9 @@ func estimateText(e worker.Estimate, now time.Time) string {
 	case e.Due == 0:
 		return "nothing is due"
 	case e.End.IsZero():
-		return plural(e.Due, "change") + " due, the rate is not known yet"
+		return terminal.Plural(e.Due, "change") + " due, the rate is not known yet"
 	}
-	text := fmt.Sprintf("%s due, done %s (%s) at %s", plural(e.Due, "change"), age(e.End, now), clock(e.End), perSecond(e.Rate))
+	text := fmt.Sprintf("%s due, done %s (%s) at %s", terminal.Plural(e.Due, "change"), terminal.Age(e.End, now), terminal.Clock(e.End), perSecond(e.Rate))
 	if e.Missed > 0 {
 		text += fmt.Sprintf("; %d of them later than their valid_until", e.Missed)
 	}
@@ -115,19 +116,19 @@ func (a *app) showOverview(ctx context.Context, d *desk.Desk, why error) error {
 	}
 	fact("worker", "none answers; what the streams tell:")
 	fact("owner", "%s", ownerText(o.Owner, now))
-	fact("unfinished", "%s", plural(int(o.Unfinished), "message"))
+	fact("unfinished", "%s", terminal.Plural(int(o.Unfinished), "message"))
 	if !o.Oldest.IsZero() {
-		fact("", "the oldest from %s, %s", clock(o.Oldest), age(o.Oldest, now))
+		fact("", "the oldest from %s, %s", terminal.Clock(o.Oldest), terminal.Age(o.Oldest, now))
 	}
 	fact("sessions", "%d", o.Sessions)
 	fact("dead letters", "%d", o.Dead)
 	fact("results", "%d", o.Results)
 	if len(o.Last) > 0 {
 		fmt.Fprintln(a.stdout, "\nthe last results:")
-		writeResultHead(a.stdout)
+		terminal.WriteResultHead(a.stdout)
 	}
 	for _, e := range o.Last {
-		if err := writeResult(a.stdout, e); err != nil {
+		if err := terminal.WriteResult(a.stdout, e.At, e.Result); err != nil {
 			return err
 		}
 	}
@@ -139,7 +140,7 @@ func ownerText(o desk.Owner, now time.Time) string {
 	case o.Name == "":
 		return "there has been none yet"
 	case o.Released:
-		return clean(o.Name) + " was the last one and stopped cleanly"
+		return terminal.Clean(o.Name) + " was the last one and stopped cleanly"
 	}
-	return fmt.Sprintf("%s, since %s (%s), by its own word", clean(o.Name), clock(o.Since), age(o.Since, now))
+	return fmt.Sprintf("%s, since %s (%s), by its own word", terminal.Clean(o.Name), terminal.Clock(o.Since), terminal.Age(o.Since, now))
 }

@@ -1,4 +1,4 @@
-package main
+package sheet
 
 import (
 	"bytes"
@@ -53,9 +53,9 @@ func (r *row) field(column string) *string {
 	return &r.Source
 }
 
-func (s *sheet) readCSV(data []byte, st stamp) {
+func (s *Sheet) readCSV(data []byte, st Stamp) {
 	r := csv.NewReader(bytes.NewReader(data))
-	r.Comma = separator(s.name, data)
+	r.Comma = separator(s.Name, data)
 	header, err := r.Read()
 	if err != nil {
 		s.faultCSV(err)
@@ -83,11 +83,11 @@ func (s *sheet) readCSV(data []byte, st stamp) {
 		s.checkRow(one)
 		rows = append(rows, one)
 	}
-	if len(s.problems) > 0 {
+	if len(s.Problems) > 0 {
 		return
 	}
-	s.fillBatches(rows, st.batch)
-	if st.bulk {
+	s.fillBatches(rows, st.Batch)
+	if st.Bulk {
 		s.group(rows)
 	} else {
 		s.single(rows)
@@ -106,7 +106,7 @@ func separator(name string, data []byte) rune {
 	return ','
 }
 
-func (s *sheet) faultCSV(err error) {
+func (s *Sheet) faultCSV(err error) {
 	var wrong *csv.ParseError
 	switch {
 	case errors.Is(err, io.EOF):
@@ -120,7 +120,7 @@ func (s *sheet) faultCSV(err error) {
 	}
 }
 
-func (s *sheet) readHeader(header []string, st stamp) (names []string, ok bool) {
+func (s *Sheet) readHeader(header []string, st Stamp) (names []string, ok bool) {
 	for _, h := range header {
 		name := strings.TrimSpace(h)
 		switch {
@@ -128,7 +128,7 @@ func (s *sheet) readHeader(header []string, st stamp) (names []string, ok bool) 
 			s.fault(1, strconv.Quote(name), "unknown; want "+strings.Join(columns, ", "))
 		case slices.Contains(names, name):
 			s.fault(1, name, "given twice")
-		case name == "batch_id" && st.batch != "":
+		case name == "batch_id" && st.Batch != "":
 			s.fault(1, name, "given here and with --batch; want one of them")
 		}
 		names = append(names, name)
@@ -138,11 +138,11 @@ func (s *sheet) readHeader(header []string, st stamp) (names []string, ok bool) 
 			s.fault(1, needed, "missing; the first line names the columns")
 		}
 	}
-	return names, len(s.problems) == 0
+	return names, len(s.Problems) == 0
 }
 
 // checkRow has the row judged as the change that it will be.
-func (s *sheet) checkRow(r row) {
+func (s *Sheet) checkRow(r row) {
 	body, _ := json.Marshal(r) // strings only: never fails
 	for _, bad := range messages.Decode(body, "x").Rejected {
 		column, text, ok := strings.Cut(bad.Message, ": ")
@@ -154,7 +154,7 @@ func (s *sheet) checkRow(r row) {
 }
 
 // fillBatches gives each row the total of its batch: its changes come in many messages.
-func (s *sheet) fillBatches(rows []row, batch string) {
+func (s *Sheet) fillBatches(rows []row, batch string) {
 	totals := map[string]int{}
 	for i := range rows {
 		if batch != "" {
@@ -170,10 +170,10 @@ func (s *sheet) fillBatches(rows []row, batch string) {
 }
 
 // single makes a message of each row.
-func (s *sheet) single(rows []row) {
+func (s *Sheet) single(rows []row) {
 	for _, r := range rows {
 		body, _ := json.Marshal(r)
-		s.messages = append(s.messages, line{number: r.number, body: body, agents: []string{r.AgentID}, changes: 1})
+		s.Messages = append(s.Messages, Message{Line: r.number, Body: body, Agents: []string{r.AgentID}, Changes: 1})
 	}
 }
 
@@ -183,7 +183,7 @@ const (
 )
 
 // group puts rows that follow each other, of one batch, into messages with many changes.
-func (s *sheet) group(rows []row) {
+func (s *Sheet) group(rows []row) {
 	for len(rows) > 0 {
 		batch, total, number := rows[0].BatchID, rows[0].BatchTotal, rows[0].number
 		var items []json.RawMessage

@@ -1,0 +1,50 @@
+package sheet
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"strconv"
+
+	"idlepolicy/worker/stream/desk"
+)
+
+// Load reads a file of changes by its name; "-" is stdin.
+func Load(name, format string, stdin io.Reader, st Stamp) (*Sheet, error) {
+	var data []byte
+	var err error
+	if name == "-" {
+		name = "standard input"
+		data, err = io.ReadAll(stdin)
+	} else {
+		data, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read a file of changes: %w", err)
+	}
+	return Read(name, format, data, st)
+}
+
+// Fits checks what only the server knows: how large a message may be.
+func (s *Sheet) Fits(most int) error {
+	const room = 1 << 10 // for the headers
+	for _, l := range s.Messages {
+		if len(l.Body)+room > most {
+			return fmt.Errorf("%s:%d: a message of %d bytes, and the server takes %d: send its items in several messages; nothing was published",
+				s.Name, l.Line, len(l.Body), most-room)
+		}
+	}
+	return nil
+}
+
+// Publications are the messages under IDs that begin with prefix, so that repeating them with the same one doubles none.
+func (s *Sheet) Publications(prefix string) iter.Seq[desk.Publication] {
+	return func(yield func(desk.Publication) bool) {
+		for _, l := range s.Messages {
+			if !yield(desk.Publication{ID: prefix + "-" + strconv.Itoa(l.Line), Body: l.Body, Agents: l.Agents}) {
+				return
+			}
+		}
+	}
+}
