@@ -83,7 +83,7 @@ NATS and the site come from the environment, as for the worker: IDLE_NATS_URL, I
 IDLE_NATS_CERT, IDLE_NATS_KEY and IDLE_PREFIX. Flags override them.
 
 Exit status: 0 fine, 1 something failed, 2 wrong usage or unusable input, 3 NATS or a stream cannot be reached.`,
-		SilenceUsage: true, SilenceErrors: true,
+		SilenceUsage: true, SilenceErrors: true, Version: programVersion(),
 	}
 	a.flags.add(root.PersistentFlags())
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one document or one line for each result")

@@ -2,16 +2,30 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"idlepolicy/config"
 )
 
+// version is stamped in by the build: -ldflags "-X main.version=1.2.3".
+var version = ""
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	os.Exit(run(ctx, os.Args[1:], config.LoadClient, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// programVersion is what the build stamped in, or what the Go tool knows.
+func programVersion() string {
+	known := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		known = info.Main.Version
+	}
+	return cmp.Or(version, known, "(devel)")
 }
