@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker/gateway/gatewaytest"
+	"idlepolicy/worker/stream/desk"
+)
+
+// registry plays the agents' desktops: it signs them in at the gateway and hands their sessions over.
+type registry struct {
+	gateway *gatewaytest.Gateway
+	desk    *desk.Desk
+}
+
+// The late ones come in one by one, once the changes are on their way.
+const (
+	lateAfter = 2 * time.Second
+	lateApart = 200 * time.Millisecond
+)
+
+// begin signs in those who are there from the beginning.
+func (r registry) begin(ctx context.Context, cast []member) error {
+	for _, m := range cast {
+		if m.part == late {
+			continue
+		}
+		if err := r.put(ctx, m.id, r.gateway.SignIn(m.id)); err != nil {
+			return err
+		}
+		if m.part == stale {
+			r.gateway.Rotate(m.id) // and nobody tells the registry, for now
+		}
+	}
+	return nil
+}
+
+// goOn brings in the late ones and renews what is stale.
+func (r registry) goOn(ctx context.Context, cast []member) error {
+	wait := time.After(lateAfter)
+	for _, m := range cast {
+		if m.part == signedIn {
+			continue
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		wait = time.After(lateApart)
+		renew := r.gateway.SignIn
+		if m.part == stale {
+			renew = r.gateway.Rotate
+		}
+		if err := r.put(ctx, m.id, renew(m.id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r registry) put(ctx context.Context, agent, guid string) error {
+	_, err := r.desk.PutSession(ctx, agent, messages.Session{GUID: guid, SignedInAt: time.Now()})
+	return err
+}
