@@ -293,9 +293,7 @@ func (j *journal) nextJob() job {
 
 func (j *journal) persist(ctx context.Context, next job) {
 	for ctx.Err() == nil {
-		try, cancel := context.WithTimeout(ctx, time.Minute)
-		err := next.do(try)
-		cancel()
+		err := next.do(ctx) // without a deadline each request has the time that newJetStream gives it
 		if ctx.Err() != nil {
 			return
 		}
