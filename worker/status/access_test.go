@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"testing"
 
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/chromedp"
@@ -112,21 +113,27 @@ const contrastFaults = `(() => {
   return [...faults];
 })()`
 
-// axeFaults has axe-core look at the page, where it was named: go test -tags browser ./worker/status -args -axe FILE.
+// axeFaults has axe-core look at the page.
 func axeFaults(b *tab) (faults []string) {
 	b.Helper()
-	if *axe == "" {
-		return nil
-	}
-	source, err := os.ReadFile(*axe)
-	if err != nil {
-		b.Fatal(err)
-	}
-	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]string](string(source)+`;
+	faults, err := chromedp.Run(b.ctx, chromedp.Evaluate[[]string](axeCore(b.T)+`;
 axe.run().then((r) => r.violations.flatMap((v) => v.nodes.map((n) => "axe: " + v.id + ": " + n.html + ": " + n.failureSummary)))`,
 		chromedp.EvalAwaitPromise))
 	if err != nil {
 		b.Fatal(err)
 	}
-	return text
+	return faults
+}
+
+func axeCore(t *testing.T) string {
+	t.Helper()
+	file := os.Getenv(axeVariable)
+	if file == "" {
+		t.Fatalf("%s has to name the file axe.min.js of the npm package axe-core, which the page is checked with", axeVariable)
+	}
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(source)
 }

@@ -132,12 +132,13 @@ func TestLiveSendsWhatHasChanged(t *testing.T) {
 		}
 		return all
 	}
-	ids := func(turn uint64) (ids string, now uint64, next <-chan struct{}) {
+	ids := func(turn uint64) (string, uint64, <-chan struct{}) {
 		changed, now, next := l.since(turn)
+		var ids strings.Builder
 		for _, s := range changed {
-			ids += s.ID
+			ids.WriteString(s.ID)
 		}
-		return ids, now, next
+		return ids.String(), now, next
 	}
 	_, turn, next := ids(0)
 	l.put(page("1", "1", "1"))

@@ -134,5 +134,15 @@ if (main && "poll" in main.dataset) setTimeout(poll, 2000);
 // Escape puts a meaning away without moving the focus; it comes back with the next step.
 const quiet = (on) => document.body.classList.toggle("quiet", on);
 document.addEventListener("keydown", (e) => quiet(e.key === "Escape"));
-document.addEventListener("focusin", () => quiet(false));
-document.addEventListener("pointerover", () => quiet(false));
+
+// A meaning is wider than its figure and opens to the side that has room for it.
+function turnTo(e) {
+  quiet(false);
+  const figure = e.target.closest?.(".figure");
+  if (!figure) return;
+  const at = figure.getBoundingClientRect(), around = figure.parentElement.getBoundingClientRect();
+  document.body.classList.toggle("rightmost", at.left + at.right > around.left + around.right);
+}
+document.body.classList.add("scripted");
+document.addEventListener("focusin", turnTo);
+document.addEventListener("pointerover", turnTo);
