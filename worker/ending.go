@@ -248,7 +248,7 @@ func (l *loop) letGo(e *entry) {
 
 // readAgain reads an agent's ledger again after a result was refused or lost: somebody else may have stored one.
 func (l *loop) readAgain(ln *lane, err error) {
-	l.log().Warn("result not stored, reading the agent's ledger again", "agent", ln.agent, "err", err)
+	l.log().Debug("result not stored, reading the agent's ledger again", "agent", ln.agent, "err", err)
 	if l.Watch != nil {
 		l.Watch.Conflict()
 	}

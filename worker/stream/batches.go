@@ -38,7 +38,7 @@ func batchName(q worker.BatchQuery) string {
 
 // Count implements worker.Journal.
 func (j *journal) Count(q worker.BatchQuery, done func(worker.BatchCount)) {
-	j.do("count a batch", func(ctx context.Context) error {
+	j.counts.add(func(ctx context.Context) error {
 		c, err := j.count(ctx, q)
 		if err == nil {
 			done(c)
@@ -160,7 +160,7 @@ func (j *journal) lastSummary(ctx context.Context, s jetstream.Stream, id string
 
 // Summarise implements worker.Journal.
 func (j *journal) Summarise(q worker.BatchQuery, sum messages.BatchSummary, done func()) {
-	j.do("store the summary of a batch", func(ctx context.Context) error {
+	j.summaries.add(func(ctx context.Context) error {
 		err := j.summarise(ctx, q, sum)
 		if err == nil {
 			done()
@@ -209,27 +209,33 @@ func (j *journal) summarise(ctx context.Context, q worker.BatchQuery, sum messag
 
 // Progress implements worker.Journal.
 func (j *journal) Progress(q worker.BatchQuery, p messages.BatchProgress) {
-	j.do("tell the progress of a batch", func(ctx context.Context) error {
-		m := j.progressMessage(q, p)
-		if q.Key.Seq == 0 {
-			s, err := j.js.Stream(ctx, j.names.ResultsStream())
-			if err != nil {
-				return err
-			}
-			marker, err := s.GetLastMsgForSubject(ctx, j.names.BatchProgress(q.Key.ID))
-			if err != nil {
-				return nil // closed and gone: nobody waits for it
-			}
-			m.Header.Set(fromHeader, marker.Header.Get(fromHeader))
-			m.Header.Set(startedHeader, marker.Header.Get(startedHeader))
-			_, err = j.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(marker.Sequence))
-			if err != nil {
-				j.log.Debug("progress of a batch", "err", err)
-			}
-			return nil
+	j.progress.add(func(ctx context.Context) error {
+		if err := j.tell(ctx, q, p); err != nil && ctx.Err() == nil {
+			j.log.Debug("progress of a batch is not told", "err", plain(err)) // a later one says more
 		}
-		return j.conn.PublishMsg(m)
+		return nil
 	})
+}
+
+// tell stores a progress message. The first one of a batch over several messages says where its endings begin, and each
+// carries that on, unless the batch is closed and gone.
+func (j *journal) tell(ctx context.Context, q worker.BatchQuery, p messages.BatchProgress) error {
+	m := j.progressMessage(q, p)
+	if q.Key.Seq != 0 {
+		return j.conn.PublishMsg(m)
+	}
+	s, err := j.js.Stream(ctx, j.names.ResultsStream())
+	if err != nil {
+		return err
+	}
+	marker, err := s.GetLastMsgForSubject(ctx, j.names.BatchProgress(q.Key.ID))
+	if err != nil {
+		return err
+	}
+	m.Header.Set(fromHeader, marker.Header.Get(fromHeader))
+	m.Header.Set(startedHeader, marker.Header.Get(startedHeader))
+	_, err = j.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(marker.Sequence))
+	return err
 }
 
 func (j *journal) progressMessage(q worker.BatchQuery, p messages.BatchProgress) *nats.Msg {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -40,6 +41,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	said := &sayings{}
 	opts := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),
@@ -47,16 +49,25 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		nats.ReconnectJitter(100*time.Millisecond, 100*time.Millisecond),
 		nats.RetryOnFailedConnect(o.Wait),
 		nats.Timeout(5 * time.Second),
-		nats.PingInterval(5 * time.Second),
+		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
-		nats.ReconnectBufSize(-1), // what cannot be sent now must fail now: an old result sent later helps nobody
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { logAsync(log, sub, err) }),
+		nats.ReconnectBufSize(-1),   // what cannot be sent now must fail now: an old result sent later helps nobody
+		nats.IgnoreAuthErrorAbort(), // credentials that are wrong now may be right once somebody has seen the log
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { logAsync(log, said, sub, err) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			if said.fresh(err.Error()) {
+				log.Warn("NATS cannot be reached, trying on", "urls", Redact(o.URLs), "err", sentence(err))
+			}
+		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("connection to NATS lost", "err", err)
 			}
 		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("connected to NATS again", "server", nc.ConnectedUrlRedacted()) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			said.forget()
+			log.Info("connected to NATS again", "server", nc.ConnectedUrlRedacted())
+		}),
 	}
 	if o.Creds != "" {
 		opts = append(opts, nats.UserCredentials(o.Creds))
@@ -77,10 +88,9 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	}
 	nc, err := nats.Connect(strings.Join(o.URLs, ","), opts...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", Redact(o.URLs), plain(err))
+		return nil, fmt.Errorf("connect to NATS at %s: %w", Redact(o.URLs), sentence(err))
 	}
 	if o.Wait && !nc.IsConnected() {
-		log.Warn("NATS cannot be reached yet, trying on", "urls", Redact(o.URLs))
 		if err := waitConnected(ctx, nc); err != nil {
 			nc.Close()
 			return nil, fmt.Errorf("connect to NATS at %s: %w", Redact(o.URLs), err)
@@ -110,20 +120,33 @@ func waitConnected(ctx context.Context, nc *nats.Conn) error {
 }
 
 // logAsync says what only the connection learns: a permission that is missing shows up elsewhere as a time-out.
-func logAsync(log *slog.Logger, sub *nats.Subscription, err error) {
-	if errors.Is(err, nats.ErrPermissionViolation) {
+func logAsync(log *slog.Logger, said *sayings, sub *nats.Subscription, err error) {
+	switch {
+	case !said.fresh(err.Error()):
+	case errors.Is(err, nats.ErrPermissionViolation):
 		log.Error("NATS denies the user of this connection something it needs", "err", plain(err))
-		return
+	case sub != nil:
+		log.Warn("NATS connection", "err", plain(err), "subject", sub.Subject)
+	default:
+		log.Warn("NATS connection", "err", plain(err))
 	}
-	subject := ""
-	if sub != nil {
-		subject = sub.Subject
-	}
-	log.Warn("NATS connection", "err", plain(err), "subject", subject)
 }
 
-func plain(err error) error {
-	return errors.New(strings.TrimPrefix(err.Error(), "nats: "))
+// Why no connection comes about, in words that say what to look at.
+var (
+	errNobodyThere = errors.New("nobody listens there: does NATS run there, and is the address right?")
+	errNotLetIn    = errors.New("the server does not let this user in: are the credentials the right ones, and still valid?")
+)
+
+// sentence returns what an error of connecting means, where the library's own words would leave people guessing.
+func sentence(err error) error {
+	switch {
+	case errors.Is(err, nats.ErrNoServers), errors.Is(err, syscall.ECONNREFUSED):
+		return errNobodyThere
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
+		return errNotLetIn
+	}
+	return plain(err)
 }
 
 func checkVersion(nc *nats.Conn) error {

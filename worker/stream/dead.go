@@ -20,7 +20,7 @@ func (j *journal) Bury(letter worker.DeadLetter, done func()) {
 	if letter.Result != nil {
 		result = letter.Result.AppendJSON(nil)
 	}
-	j.do("store a dead letter", func(ctx context.Context) error {
+	j.letters.add(func(ctx context.Context) error {
 		if err := j.bury(ctx, letter, result); err != nil {
 			return err
 		}

@@ -43,20 +43,23 @@ const (
 // pull runs until the term ends or is lost; the error says how.
 func (i *inbox) pull(ctx context.Context, lease *Lease) error {
 	for ctx.Err() == nil {
-		n := 1 // keeps the place while the worker has no room
-		if i.to.WaitRoom(ctx, waitRoom) {
-			n = pullMany
+		n, most := pullMany, i.maxBytes
+		if !i.to.WaitRoom(ctx, waitRoom) {
+			n, most = 1, 1 // keeps the place and brings nothing: no message is so small
 		}
 		asked := time.Now()
-		err := i.from.ask(pullRequest{Expires: pullFor, Heartbeat: pullBeat, Batch: n, MaxBytes: i.maxBytes, Pin: i.pin})
+		err := i.from.ask(pullRequest{Expires: pullFor, Heartbeat: pullBeat, Batch: n, MaxBytes: most, Pin: i.pin})
 		if err == nil {
 			if i.pulled.Swap(lease.since(asked)) == 0 {
 				close(i.pulling)
 			}
 			err = i.hand(ctx, n)
 		}
+		if errors.Is(err, errTooLarge) && most > 1 {
+			i.maxBytes *= 2 // it was stored when more was allowed
+		}
 		switch {
-		case err == nil, errors.Is(err, errPullOver):
+		case err == nil, errors.Is(err, errPullOver), errors.Is(err, errTooLarge):
 		case errors.Is(err, errDeposed), errors.Is(err, errMoved), errors.Is(err, errLostCount):
 			return err
 		default:
@@ -94,11 +97,8 @@ func (i *inbox) hand(ctx context.Context, left int) error {
 		}
 		left -= len(batch)
 		i.deliver(batch)
-		if errors.Is(err, errTooLarge) {
-			if left == asked { // not even one fits: it was stored when more was allowed
-				i.maxBytes *= 2
-			}
-			return nil
+		if errors.Is(err, errTooLarge) && left < asked {
+			return nil // it fits the next time
 		}
 		if err != nil {
 			return err

@@ -29,16 +29,17 @@ type journal struct {
 	log    *slog.Logger
 	met    *troubles
 	ended  func() error // nil while the term lasts
-	ill    atomic.Bool  // the last answer to a result was neither yes nor a conflict
+	ill    atomic.Int64 // when an answer to a result was neither yes nor a conflict, in Unix nanoseconds; 0: not lately
+
+	reads, letters, counts, summaries *errands
+	progress                          *errands // not told again where that fails
 
 	mu      sync.Mutex // guards what follows
 	out     []outgoing
 	sending bool // some of what was in out is on its way to the connection
-	jobs    []job
 	pending map[*nats.Msg]func(uint64, error)
 	settled chan struct{} // holds one token after a result was settled
 	signal  chan struct{} // holds one token while out may hold something
-	work    chan struct{} // the same for jobs
 }
 
 // outgoing is a result to publish or a message to acknowledge.
@@ -46,12 +47,6 @@ type outgoing struct {
 	rec  worker.Record
 	done func(uint64, error)
 	ack  worker.Receipt // where done is nil
-}
-
-// job is something rare that is to be done.
-type job struct {
-	what string // for people
-	do   func(ctx context.Context) error
 }
 
 // Headers of results that are for this worker itself.
@@ -63,16 +58,20 @@ const (
 const (
 	asyncPending = 16384           // results on their way: the library gives up on more than it may have after a moment
 	asyncWait    = 8 * time.Second // a leader that was killed is replaced after 4 to 6 s
-	jobsAtOnce   = 4
-	jobPause     = 250 * time.Millisecond
+	illFor       = time.Second     // after the last result that was not stored, while others were
 )
 
 func newJournal(ctx context.Context, o *Owner, box *inbox) (*journal, error) {
 	j := &journal{
 		conn: o.Conn, js: o.js, layout: o.Layout, names: o.Layout.Names, inbox: box, log: o.Log, met: &o.troubles, ended: ctx.Err,
 		pending: map[*nats.Msg]func(uint64, error){},
-		settled: make(chan struct{}, 1), signal: make(chan struct{}, 1), work: make(chan struct{}, 1),
+		settled: make(chan struct{}, 1), signal: make(chan struct{}, 1),
 	}
+	j.reads = newErrands("cannot read the ledger of an agent", j.met, j.mend)
+	j.letters = newErrands("cannot store a dead letter", j.met, j.mend)
+	j.counts = newErrands("cannot count a batch", j.met, j.mend)
+	j.summaries = newErrands("cannot store the summary of a batch", j.met, j.mend)
+	j.progress = newErrands("cannot tell the progress of a batch", j.met, j.mend)
 	async, err := jetstream.New(o.Conn, jetstream.WithPublishAsyncMaxPending(2*asyncPending), jetstream.WithPublishAsyncTimeout(asyncWait),
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, a *jetstream.PubAck) { j.acked(m, a) }),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) { j.settle(m, 0, err) }))
@@ -80,17 +79,19 @@ func newJournal(ctx context.Context, o *Owner, box *inbox) (*journal, error) {
 		return nil, fmt.Errorf("open JetStream: %w", plain(err))
 	}
 	j.async = async
-	context.AfterFunc(ctx, async.CleanupPublisher)
 	return j, nil
 }
 
 // run sends what is handed to the journal until the term ends.
 func (j *journal) run(ctx context.Context) {
 	var wg sync.WaitGroup
-	for range jobsAtOnce {
-		wg.Go(func() { j.doJobs(ctx) })
-	}
 	defer wg.Wait()
+	defer j.async.CleanupPublisher()
+	wg.Go(func() { j.reads.run(ctx, 4) })
+	wg.Go(func() { j.letters.run(ctx, 4) })
+	wg.Go(func() { j.counts.run(ctx, 2) })
+	wg.Go(func() { j.summaries.run(ctx, 2) })
+	wg.Go(func() { j.progress.run(ctx, 1) })
 	var free []outgoing
 	for {
 		select {
@@ -216,10 +217,21 @@ func (j *journal) settle(m *nats.Msg, seq uint64, err error) {
 	if done == nil || j.ended() != nil {
 		return
 	}
-	if ill := err != nil && !conflict(err); j.ill.Swap(ill) != ill || ill {
-		j.met.meet("results are not stored", unlessConflict(err))
-	}
+	j.heed(err)
 	done(seq, err)
+}
+
+// heed takes note of whether results are stored. One that never is, among thousands that are, must not fill the log.
+func (j *journal) heed(err error) {
+	const what = "results are not stored"
+	since := j.ill.Load()
+	switch {
+	case err != nil && !conflict(err):
+		j.ill.Store(time.Now().UnixNano())
+		j.met.meet(what, err)
+	case since != 0 && time.Now().UnixNano()-since > int64(illFor) && j.ill.CompareAndSwap(since, 0):
+		j.met.meet(what, nil)
+	}
 }
 
 // conflict tells whether a result was refused because the agent's last one is another than was expected.
@@ -227,13 +239,6 @@ func conflict(err error) bool {
 	var refused *jetstream.APIError
 	return errors.As(err, &refused) && (refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
 		refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
-}
-
-func unlessConflict(err error) error {
-	if err != nil && conflict(err) {
-		return nil
-	}
-	return err
 }
 
 // flush waits until everything that was handed over has reached the server.
@@ -252,59 +257,12 @@ func (j *journal) flush(ctx context.Context) error {
 	}
 }
 
-// do has a job done, again and again until it succeeds or the term ends.
-func (j *journal) do(what string, do func(ctx context.Context) error) {
-	j.mu.Lock()
-	j.jobs = append(j.jobs, job{what, do})
-	j.mu.Unlock()
-	nudge(j.work)
-}
-
-func (j *journal) doJobs(ctx context.Context) {
-	for {
-		select {
-		case <-j.work:
-		case <-ctx.Done():
-			return
-		}
-		for next := j.nextJob(); next.do != nil && ctx.Err() == nil; next = j.nextJob() {
-			j.persist(ctx, next)
-		}
-	}
-}
-
-// nextJob returns the job that waits longest; its do is nil where none does.
-func (j *journal) nextJob() job {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if len(j.jobs) == 0 {
-		return job{}
-	}
-	next := j.jobs[0]
-	j.jobs[0] = job{}
-	j.jobs = j.jobs[1:]
-	if len(j.jobs) > 0 {
-		nudge(j.work) // another one may help
-	} else {
-		j.jobs = nil
-	}
-	return next
-}
-
-func (j *journal) persist(ctx context.Context, next job) {
-	for ctx.Err() == nil {
-		err := next.do(ctx) // without a deadline each request has the time that newJetStream gives it
-		if ctx.Err() != nil {
-			return
-		}
-		j.met.meet("cannot "+next.what, err)
-		if err == nil {
-			return
-		}
-		if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) {
-			_, err := j.layout.Ensure(ctx, j.js)
+// mend makes anew what is missing on the server.
+func (j *journal) mend(ctx context.Context, err error) {
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) {
+		_, err := j.layout.Ensure(ctx, j.js)
+		if ctx.Err() == nil {
 			j.met.meet("cannot make a stream that is missing", err)
 		}
-		pauseFor(ctx, jobPause)
 	}
 }

@@ -18,9 +18,9 @@ import (
 
 // Reload implements worker.Journal. It reads from the leader of the stream, which alone cannot be behind.
 func (j *journal) Reload(agent string, done func(worker.Ledger)) {
-	j.do("read the ledger of an agent", func(ctx context.Context) error {
-		if j.ill.Load() {
-			pauseFor(ctx, jobPause) // what follows is that it is stored once more
+	j.reads.add(func(ctx context.Context) error {
+		if j.ill.Load() != 0 {
+			pauseFor(ctx, errandPause) // what follows is that it is stored once more
 		}
 		l, err := readLedger(ctx, j.js, j.names, agent)
 		if err == nil {

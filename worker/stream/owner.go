@@ -124,8 +124,8 @@ func (o *Owner) Run(ctx context.Context) error {
 // cannot fill it: another replica may read what this one cannot.
 func (o *Owner) recover(ctx context.Context, err error) {
 	var unfit unfitError
-	if errors.Is(err, errGone) {
-		o.consumer = nil
+	if errors.Is(err, errGone) || errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) {
+		o.consumer = nil // all that is missing is made anew
 	}
 	switch {
 	case err == nil, errors.Is(err, errDeposed), errors.Is(err, errAnew), errors.Is(err, errMoved), errors.Is(err, errLostCount), errors.Is(err, errGone):

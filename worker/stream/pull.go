@@ -88,8 +88,8 @@ func (p *puller) word(m *nats.Msg) error {
 	switch {
 	case strings.Contains(lower, "leadership change"), strings.Contains(lower, "server shutdown"):
 		return errMoved
-	case late:
-		return nil
+	case late, strings.Contains(lower, "batch completed"):
+		return nil // as many came as were asked for: counted already
 	case status == "404", status == "408":
 		return errPullOver
 	case status == "503":

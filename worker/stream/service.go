@@ -66,6 +66,8 @@ const (
 	controlsKey = "controls"
 	gatherQuiet = 150 * time.Millisecond // after which no further replica is waited for
 	answerIn    = 2 * time.Second
+	// More than a few operators at once are a script gone wild.
+	answersAtOnce = 16
 )
 
 // Run serves until ctx ends.
@@ -80,6 +82,14 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start the control service: %w", plain(err))
 	}
+	ctx, over := context.WithCancel(ctx)
+	places := make(chan struct{}, answersAtOnce)
+	defer func() {
+		for range answersAtOnce {
+			places <- struct{}{} // all are free again: nobody is being answered any more
+		}
+	}()
+	defer over()
 	defer func() { _ = svc.Stop() }() // the connection may be gone already
 	for verb, answer := range map[string]func(context.Context, request) (any, error){
 		"status": s.status, "explain": s.explain,
@@ -87,7 +97,17 @@ func (s *Service) Run(ctx context.Context) error {
 		"resume": func(ctx context.Context, r request) (any, error) { return s.set(ctx, r, "resume") },
 		"rate":   func(ctx context.Context, r request) (any, error) { return s.set(ctx, r, "rate") },
 	} {
-		handle := micro.HandlerFunc(func(req micro.Request) { go s.answer(ctx, req, answer) })
+		handle := micro.HandlerFunc(func(req micro.Request) {
+			select {
+			case places <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			go func() {
+				defer func() { <-places }()
+				s.answer(ctx, req, answer)
+			}()
+		})
 		if err := svc.AddEndpoint(verb, handle, micro.WithEndpointSubject(s.subject(verb))); err != nil {
 			return fmt.Errorf("start the control service: %w", plain(err))
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -231,12 +232,16 @@ func (s *site) waitOwner(r *replica) {
 	s.wait("a replica is the owner", func() bool { return r.owner.State().Role == RoleOwner })
 }
 
+// wantResults compares all results; those of one agent are in an order of their own.
 func (s *site) wantResults(want ...string) {
 	s.t.Helper()
 	var got []string
 	for _, r := range s.results() {
 		got = append(got, fmt.Sprintf("%s %s %s", r.Outcome, r.AgentID, r.ChangeID))
 	}
+	byAgent := func(a, b string) int { return strings.Compare(strings.Fields(a)[1], strings.Fields(b)[1]) }
+	slices.SortStableFunc(got, byAgent)
+	slices.SortStableFunc(want, byAgent)
 	if !slices.Equal(got, want) {
 		s.t.Errorf("results:\n got %q\nwant %q", got, want)
 	}

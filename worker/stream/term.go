@@ -45,14 +45,13 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 	wg.Go(func() { over(box.pull(term, o.Lease)) })
 	wg.Go(func() { over(o.keep(term, box)) })
 	wg.Go(func() { journal.run(term) })
+	wg.Go(func() { o.boundStop(ctx, term, over) })
 	defer func() {
 		over(nil)
 		wg.Wait()
 		from.stop()
 		o.troubles.forget()
 	}()
-	stopping := context.AfterFunc(ctx, func() { o.boundStop(term, over) })
-	defer stopping()
 	ledgers, err := o.load(ctx, term)
 	if err != nil {
 		return err
@@ -93,7 +92,12 @@ func (o *Owner) load(ctx, term context.Context) (map[string]worker.Ledger, error
 }
 
 // boundStop ends a clean stop that takes too long.
-func (o *Owner) boundStop(term context.Context, over context.CancelCauseFunc) {
+func (o *Owner) boundStop(ctx, term context.Context, over context.CancelCauseFunc) {
+	select {
+	case <-ctx.Done():
+	case <-term.Done():
+		return
+	}
 	limit := o.Finished
 	if limit == 0 {
 		limit = 20 * time.Second
