@@ -1,0 +1,132 @@
+package faulttest
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A rule of the design can be turned off for one build of the worker: text of its source is replaced on the way to the
+// compiler. So nothing in the product can turn it off.
+type rule struct {
+	name  string
+	edits []edit
+}
+
+type edit struct {
+	file    string // from the root of the module
+	text    string // stands in it exactly once
+	instead string
+}
+
+var rules = []rule{
+	{"lease", []edit{{ // it is looked at before each call, last in the connection's Write
+		"worker/stream/lease.go", "if int64(now.Sub(l.start)) >= l.until.Load() || now.UnixNano() >= l.wall.Load() {", "if now.IsZero() {",
+	}}},
+	{"hold", []edit{{ // after a takeover, agents with unfinished changes wait one gateway time-out
+		"worker/stream/take.go", `if last.Name != "" && !last.Released {`, "if false {",
+	}}},
+	{"compare", []edit{ // a result is stored only where the agent's last one is the expected one
+		{"worker/stream/journal.go", "m.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(rec.Expect, 10)}\n", ""},
+		{"worker/stream/journal.go", "m.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{j.names.AgentResults(r.AgentID)}\n", ""},
+	}},
+	{"ledger", []edit{{ // a new owner reads what has ended before it calls
+		"worker/stream/term.go", "ledgers, err := loadLedgers(loading, o.js, o.Layout.Names)",
+		"ledgers, err := map[string]worker.Ledger{}, loading.Err()",
+	}}},
+	{"order", []edit{{ // an older change's ending is stored before a newer one of the same agent is sent
+		"worker/lane.go", "return ln.inFlight != nil || len(ln.ordered) > 0 || ln.reloading || (ln.storing != nil && ln.storing.inOrder)",
+		"return ln.inFlight != nil",
+	}}},
+	{"one call", []edit{{ // an agent has one call under way at most
+		"worker/lane.go", "return ln.inFlight != nil || len(ln.ordered) > 0 ||", "return len(ln.ordered) > 0 ||",
+	}, {
+		"worker/lane.go", "if c == nil || ln.inFlight == c {", "if c == nil || ln.inFlight == c || ln.reloading {",
+	}}},
+}
+
+const moduleRoot = "../../.."
+
+// TestRulesCanBeTurnedOff keeps the texts above in line with the source.
+func TestRulesCanBeTurnedOff(t *testing.T) {
+	for _, r := range rules {
+		if _, err := r.off(); err != nil {
+			t.Errorf("rule %s: %v; find out how it is turned off now", r.name, err)
+		}
+	}
+}
+
+// off returns the sources of the worker without the rule, by their files.
+func (r rule) off() (map[string]string, error) {
+	sources := map[string]string{}
+	for _, e := range r.edits {
+		file, err := filepath.Abs(filepath.Join(moduleRoot, e.file))
+		if err != nil {
+			return nil, err
+		}
+		text, seen := sources[file]
+		if !seen {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			text = string(b)
+		}
+		if n := strings.Count(text, e.text); n != 1 {
+			return nil, fmt.Errorf("%s holds %d times %q, want once", e.file, n, e.text)
+		}
+		sources[file] = strings.Replace(text, e.text, e.instead, 1)
+	}
+	return sources, nil
+}
+
+// without builds the worker without some rules, whose names are joined by "+".
+func without(t *testing.T, off string) programs {
+	t.Helper()
+	dir := t.TempDir()
+	overlay := map[string]string{}
+	for name := range strings.SplitSeq(off, "+") {
+		for file, text := range find(t, name) {
+			if overlay[file] != "" {
+				t.Fatalf("two of the rules %s stand in %s", off, file)
+			}
+			overlay[file] = filepath.Join(dir, fmt.Sprintf("%d.go", len(overlay)))
+			if err := os.WriteFile(overlay[file], []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	text, err := json.Marshal(map[string]any{"Replace": overlay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(list, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := built
+	if p.worker, err = Build(filepath.Join(dir, "worker"), WorkerProgram, "-overlay", list); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func find(t *testing.T, name string) map[string]string {
+	t.Helper()
+	var known []string
+	for _, r := range rules {
+		if known = append(known, r.name); r.name != name {
+			continue
+		}
+		sources, err := r.off()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sources
+	}
+	t.Fatalf("no rule is named %q, only %s", name, strings.Join(known, ", "))
+	return nil
+}
