@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"idlepolicy/cmd/internal/terminal"
+	"idlepolicy/messages"
 	"idlepolicy/worker/stream/desk"
 )
 
@@ -77,11 +78,12 @@ func (d *show) play(ctx context.Context, fail func(error)) error {
 	}
 	d.report(took)
 	d.next()
-	if d.serve {
-		d.log.loosen()
-		<-ctx.Done()
+	if !d.serve {
+		return nil
 	}
-	return ctx.Err()
+	d.log.loosen()
+	return d.desk.Results(ctx, desk.Query{Live: true, Seq: d.mark + 1, Outcomes: []messages.Outcome{messages.Waiting}},
+		func(e desk.Event) error { return desktops.welcome(ctx, e) })
 }
 
 func (d *show) publish(ctx context.Context) (err error) {

@@ -73,7 +73,8 @@ FILE is CSV with a header line, JSONL or JSON, or - for standard input, as for i
 late shift of a site with 300 agents: most are signed in, some sign in only while it runs, some have a GUID that is no
 longer good, some get passing answers and some are refused. With a FILE its agents are signed in, every 25th only while
 it runs, and none is refused. Changes that take effect later than in half a minute are withdrawn at the end, so that
-each has its ending; with -serve they wait.
+each has its ending; with -serve they wait. Also with -serve, an agent that nobody knows signs in two seconds after a
+change for it began to wait.
 
 The gateway and NATS are always its own: IDLE_GATEWAY_ and IDLE_NATS_ variables and IDLE_REPLICAS are not looked at.
 IDLE_RATE (calls per second), IDLE_MAX_ATTEMPTS, IDLE_PREFIX, IDLE_LOG_LEVEL and the others count as for idleworker.

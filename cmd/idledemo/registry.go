@@ -23,13 +23,17 @@ const (
 
 // begin signs in those who are there from the beginning.
 func (r registry) begin(ctx context.Context, cast []member) error {
+	err := r.desk.PutSessions(ctx, func(yield func(string, messages.Session) bool) {
+		for _, m := range cast {
+			if m.part != late && !yield(m.id, session(r.gateway.SignIn(m.id))) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
 	for _, m := range cast {
-		if m.part == late {
-			continue
-		}
-		if err := r.put(ctx, m.id, r.gateway.SignIn(m.id)); err != nil {
-			return err
-		}
 		if m.part == stale {
 			r.gateway.Rotate(m.id) // and nobody tells the registry, for now
 		}
@@ -61,7 +65,24 @@ func (r registry) goOn(ctx context.Context, cast []member) error {
 	return nil
 }
 
+// welcome signs in whoever a change waits for and the gateway does not know, a little later, as people do.
+func (r registry) welcome(ctx context.Context, e desk.Event) error {
+	if _, known := r.gateway.Flag(e.AgentID); known || !messages.ValidAgentID(e.AgentID) {
+		return nil
+	}
+	select {
+	case <-time.After(time.Until(e.At.Add(lateAfter))):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return r.put(ctx, e.AgentID, r.gateway.SignIn(e.AgentID))
+}
+
 func (r registry) put(ctx context.Context, agent, guid string) error {
-	_, err := r.desk.PutSession(ctx, agent, messages.Session{GUID: guid, SignedInAt: time.Now()})
+	_, err := r.desk.PutSession(ctx, agent, session(guid))
 	return err
+}
+
+func session(guid string) messages.Session {
+	return messages.Session{GUID: guid, SignedInAt: time.Now()}
 }

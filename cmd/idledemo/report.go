@@ -29,7 +29,11 @@ func (d *show) introduce(cast []member) {
 	d.say("idledemo: the whole product in one process; Ctrl-C stops it")
 	d.say("")
 	d.fact("NATS", "%s", d.nats.ClientURL())
-	d.fact("gateway", "%s, simulated; %d agents, %d of them sign in while it runs", d.gateway.URL(), len(cast), waits)
+	agents := terminal.Plural(len(cast), "agent")
+	if waits > 0 {
+		agents += fmt.Sprintf(", of whom %d sign in while it runs", waits)
+	}
+	d.fact("gateway", "%s, simulated, with %s", d.gateway.URL(), agents)
 	if d.page != "" {
 		d.fact("status page", "http://%s/", d.page)
 	}
@@ -48,13 +52,14 @@ func rateText(rate float64) string {
 // report says what became of the changes.
 func (d *show) report(took time.Duration) {
 	t := d.tally
-	d.say("\nEvery change has exactly one ending, after %s:\n", terminal.Length(took))
+	d.say("\n%d of %s ended, each exactly once, after %s:\n", len(t.all)-len(t.open), terminal.Plural(len(t.all), "change"),
+		took.Round(10*time.Millisecond))
 	terminal.WriteOutcomes(d.stdout, t.outcomes)
 	if t.withdrawn > 0 {
-		d.say("\n%s would take effect much later and were withdrawn; with -serve they wait.", terminal.Plural(t.withdrawn, "change"))
+		d.say("\nWithdrawn: %s, to take effect much later. With -serve they wait.", terminal.Plural(t.withdrawn, "change"))
 	}
 	if n := len(t.open); n > 0 {
-		d.say("\n%s more for their instant (see the status page).", terminal.Plural(n, "change")+" wait")
+		d.say("\nWaiting for their instant: %s.", terminal.Plural(n, "change"))
 	}
 	d.examples()
 	d.gatewaySaw()
@@ -62,6 +67,9 @@ func (d *show) report(took time.Duration) {
 
 // examples shows single results.
 func (d *show) examples() {
+	if len(d.tally.shown) == 0 {
+		return
+	}
 	d.say("\nSingle results:\n")
 	rows := terminal.NewTable(d.stdout, "", "outcome", "agent", "flag", "attempts", "retcode", "message")
 	var last *messages.Result
@@ -72,9 +80,6 @@ func (d *show) examples() {
 		}
 	}
 	rows.Render()
-	if last == nil {
-		return
-	}
 	body, err := json.MarshalIndent(last, "  ", "  ")
 	if err != nil {
 		return
@@ -87,6 +92,10 @@ func (d *show) examples() {
 func (d *show) gatewaySaw() {
 	s := d.gateway.Summary()
 	d.say("\nWhat the gateway saw:\n")
+	if s.Calls == 0 {
+		d.fact("calls", "none")
+		return
+	}
 	d.fact("calls", "%d, on %s; %d of them set a flag", s.Calls, terminal.Plural(s.Connections, "connection"), s.Applied)
 	d.fact("rate", "%d in its busiest second", s.MaxPerSecond)
 	d.fact("retcodes", "%s", counts(s.Retcodes))

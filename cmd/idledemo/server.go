@@ -70,8 +70,8 @@ func (l *serverLog) Tracef(format string, v ...any) { l.at(slog.LevelDebug, form
 // Fatalf is for what the server cannot go on with.
 func (l *serverLog) Fatalf(format string, v ...any) {
 	why := fmt.Sprintf(format, v...)
-	l.fatal.Store(&why)
-	l.at(slog.LevelError, format, v)
+	l.fatal.Store(&why) // whoever starts the server says it
+	l.at(slog.LevelInfo, format, v)
 }
 
 func (l *serverLog) at(level slog.Level, format string, v []any) {

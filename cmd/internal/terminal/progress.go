@@ -41,7 +41,7 @@ func (p *Progress) Add(n int) {
 		_ = p.bar.Add(n) // a bar that cannot be drawn keeps nothing up
 		return
 	}
-	if now := time.Now(); now.Sub(p.said) >= lineEvery {
+	if now := time.Now(); p.done < p.total && now.Sub(p.said) >= lineEvery {
 		p.said = now
 		p.line(now)
 	}

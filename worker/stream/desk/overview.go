@@ -35,21 +35,24 @@ const lastResults = 5
 // Overview reads the state of the site from its streams.
 func (d *Desk) Overview(ctx context.Context) (Overview, error) {
 	var o Overview
-	for name, note := range map[string]func(jetstream.StreamState){
-		d.names.ChangesStream(): func(s jetstream.StreamState) {
+	for _, look := range []struct {
+		stream string
+		note   func(jetstream.StreamState)
+	}{ // the one that everybody knows comes first: it is the one that an error names
+		{d.names.ChangesStream(), func(s jetstream.StreamState) {
 			if o.Unfinished = s.Msgs; s.Msgs > 0 {
 				o.Oldest = s.FirstTime
 			}
-		},
-		d.names.ResultsStream():          func(s jetstream.StreamState) { o.Results = s.Msgs },
-		d.names.DeadStream():             func(s jetstream.StreamState) { o.Dead = s.Msgs },
-		"KV_" + d.names.SessionsBucket(): func(s jetstream.StreamState) { o.Sessions = s.Msgs },
+		}},
+		{d.names.ResultsStream(), func(s jetstream.StreamState) { o.Results = s.Msgs }},
+		{d.names.DeadStream(), func(s jetstream.StreamState) { o.Dead = s.Msgs }},
+		{"KV_" + d.names.SessionsBucket(), func(s jetstream.StreamState) { o.Sessions = s.Msgs }},
 	} {
-		s, err := d.stream(ctx, name)
+		s, err := d.stream(ctx, look.stream)
 		if err != nil {
 			return o, err
 		}
-		note(s.CachedInfo().State)
+		look.note(s.CachedInfo().State)
 	}
 	owner, err := d.owner(ctx)
 	if err != nil {

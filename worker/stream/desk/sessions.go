@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -38,6 +39,46 @@ func (d *Desk) PutSession(ctx context.Context, agent string, s messages.Session)
 		return 0, d.trouble("write the session", "bucket "+kv.Bucket(), err)
 	}
 	return rev, nil
+}
+
+// together is how many sessions are written before their acknowledgements are waited for.
+const together = 1000
+
+// PutSessions signs many agents in, pipelined, which is for those who sign in whole sites.
+func (d *Desk) PutSessions(ctx context.Context, all iter.Seq2[string, messages.Session]) error {
+	kv, err := d.bucket(ctx, d.names.SessionsBucket())
+	if err != nil {
+		return err
+	}
+	var sent []jetstream.PubAckFuture
+	for agent, s := range all {
+		value := messages.EncodeSession(s)
+		if _, err := messages.DecodeSession(value); err != nil {
+			return err
+		}
+		future, err := d.js.PublishAsync("$KV."+kv.Bucket()+"."+agent, value)
+		if err != nil {
+			return d.trouble("write the session", "bucket "+kv.Bucket(), err)
+		}
+		if sent = append(sent, future); len(sent) < together {
+			continue
+		}
+		if err := d.stored(kv.Bucket(), sent); err != nil {
+			return err
+		}
+		sent = sent[:0]
+	}
+	return d.stored(kv.Bucket(), sent)
+}
+
+// stored waits until all of these are stored; each future has an answer or fails after requestFor.
+func (d *Desk) stored(bucket string, sent []jetstream.PubAckFuture) error {
+	for _, future := range sent {
+		if _, err := (underway{future: future}).wait(); err != nil {
+			return d.trouble("write the session", "bucket "+bucket, err)
+		}
+	}
+	return nil
 }
 
 // Sessions tells of all sessions, one at a time.
