@@ -16,7 +16,7 @@ type owners struct {
 	Name     string    `json:"name"`
 	Pin      string    `json:"pin"`
 	Since    time.Time `json:"since"`
-	Released bool      `json:"released,omitempty"` // it stopped cleanly: nothing of it may still land
+	Released bool      `json:"released,omitempty"` // it stopped cleanly: nothing of it, or of one before it, may still land
 }
 
 const ownerKey = "owner"

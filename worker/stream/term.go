@@ -161,7 +161,7 @@ func (o *Owner) release(t taken, j *journal) {
 	o.Lease.drop()
 	err := j.flush(ctx)
 	if err == nil {
-		t.mine.Released = true
+		t.mine.Released = !time.Now().Before(t.term.HoldUntil) // until then something of our predecessor may still land
 		_, err = o.writeOwners(ctx, t.mine, t.rev)
 	}
 	if err == nil {
