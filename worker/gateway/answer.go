@@ -29,7 +29,7 @@ const (
 )
 
 // read turns a response into an Answer. The body is read, bounded, so that the connection serves the next call.
-func read(resp *http.Response, session messages.Session, now time.Time) worker.Answer {
+func read(resp *http.Response, session messages.Session, now time.Time, last *said) worker.Answer {
 	a := worker.Answer{Status: resp.StatusCode}
 	switch resp.StatusCode {
 	case http.StatusOK:
@@ -37,7 +37,10 @@ func read(resp *http.Response, session messages.Session, now time.Time) worker.A
 		if err != nil {
 			return unsound(a, "the answer broke off: "+err.Error())
 		}
-		return verdict(a, body, session)
+		if last.body == nil || !bytes.Equal(body, last.body) {
+			*last = understand(body)
+		}
+		return last.verdict(a, session)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		a.Class, a.RetryAfter = worker.Busy, retryAfter(resp.Header, now)
 		a.Fault = "HTTP status " + strconv.Itoa(resp.StatusCode) + ": the gateway, or a proxy before it, asks for fewer calls"
@@ -58,23 +61,38 @@ func unsound(a worker.Answer, why string) worker.Answer {
 	return a
 }
 
-// verdict reads the gateway's own JSON: the return code as a string or a number, the message if there is one. What
+// said is what one body says. Nearly all of the gateway's answers are the same bytes, so a line keeps the last one.
+type said struct {
+	body             []byte
+	retcode, message string
+	fault            string // why it is not the gateway's own answer; empty: it is
+}
+
+// understand reads the gateway's own JSON: the return code as a string or a number, the message if there is one. What
 // result holds differs from version to version and is not looked at.
-func verdict(a worker.Answer, body []byte, session messages.Session) worker.Answer {
-	var said struct {
+func understand(body []byte) said {
+	var fields struct {
 		Retcode json.RawMessage `json:"retcode"`
 		Message json.RawMessage `json:"message"`
 	}
-	if len(body) > maxBody || json.Unmarshal(bytes.TrimSpace(body), &said) != nil {
-		return unsound(a, "HTTP status 200 without the gateway's JSON: is its address right?")
+	if len(body) > maxBody || json.Unmarshal(bytes.TrimSpace(body), &fields) != nil {
+		return said{fault: "HTTP status 200 without the gateway's JSON: is its address right?"}
 	}
-	retcode, err := readRetcode(said.Retcode)
+	retcode, err := readRetcode(fields.Retcode)
 	if err != nil {
-		return unsound(a, "the gateway's JSON has "+err.Error())
+		return said{fault: "the gateway's JSON has " + err.Error()}
 	}
-	var message string
-	_ = json.Unmarshal(said.Message, &message) // not stable, and only for people: none is as good
-	a.Class, a.Retcode, a.Message = classOf(retcode), retcode, conceal(cut(message, maxMessage), session)
+	s := said{body: body, retcode: retcode}
+	_ = json.Unmarshal(fields.Message, &s.message) // not stable, and only for people: none is as good
+	s.message = cut(s.message, maxMessage)
+	return s
+}
+
+func (s *said) verdict(a worker.Answer, session messages.Session) worker.Answer {
+	if s.fault != "" {
+		return unsound(a, s.fault)
+	}
+	a.Class, a.Retcode, a.Message = classOf(s.retcode), s.retcode, conceal(s.message, session)
 	return a
 }
 

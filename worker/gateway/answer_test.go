@@ -11,6 +11,11 @@ import (
 	"idlepolicy/worker"
 )
 
+func verdictOn(body []byte, session messages.Session) worker.Answer {
+	s := understand(body)
+	return s.verdict(worker.Answer{}, session)
+}
+
 func TestVerdict(t *testing.T) {
 	for _, test := range []struct {
 		body    string
@@ -40,7 +45,7 @@ func TestVerdict(t *testing.T) {
 		{``, worker.Unsound, "", ""},
 		{`<html>{"retcode":"0"}</html>`, worker.Unsound, "", ""},
 	} {
-		a := verdict(worker.Answer{}, []byte(test.body), messages.Session{})
+		a := verdictOn([]byte(test.body), messages.Session{})
 		if a.Class != test.class || a.Retcode != test.retcode || a.Message != test.message {
 			t.Errorf("%s: %+v", test.body, a)
 		}
@@ -62,7 +67,7 @@ func TestEveryDocumentedCodeIsInTheTable(t *testing.T) {
 }
 
 func TestLongMessageIsCutBetweenCharacters(t *testing.T) {
-	a := verdict(worker.Answer{}, []byte(`{"retcode":"1","message":"x`+strings.Repeat("é", maxMessage)+`"}`), messages.Session{})
+	a := verdictOn([]byte(`{"retcode":"1","message":"x`+strings.Repeat("é", maxMessage)+`"}`), messages.Session{})
 	if len(a.Message) > maxMessage || len(a.Message) < maxMessage-4 || !utf8.ValidString(a.Message) {
 		t.Errorf("%d bytes, valid %t", len(a.Message), utf8.ValidString(a.Message))
 	}
@@ -101,7 +106,7 @@ func FuzzVerdict(f *testing.F) {
 	}
 	session := messages.Session{GUID: "secret-guid"}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		a := verdict(worker.Answer{}, body, session)
+		a := verdictOn(body, session)
 		if a.Class.Answered() != (a.Retcode != "") || (a.Class == worker.Unsound) != (a.Fault != "") {
 			t.Errorf("answer %+v", a)
 		}

@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -28,7 +30,8 @@ type Client struct {
 	Log        *slog.Logger  // nil: slog.Default
 
 	home      server
-	transport *http.Transport
+	lines     lines
+	transport *http.Transport // for gateways that speak HTTP/2
 	files     files
 
 	mu      sync.Mutex // guards ignored
@@ -62,7 +65,10 @@ func (c *Client) Open() error {
 }
 
 // Close lets go of connections that are not in use.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.lines.closeAll()
+	c.transport.CloseIdleConnections()
+}
 
 // Set makes one call. It implements worker.Gateway.
 func (c *Client) Set(ctx context.Context, call worker.Call) worker.Answer {
@@ -70,26 +76,66 @@ func (c *Client) Set(ctx context.Context, call worker.Call) worker.Answer {
 	if err := c.lease(); err != nil {
 		return worker.Answer{Class: worker.NotSent, Fault: err.Error()}
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	a := c.send(ctx, call)
+	a := c.send(ctx, began.Add(c.Timeout), call)
 	a.Took = time.Since(began)
 	return a
 }
 
-func (c *Client) send(ctx context.Context, call worker.Call) worker.Answer {
-	resp, err := c.transport.RoundTrip(c.request(ctx, call))
+func (c *Client) send(ctx context.Context, until time.Time, call worker.Call) worker.Answer {
+	to := c.serverFor(call.Session.GatewayURL)
+	l, http2 := c.lines.take(to)
+	if l == nil && !http2 {
+		var err error
+		if l, http2, err = c.connect(ctx, until, to); err != nil {
+			return c.failure(err)
+		}
+	}
+	if http2 {
+		return c.share(ctx, until, to, call)
+	}
+	a, err := l.call(ctx, until, to, call)
+	c.lines.give(to, l)
+	if err != nil {
+		return c.failure(err)
+	}
+	return a
+}
+
+// connect opens a line, unless the server turns out to speak HTTP/2: there all calls share one connection.
+func (c *Client) connect(ctx context.Context, until time.Time, to server) (l *line, http2 bool, err error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	dial := c.dialTLS
+	if to.scheme == "http" {
+		dial = c.dial
+	}
+	conn, err := dial(ctx, "tcp", to.hostPort())
+	if err != nil {
+		return nil, false, err
+	}
+	if encrypted, ok := conn.(*tls.Conn); ok && encrypted.ConnectionState().NegotiatedProtocol == "h2" {
+		_ = conn.Close() // the transport opens its own
+		c.lines.speaksHTTP2(to)
+		return nil, true, nil
+	}
+	return newLine(conn), false, nil
+}
+
+// share makes the call on the connection that all calls to the server share.
+func (c *Client) share(ctx context.Context, until time.Time, to server, call worker.Call) worker.Answer {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	resp, err := c.transport.RoundTrip(request(to, call).WithContext(ctx))
 	if err != nil {
 		return c.failure(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	return read(resp, call.Session, time.Now())
+	return read(resp, call.Session, time.Now(), &said{})
 }
 
 // request makes the request. The one header of ours that the gateway looks at is the agent's GUID; behind some load balancers
 // it needs the cookies that the sign-in set as well.
-func (c *Client) request(ctx context.Context, call worker.Call) *http.Request {
-	to := c.serverFor(call.Session.GatewayURL)
+func request(to server, call worker.Call) *http.Request {
 	r := &http.Request{
 		Method: http.MethodPost, URL: to.url(call.AgentID, call.Flag), Host: to.host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -108,7 +154,7 @@ func (c *Client) request(ctx context.Context, call worker.Call) *http.Request {
 			r.Header["Tracestate"] = []string{call.TraceState}
 		}
 	}
-	return r.WithContext(ctx)
+	return r
 }
 
 var (
@@ -126,7 +172,7 @@ func (c *Client) failure(err error) worker.Answer {
 	switch {
 	case errors.As(err, &dial):
 		a.Connect = true
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		a.Fault = "no answer within " + c.Timeout.String()
 	}
 	return a
