@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"idlepolicy/messages"
 )
@@ -80,13 +81,23 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 // is decided the same each time it is delivered.
 func (l *loop) date(c *change, mc *messages.Change) {
 	c.at = c.msg.receipt.Stored
-	if !mc.EffectiveAt.IsZero() && mc.EffectiveAt.UnixNano() > c.at {
-		c.at, c.later = mc.EffectiveAt.UnixNano(), true
+	if !mc.EffectiveAt.IsZero() && nanos(mc.EffectiveAt) > c.at {
+		c.at, c.later = nanos(mc.EffectiveAt), true
 	}
 	c.until = c.at + int64(min(l.policy.Validity, l.policy.Retention))
 	if !mc.ValidUntil.IsZero() {
-		c.until = min(mc.ValidUntil.UnixNano(), c.at+int64(l.policy.Retention))
+		c.until = min(nanos(mc.ValidUntil), c.at+int64(l.policy.Retention))
 	}
+}
+
+// farthest stands for every instant from the year 2200 on: many write 9999 for never, and nanoseconds end in 2262.
+var farthest = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func nanos(t time.Time) int64 {
+	if t.After(farthest) {
+		return farthest.UnixNano()
+	}
+	return t.UnixNano()
 }
 
 // knownBefore tells whether the change needs no ending from us: it has had one, or its message came again.
