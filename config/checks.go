@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -68,6 +69,7 @@ func (c *Config) checkNumbers(env *environment) {
 
 func (c *Config) checkPlaces(env *environment) {
 	env.check("IDLE_HTTP_ADDR", c.HTTPAddr == "" || isAddress(c.HTTPAddr))
+	checkToken(env, "IDLE_HTTP_TOKEN_FILE", c.HTTPTokenFile)
 	level := text(variable("IDLE_LOG_LEVEL")) // its type would also take INFO+2
 	env.check("IDLE_LOG_LEVEL", slices.Contains([]string{"debug", "info", "warn", "error"}, level))
 	env.check("IDLE_LOG_FORMAT", slices.Contains([]string{"auto", "tint", "json"}, c.LogFormat))
@@ -122,6 +124,20 @@ func areServers(urls []string) bool {
 		}
 	}
 	return len(urls) > 0 && (sockets == 0 || sockets == len(urls))
+}
+
+// leastToken is how short a token may be: guessing is slow on the page, but it can go on for years.
+const leastToken = 12
+
+func checkToken(env *environment, name, file string) {
+	if file == "" {
+		return
+	}
+	token, err := os.ReadFile(file)
+	if err == nil && len(bytes.TrimSpace(token)) < leastToken {
+		err = errors.New("it is shorter")
+	}
+	env.check(name, err == nil, reason(err))
 }
 
 // checkAuthorities looks into a file as the TLS client will: it must hold at least one certificate.

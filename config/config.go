@@ -49,6 +49,7 @@ type Config struct {
 	Reapply  bool          `envconfig:"IDLE_REAPPLY" default:"true" desc:"apply what is in force anew after each sign-in" want:"true or false"`
 
 	HTTPAddr      string        `envconfig:"IDLE_HTTP_ADDR" default:"127.0.0.1:8080" empty:"off" desc:"/healthz, /readyz, /metrics and the status page at /; empty turns it off" want:"HOST:PORT or :PORT, or nothing to turn it off"`
+	HTTPTokenFile string        `envconfig:"IDLE_HTTP_TOKEN_FILE" desc:"file with the token that lets people pause, resume and replay on the status page; without it the page is read-only" want:"a file with a token of at least 12 characters"`
 	LogLevel      slog.Level    `envconfig:"IDLE_LOG_LEVEL" default:"info" desc:"debug, info, warn or error" want:"debug, info, warn or error"`
 	LogFormat     string        `envconfig:"IDLE_LOG_FORMAT" default:"auto" desc:"auto, tint or json; auto is tint on a terminal, JSON elsewhere" want:"auto, tint or json"`
 	ShutdownGrace time.Duration `envconfig:"IDLE_SHUTDOWN_GRACE" default:"20s" desc:"how long a stop waits for the calls under way" want:"a duration, 0 or more, such as 20s"`

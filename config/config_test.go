@@ -193,6 +193,8 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_REAPPLY=yes`, `IDLE_REAPPLY="yes": want true or false`},
 		{`IDLE_HTTP_ADDR=8080`, `IDLE_HTTP_ADDR="8080": ` + addr},
 		{`IDLE_HTTP_ADDR=localhost:http`, `IDLE_HTTP_ADDR="localhost:http": ` + addr},
+		{`IDLE_HTTP_TOKEN_FILE=/nowhere`, `IDLE_HTTP_TOKEN_FILE="/nowhere": want a file with a token of at least 12 characters (no such file or directory)`},
+		{`IDLE_HTTP_TOKEN_FILE=/dev/null`, `IDLE_HTTP_TOKEN_FILE="/dev/null": want a file with a token of at least 12 characters (it is shorter)`},
 		{`IDLE_LOG_LEVEL=loud`, `IDLE_LOG_LEVEL="loud": want debug, info, warn or error`},
 		{`IDLE_LOG_LEVEL=info+2`, `IDLE_LOG_LEVEL="info+2": want debug, info, warn or error`},
 		{`IDLE_LOG_FORMAT=xml`, `IDLE_LOG_FORMAT="xml": want auto, tint or json`},

@@ -43,6 +43,7 @@ func TestTable(t *testing.T) {
 		{"IDLE_VALIDITY", "12h"},
 		{"IDLE_REAPPLY", "true"},
 		{"IDLE_HTTP_ADDR", "127.0.0.1:8080"},
+		{"IDLE_HTTP_TOKEN_FILE", ""},
 		{"IDLE_LOG_LEVEL", "info"},
 		{"IDLE_LOG_FORMAT", "auto"},
 		{"IDLE_SHUTDOWN_GRACE", "20s"},

@@ -16,7 +16,7 @@ type Actions struct {
 	Token  string // has to come with each of them; while it is empty none is done
 	Pause  func(ctx context.Context) error
 	Resume func(ctx context.Context) error
-	Replay func(ctx context.Context, agent string) error // the agent's dead letters, as new changes
+	Replay func(ctx context.Context, agent string) error // the agent's last dead letter, as a new change
 
 	mu    sync.Mutex // guards again
 	again time.Time  // no token is looked at before it
@@ -71,7 +71,7 @@ func (s *Server) actAllowed(w http.ResponseWriter, r *http.Request) {
 	case verb == "resume" && s.Actions.Resume != nil:
 		err, done = s.Actions.Resume(ctx), "The gate is resumed."
 	case verb == "replay" && s.Actions.Replay != nil && messages.ValidAgentID(agent):
-		err, done = s.Actions.Replay(ctx, agent), "The dead letters of agent "+agent+" are published again."
+		err, done = s.Actions.Replay(ctx, agent), "The last dead letter of agent "+agent+" is published again, as a new change."
 	default:
 		s.say(w, http.StatusNotFound, "There is no such action.")
 		return

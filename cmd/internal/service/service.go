@@ -52,7 +52,10 @@ func (s *Service) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer end()
 	if s.Config.HTTPAddr != "" {
-		page := s.statusServer(w, owner, metrics)
+		page, err := s.statusServer(w, owner, metrics)
+		if err != nil {
+			return err
+		}
 		if err := page.Listen(); err != nil { //nolint:contextcheck // taking an address is done at once
 			return err
 		}
@@ -139,10 +142,14 @@ func (s *Service) logFailure(what string, err error) {
 	}
 }
 
-func (s *Service) statusServer(w *worker.Worker, owner *stream.Owner, metrics *status.Metrics) *status.Server {
+func (s *Service) statusServer(w *worker.Worker, owner *stream.Owner, metrics *status.Metrics) (*status.Server, error) {
+	actions, err := s.actions()
+	if err != nil {
+		return nil, err
+	}
 	return &status.Server{
 		Addr: s.Config.HTTPAddr, Name: s.Name, Site: s.Config.Prefix, Worker: w, Owner: &s.link, Sessions: w.Sessions,
 		Role: func() status.Role { return s.link.role(owner.State()) }, Replicas: s.link.replicas,
-		Connected: s.link.isConnected, Metrics: metrics, Version: s.Version, Log: s.Log,
-	}
+		Connected: s.link.isConnected, Metrics: metrics, Actions: actions, Version: s.Version, Log: s.Log,
+	}, nil
 }

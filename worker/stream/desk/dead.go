@@ -91,6 +91,22 @@ func (d *Desk) Letter(ctx context.Context, seq uint64) (Letter, error) {
 	return d.letter(item{subject: m.Subject, header: m.Header, body: m.Data, seq: m.Sequence, at: m.Time}), nil
 }
 
+// LastLetter returns an agent's newest dead letter. Its error is an ErrNoLetter where there is none.
+func (d *Desk) LastLetter(ctx context.Context, agent string) (Letter, error) {
+	s, err := d.stream(ctx, d.names.DeadStream())
+	if err != nil {
+		return Letter{}, err
+	}
+	m, err := s.GetLastMsgForSubject(ctx, d.names.Dead(agent))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Letter{}, fmt.Errorf("%w of agent %s", ErrNoLetter, agent)
+	}
+	if err != nil {
+		return Letter{}, d.trouble("read a dead letter", "stream "+d.names.DeadStream(), err)
+	}
+	return d.letter(item{subject: m.Subject, header: m.Header, body: m.Data, seq: m.Sequence, at: m.Time}), nil
+}
+
 // Purge deletes the dead letters of these sequences and tells how many there were. Letters that came later stay.
 func (d *Desk) Purge(ctx context.Context, seqs []uint64) (deleted int, err error) {
 	s, err := d.stream(ctx, d.names.DeadStream())

@@ -34,13 +34,23 @@ func Open(ctx context.Context, o stream.Options, names messages.Names) (*Desk, e
 	if err != nil {
 		return nil, &Unreachable{err.Error()}
 	}
+	d, err := On(nc, names)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	d.where = stream.Redact(o.URLs)
+	return d, nil
+}
+
+// On is Open for a connection that is there already and stays the caller's: do not Close what it returns.
+func On(nc *nats.Conn, names messages.Names) (*Desk, error) {
 	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(requestFor), jetstream.WithPublishAsyncTimeout(requestFor),
 		jetstream.WithPublishAsyncMaxPending(window))
 	if err != nil {
-		nc.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	return &Desk{names: names, nc: nc, js: js, where: stream.Redact(o.URLs)}, nil
+	return &Desk{names: names, nc: nc, js: js, where: nc.ConnectedUrlRedacted()}, nil
 }
 
 // Close ends the connection.
