@@ -1,0 +1,150 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker/stream"
+)
+
+// side is what is measured: its name is that of its role.
+type side string
+
+const (
+	ours   side = "worker"
+	byhand side = "by hand"
+)
+
+// arena is what a scenario takes place in: a NATS server with an empty store, and a gateway at which agents are signed in.
+type arena struct {
+	tb      testing.TB
+	server  *process
+	gateway *process
+	js      jetstream.JetStream
+	ca      string
+}
+
+var names = messages.Names{Prefix: "idlepolicy"}
+
+func newArena(tb testing.TB, agents int, environment ...string) *arena {
+	tb.Helper()
+	store := "IDLEBENCH_STORE=" + tb.TempDir()
+	a := &arena{tb: tb, server: start(tb, "nats", store), gateway: start(tb, "gateway", append(environment, store)...)}
+	a.ca = a.gateway.ask(order{Do: "ca"}).Text
+	nc, err := nats.Connect(a.server.ready)
+	a.must(err)
+	tb.Cleanup(nc.Close)
+	a.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(4096))
+	a.must(err)
+	_, err = stream.Layout{Names: names, Replicas: 1, Retention: 720 * time.Hour, Takeover: 3 * time.Second}.Ensure(tb.Context(), a.js)
+	a.must(err)
+	a.signIn(agents)
+	return a
+}
+
+func (a *arena) must(err error) {
+	a.tb.Helper()
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+}
+
+// signIn hands the sessions of all agents to the registry.
+func (a *arena) signIn(agents int) {
+	a.tb.Helper()
+	for i, guid := range a.gateway.ask(order{Do: "sign in", N: agents}).Texts {
+		a.store("$KV."+names.SessionsBucket()+"."+strconv.Itoa(firstAgent+i), guid)
+	}
+	a.stored()
+}
+
+// publish stores changes for so many agents in turns.
+func (a *arena) publish(changes, agents int) {
+	a.tb.Helper()
+	for i := range changes {
+		a.store(names.Changes(), change(i%agents, i/agents, ""))
+	}
+	a.stored()
+}
+
+// change is the n-th change of an agent; more are further fields.
+func change(agent, n int, more string) string {
+	return fmt.Sprintf(`{"agent_id":"%d","flag":"f%d"%s}`, firstAgent+agent, n%1000, more)
+}
+
+func (a *arena) store(subject, text string) {
+	a.tb.Helper()
+	_, err := a.js.PublishAsync(subject, []byte(text))
+	a.must(err)
+}
+
+func (a *arena) stored() {
+	a.tb.Helper()
+	select {
+	case <-a.js.PublishAsyncComplete():
+	case <-time.After(time.Minute):
+		a.tb.Fatal("the NATS server does not store what was published")
+	}
+}
+
+// begin starts a side; rate is in calls per second, 0 for no limit.
+func (a *arena) begin(s side, rate float64, environment ...string) *process {
+	a.tb.Helper()
+	return start(a.tb, string(s), append(environment, "IDLE_NATS_URL="+a.server.ready, "IDLE_GATEWAY_URL="+a.gateway.ready,
+		"IDLE_GATEWAY_CA="+a.ca, "IDLE_HTTP_ADDR=127.0.0.1:0", "IDLE_LOG_LEVEL=warn", "IDLE_RATE="+strconv.FormatFloat(rate, 'f', -1, 64))...)
+}
+
+// until waits until something is so.
+func (a *arena) until(what string, so func() bool) {
+	a.tb.Helper()
+	for end := time.Now().Add(5 * time.Minute); !so(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			a.tb.Fatal("never " + what)
+		}
+	}
+}
+
+func (a *arena) stream(name string) *jetstream.StreamInfo {
+	a.tb.Helper()
+	s, err := a.js.Stream(a.tb.Context(), name)
+	a.must(err)
+	return s.CachedInfo()
+}
+
+// results waits until so many results are stored and returns when the first and the last were.
+func (a *arena) results(n int) (first, last time.Time) {
+	a.tb.Helper()
+	var state jetstream.StreamState
+	a.until("were "+strconv.Itoa(n)+" results stored", func() bool {
+		state = a.stream(names.ResultsStream()).State
+		return state.Msgs >= uint64(n)
+	})
+	return state.FirstTime, state.LastTime
+}
+
+func (a *arena) calls() []seen { a.tb.Helper(); return a.gateway.ask(order{Do: "calls"}).Calls }
+
+func (a *arena) countCalls() int { a.tb.Helper(); return a.gateway.ask(order{Do: "count"}).Count }
+
+// each reads all results so far.
+func (a *arena) each(f func(m jetstream.Msg, stored time.Time)) {
+	a.tb.Helper()
+	ctx, cancel := context.WithTimeout(a.tb.Context(), time.Minute)
+	defer cancel()
+	c, err := a.js.OrderedConsumer(ctx, names.ResultsStream(), jetstream.OrderedConsumerConfig{})
+	a.must(err)
+	for left := a.stream(names.ResultsStream()).State.Msgs; left > 0; left-- {
+		m, err := c.Next(jetstream.FetchMaxWait(10 * time.Second))
+		a.must(err)
+		meta, err := m.Metadata()
+		a.must(err)
+		f(m, meta.Timestamp)
+	}
+}

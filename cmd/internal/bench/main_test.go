@@ -1,0 +1,32 @@
+package bench
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+var (
+	full     = flag.Bool("full", false, "measure; without it the scenarios are tiny")
+	rounds   = flag.Int("rounds", 3, "how many times each scenario is run")
+	scenario = flag.String("scenario", "", "regular expression for the names of the scenarios to run; empty: all")
+)
+
+// roleVariable says which part the test's own program plays in a process of its own.
+const roleVariable = "IDLEBENCH_ROLE"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		play(role)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// sized returns how much of something a scenario takes: for a measurement, and for a test of it.
+func sized[T any](measure, test T) T {
+	if *full {
+		return measure
+	}
+	return test
+}

@@ -1,0 +1,98 @@
+package bench
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a part of a scenario in a process of its own. It ends with its test, also with one that dies.
+type process struct {
+	tb    testing.TB
+	role  string
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	out   *json.Decoder
+	ready string
+	ended bool
+}
+
+func start(tb testing.TB, role string, environment ...string) *process {
+	tb.Helper()
+	p := &process{tb: tb, role: role, cmd: exec.Command(os.Args[0])}
+	p.cmd.Env = append(os.Environ(), append(environment, roleVariable+"="+role)...)
+	p.cmd.Stderr = os.Stderr
+	in, err := p.cmd.StdinPipe()
+	if err == nil {
+		p.in = in
+		var out io.Reader
+		out, err = p.cmd.StdoutPipe()
+		p.out = json.NewDecoder(out)
+	}
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		tb.Fatalf("start %s: %v", role, err)
+	}
+	tb.Cleanup(p.end)
+	p.ready = p.reply().Text
+	return p
+}
+
+func (p *process) ask(o order) reply {
+	p.tb.Helper()
+	if err := json.NewEncoder(p.in).Encode(o); err != nil {
+		p.tb.Fatalf("%s: %v", p.role, err)
+	}
+	return p.reply()
+}
+
+func (p *process) reply() reply {
+	p.tb.Helper()
+	var r reply
+	err := p.out.Decode(&r)
+	if err == nil && r.Err != "" {
+		err = errors.New(r.Err)
+	}
+	if err != nil {
+		p.tb.Fatalf("%s: %v", p.role, err)
+	}
+	return r
+}
+
+func (p *process) usage() usage { p.tb.Helper(); return p.ask(order{Do: "usage"}).Usage }
+
+// settled is usage after a garbage collection: what is held, not what happens to lie about.
+func (p *process) settled() usage {
+	p.tb.Helper()
+	return p.ask(order{Do: "usage", Text: "settled"}).Usage
+}
+
+// end ends the process cleanly and waits for it.
+func (p *process) end() {
+	if p.ended {
+		return
+	}
+	p.ended = true
+	_ = p.in.Close()
+	late := time.AfterFunc(30*time.Second, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
+	_ = p.cmd.Wait()
+}
+
+// kill ends the process as a crash does, stop as an operator does.
+func (p *process) kill() { p.signal(syscall.SIGKILL) }
+func (p *process) stop() { p.signal(syscall.SIGTERM) }
+
+func (p *process) signal(s syscall.Signal) {
+	p.tb.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.tb.Fatalf("%s: %v", p.role, err)
+	}
+}
