@@ -80,12 +80,13 @@ func (a *app) root() *cobra.Command {
 		Long: `Publish idle-policy changes, see what became of them, and ask the worker.
 
 NATS and the site come from the environment, as for the worker: IDLE_NATS_URL, IDLE_NATS_CREDS, IDLE_NATS_CA,
-IDLE_NATS_CERT, IDLE_NATS_KEY and IDLE_PREFIX. Flags override them.
+IDLE_NATS_CERT, IDLE_NATS_KEY and IDLE_PREFIX. Flags override them; --context takes one of the nats command instead.
 
 Exit status: 0 fine, 1 something failed, 2 wrong usage or unusable input, 3 NATS or a stream cannot be reached.`,
 		SilenceUsage: true, SilenceErrors: true, Version: programVersion(),
 	}
 	a.flags.add(root.PersistentFlags())
+	_ = root.RegisterFlagCompletionFunc("context", contextNames) // fails only for a flag that is not there
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one document or one line for each result")
 	root.AddCommand(a.publish(), a.results(), a.batch(), a.status(), a.explain(), a.session(), a.dead(),
 		a.pause(), a.resume(), a.rate())

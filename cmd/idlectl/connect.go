@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"idlepolicy/config"
@@ -16,7 +19,7 @@ import (
 
 // connectFlags say where NATS is and which site is meant, where the environment does not.
 type connectFlags struct {
-	server, creds, ca, cert, key, prefix string
+	server, creds, ca, cert, key, prefix, context string
 }
 
 func (f *connectFlags) add(set *pflag.FlagSet) {
@@ -25,6 +28,7 @@ func (f *connectFlags) add(set *pflag.FlagSet) {
 	set.StringVar(&f.ca, "tls-ca", "", "PEM file of the authorities of the NATS servers (IDLE_NATS_CA)")
 	set.StringVar(&f.cert, "tls-cert", "", "PEM file of the client certificate (IDLE_NATS_CERT)")
 	set.StringVar(&f.key, "tls-key", "", "PEM file of its key (IDLE_NATS_KEY)")
+	set.StringVar(&f.context, "context", "", "a context of the nats command, instead of all of these (nats context ls)")
 	set.StringVar(&f.prefix, "prefix", "", "the site (IDLE_PREFIX)")
 }
 
@@ -35,24 +39,31 @@ func (f *connectFlags) over(load func() (config.Client, error)) (stream.Options,
 	if err := f.remaining(err); err != nil {
 		return stream.Options{}, messages.Names{}, err
 	}
-	urls := env.NATSURLs
-	if f.server != "" {
-		if urls, err = readServers(f.server); err != nil {
-			return stream.Options{}, messages.Names{}, err
-		}
-	}
 	prefix := either(f.prefix, env.Prefix)
 	if err := messages.CheckPrefix(prefix); err != nil {
 		return stream.Options{}, messages.Names{}, fmt.Errorf("--prefix: %w", err)
+	}
+	names := messages.Names{Prefix: prefix}
+	if f.context != "" {
+		if f.server+f.creds+f.ca+f.cert+f.key != "" {
+			return stream.Options{}, names, errors.New("--context says where NATS is and who asks: want no --server, --creds or --tls- flag with it")
+		}
+		return stream.Options{Name: "idlectl", Context: f.context}, names, nil
+	}
+	urls := env.NATSURLs
+	if f.server != "" {
+		if urls, err = readServers(f.server); err != nil {
+			return stream.Options{}, names, err
+		}
 	}
 	o := stream.Options{
 		URLs: urls, Name: "idlectl", Creds: either(f.creds, env.NATSCreds), CA: either(f.ca, env.NATSCA),
 		Cert: either(f.cert, env.NATSCert), Key: either(f.key, env.NATSKey),
 	}
 	if (o.Cert == "") != (o.Key == "") {
-		return o, messages.Names{}, errors.New("a client certificate needs both: --tls-cert and --tls-key")
+		return o, names, errors.New("a client certificate needs both: --tls-cert and --tls-key")
 	}
-	return o, messages.Names{Prefix: prefix}, nil
+	return o, names, nil
 }
 
 // remaining drops the problems of variables that are overridden.
@@ -65,7 +76,8 @@ func (f *connectFlags) remaining(err error) error {
 		"IDLE_NATS_URL": f.server, "IDLE_NATS_CREDS": f.creds, "IDLE_NATS_CA": f.ca, "IDLE_NATS_CERT": f.cert,
 		"IDLE_NATS_KEY": f.key, "IDLE_PREFIX": f.prefix,
 	} {
-		problems = slices.DeleteFunc(problems, func(line string) bool { return flag != "" && strings.HasPrefix(line, name+"=") })
+		overridden := flag != "" || f.context != "" && name != "IDLE_PREFIX"
+		problems = slices.DeleteFunc(problems, func(line string) bool { return overridden && strings.HasPrefix(line, name+"=") })
 	}
 	if len(problems) == 0 {
 		return nil
@@ -94,4 +106,21 @@ func either(flag, env string) string {
 		return flag
 	}
 	return env
+}
+
+// contextNames are the contexts that the nats command knows, for shell completion.
+func contextNames(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	home := os.Getenv("XDG_CONFIG_HOME")
+	if home == "" {
+		home = filepath.Join(os.Getenv("HOME"), ".config")
+	}
+	files, err := filepath.Glob(filepath.Join(home, "nats", "context", "*.json"))
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, file := range files {
+		names = append(names, strings.TrimSuffix(filepath.Base(file), ".json"))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -42,6 +44,50 @@ func TestFlagsOverrideTheEnvironment(t *testing.T) {
 		}
 		if strings.Contains(text, "geheim") {
 			t.Errorf("%s shows a password: %s", test.args, text)
+		}
+	}
+}
+
+func TestContextOfTheNATSCommand(t *testing.T) {
+	s := newSite(t)
+	home := t.TempDir()
+	t.Setenv("XDG_CONFIG_HOME", home)
+	folder := filepath.Join(home, "nats", "context")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"ours":  `{"description":"a site","url":"` + s.url + `"}`,
+		"gone":  `{"url":"nats://me:geheim@127.0.0.1:1"}`,
+		"leaf":  `{"url":"` + s.url + `","jetstream_domain":"hub"}`,
+		"empty": `nonsense`,
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name+".json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wrong := func() (config.Client, error) {
+		return config.Client{Prefix: "idlepolicy"}, config.Problems{`IDLE_NATS_URL="nonsense": want nats://`}
+	}
+	for _, test := range []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"session list --context ours", statusFine, "nobody is signed in"},
+		{"session list --context ours --prefix other", statusUnreachable, "no bucket other_sessions on " + s.url},
+		{"session list --context gone", statusUnreachable, `the context "gone"`},
+		{"session list --context leaf", statusUnreachable, "JetStream domain"},
+		{"session list --context empty", statusUnreachable, `the context "empty"`},
+		{"session list --context missing", statusUnreachable, `unknown context "missing"`},
+		{"session list --context ours --server x", statusUsage, "want no --server"},
+		{"__complete session list --context o", statusFine, "ours"},
+	} {
+		var out, errout bytes.Buffer
+		status := run(t.Context(), strings.Fields(test.args), wrong, strings.NewReader(""), &out, &errout)
+		text := out.String() + errout.String()
+		if status != test.status || !strings.Contains(text, test.want) || strings.Contains(text, "geheim") {
+			t.Errorf("%s: status %d, want %d with %q:\n%.500s", test.args, status, test.status, test.want, text)
 		}
 	}
 }

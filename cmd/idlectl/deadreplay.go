@@ -31,6 +31,8 @@ has been applied since, or is under way. The letters stay until they are purged.
 	}
 	f.add(c)
 	c.Flags().BoolVar(&r.yes, "yes", false, "publish them; else nothing is published")
+	c.Flags().Bool("dry-run", true, "only say what would be published, which is what it does without --yes")
+	c.MarkFlagsMutuallyExclusive("yes", "dry-run")
 	c.Flags().BoolVar(&r.force, "force", false, "also those that were rejected, or that a newer change has overtaken")
 	c.Flags().BoolVar(&r.all, "all", false, "all dead letters")
 	return c

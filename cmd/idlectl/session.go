@@ -169,7 +169,10 @@ func (a *app) sessionDelete() *cobra.Command {
 			if err := d.DeleteSession(ctx, args[0]); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stderr, "agent %s is signed out\n", args[0])
+			if a.json {
+				return a.printJSON(map[string]any{"agent_id": args[0], "deleted": true})
+			}
+			fmt.Fprintf(a.stdout, "agent %s is signed out\n", args[0])
 			return nil
 		}),
 	}

@@ -14,13 +14,22 @@ import (
 )
 
 func (a *app) status() *cobra.Command {
-	return &cobra.Command{
+	watch := false
+	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show how the worker is, on one screen",
-		Long:  "Show how the worker is, on one screen. If none answers, what the streams tell; the exit status is 1 then.",
-		Args:  none,
-		RunE:  a.verb(func(ctx context.Context, d *desk.Desk, _ []string) error { return a.showStatus(ctx, d) }),
+		Long: `Show how the worker is, on one screen. If none answers, what the streams tell; the exit status is 1 then.
+With --watch it is shown anew each second until Ctrl-C, which is exit status 0; --json prints a line each time.`,
+		Args: none,
+		RunE: a.verb(func(ctx context.Context, d *desk.Desk, _ []string) error {
+			if watch {
+				return a.watchStatus(ctx, d)
+			}
+			return a.showStatus(ctx, d)
+		}),
 	}
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "show it anew each second")
+	return c
 }
 
 func (a *app) showStatus(ctx context.Context, d *desk.Desk) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -101,4 +102,24 @@ func TestExplain(t *testing.T) {
 		"after 2 attempts", `000-009 "busy"`, "signed in since", "c-20")
 	s.run("explain", "1001", "--json").want(t, statusFine, `"waits_for": "retry"`, `"results"`)
 	s.run("explain", "7").want(t, statusUsage, "is no agent")
+}
+
+func TestStatusIsWatchedUntilItIsInterrupted(t *testing.T) {
+	s := newSite(t)
+	asked := s.answer(map[string]any{"status": desk.Status{View: worker.View{Agents: 20}}})
+	for _, args := range [][]string{{"status", "--watch"}, {"status", "-w", "--json"}} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		before := len(asked.questions())
+		go func() {
+			for len(asked.questions()) < before+2 {
+				time.Sleep(10 * time.Millisecond)
+			}
+			interrupt()
+		}()
+		o := s.runWith(ctx, "", args...)
+		o.want(t, statusFine, "20")
+		if lines := strings.Count(o.out, "\n"); args[1] == "-w" && lines > 2 {
+			t.Errorf("%d lines for two looks: %s", lines, o.out)
+		}
+	}
 }

@@ -26,6 +26,9 @@ type Options struct {
 	Key   string
 	Wait  bool // keep trying if the first connection fails, instead of failing
 	Log   *slog.Logger
+
+	// Context names a context of the nats command, which then says all of the above but Name; empty: none.
+	Context string
 }
 
 // Oldest version of the server that can reset a consumer.
@@ -86,9 +89,9 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 			return nil, fmt.Errorf("read a file for NATS: %w", err)
 		}
 	}
-	nc, err := nats.Connect(strings.Join(o.URLs, ","), opts...)
+	nc, err := dial(o, opts)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", Redact(o.URLs), sentence(err))
+		return nil, err
 	}
 	if o.Wait && !nc.IsConnected() {
 		if err := waitConnected(ctx, nc); err != nil {

@@ -39,7 +39,9 @@ func Open(ctx context.Context, o stream.Options, names messages.Names) (*Desk, e
 		nc.Close()
 		return nil, err
 	}
-	d.where = stream.Redact(o.URLs)
+	if o.Context == "" {
+		d.where = stream.Redact(o.URLs)
+	}
 	return d, nil
 }
 

@@ -1,0 +1,29 @@
+package stream
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/synadia-io/orbit.go/natscontext"
+)
+
+// dial goes to the URLs, or to where a context of the nats command leads.
+func dial(o Options, opts []nats.Option) (*nats.Conn, error) {
+	if o.Context == "" {
+		nc, err := nats.Connect(strings.Join(o.URLs, ","), opts...)
+		if err != nil {
+			return nil, fmt.Errorf("connect to NATS at %s: %w", Redact(o.URLs), sentence(err))
+		}
+		return nc, nil
+	}
+	nc, settings, err := natscontext.Connect(o.Context, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS with the context %q: %w", o.Context, sentence(err))
+	}
+	if settings.JSDomain != "" || settings.JSAPIPrefix != "" { // the worker's streams are never behind one
+		nc.Close()
+		return nil, fmt.Errorf("connect to NATS with the context %q: it leads to a JetStream domain; want one without", o.Context)
+	}
+	return nc, nil
+}
