@@ -3,7 +3,7 @@
 //
 //	/healthz            is this process alive: 200, or 503 when its event loop does not answer
 //	/readyz             does it take part: 200 as owner or standby with a connection to NATS, else 503, with the reason
-//	/metrics            for Prometheus; metrics.md lists them
+//	/metrics            for Prometheus; deploy/README.md lists them
 //	/api/status         the worker, its batches and its last results as JSON
 //	/api/agents/{id}    one agent as JSON
 //	/                   the page; /agents/{id} is one agent in words

@@ -170,26 +170,33 @@ func TestLabelsAreBounded(t *testing.T) {
 	}
 }
 
-// metrics.md is the list that operators read: it has every metric with its type, labels and meaning, and no other.
-func TestMetricsAreListed(t *testing.T) {
-	_, _, body := newStage().busy().open(t).get(t, "/metrics")
-	exported := describe(body)
-	text, err := os.ReadFile("metrics.md")
+const deployFolder = "../../deploy/"
+
+func readDeploy(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(deployFolder + file)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(text)
+}
+
+// deploy/README.md is what operators read: it has every metric with its type, labels and meaning, and no other.
+func TestMetricsAreListed(t *testing.T) {
+	_, _, body := newStage().busy().open(t).get(t, "/metrics")
+	exported := describe(body)
 	var listed []string
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(readDeploy(t, "README.md")) {
 		if strings.HasPrefix(line, "| `"+prefix) {
 			listed = append(listed, strings.TrimSpace(line))
 		}
 	}
 	if !slices.Equal(listed, exported) {
-		t.Errorf("metrics.md has to have these lines:\n%s", strings.Join(exported, "\n"))
+		t.Errorf("the table in deploy/README.md has to have these lines:\n%s", strings.Join(exported, "\n"))
 	}
 }
 
-// describe turns what is exported into the lines of metrics.md.
+// describe turns what is exported into the lines of the table.
 func describe(body string) []string {
 	help, kind, labels := map[string]string{}, map[string]string{}, map[string][]string{}
 	sample := regexp.MustCompile(`^(\w+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? `)
