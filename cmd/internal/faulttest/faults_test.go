@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"sync"
 	"time"
 )
 
@@ -119,56 +117,4 @@ func (s *site) killBoth(random *rand.Rand) {
 	r.kill()
 	s.killServer(random, seconds(random, .1, 2))
 	r.start()
-}
-
-// stalls are the moments at which this process was not let run: what arrived meanwhile seems to have come all at once.
-type stalls struct {
-	mu  sync.Mutex // guards all
-	all []stall
-}
-
-type stall struct {
-	at   time.Time // it was over
-	took time.Duration
-}
-
-const stallFrom = 10 * time.Millisecond
-
-func watchStalls(t interface {
-	Context() context.Context
-	Cleanup(func())
-},
-) *stalls {
-	s, done := &stalls{}, make(chan struct{})
-	ctx, stop := context.WithCancel(t.Context())
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for last := time.Now(); ctx.Err() == nil; <-tick.C {
-			now := time.Now()
-			if late := now.Sub(last); late > stallFrom {
-				s.mu.Lock()
-				s.all = append(s.all, stall{now, late})
-				s.mu.Unlock()
-			}
-			last = now
-		}
-	}()
-	t.Cleanup(func() { stop(); <-done })
-	return s
-}
-
-// within returns for how long this process was kept from running, as far as it could matter between two moments.
-func (s *stalls) within(from, to time.Time) (d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first, _ := slices.BinarySearchFunc(s.all, from, func(s stall, t time.Time) int { return s.at.Compare(t) })
-	for _, st := range s.all[first:] {
-		if st.at.Add(-st.took).After(to) {
-			break
-		}
-		d += st.took
-	}
-	return d
 }

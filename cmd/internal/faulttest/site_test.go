@@ -50,12 +50,12 @@ type site struct {
 	conn     *nats.Conn
 	js       jetstream.JetStream
 	desk     *desk
-	stalls   *stalls
+	stalls   *Stalls
 }
 
 func startSite(t *testing.T, c setup, p programs) *site {
 	t.Helper()
-	s := &site{t: t, setup: c, programs: p, stalls: watchStalls(t)}
+	s := &site{t: t, setup: c, programs: p, stalls: WatchStalls(t)}
 	for i := range c.agents {
 		s.agents = append(s.agents, strconv.Itoa(1001+i))
 	}
