@@ -241,7 +241,11 @@ func (l *loop) noteGate() {
 	case s.State == "open":
 		l.log().Info("the gate is open again", "was", was)
 	default:
-		l.log().Warn("the gate holds calls back", "state", s.State, "why", s.Why, "until", s.Until)
+		log := l.log()
+		if !s.Until.IsZero() {
+			log = log.With("until", s.Until)
+		}
+		log.Warn("the gate holds calls back", "state", s.State, "why", s.Why)
 	}
 }
 

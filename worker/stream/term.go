@@ -60,7 +60,7 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 		t.term.Journal, t.term.Ledgers, t.term.Stop = journal, ledgers, ctx.Done()
 		o.setRole(RoleOwner, o.Name)
 		o.troubles.meet(takingPart, nil)
-		o.Log.Info("this process is the owner", "agents", len(ledgers), "unfinished_messages", t.term.Unfinished,
+		o.Log.Info("work taken over", "agents", len(ledgers), "unfinished_messages", t.term.Unfinished,
 			"hold", max(0, time.Until(t.term.HoldUntil)).Round(time.Millisecond))
 		o.Worker.Run(term, t.term)
 	}

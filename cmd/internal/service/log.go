@@ -22,5 +22,13 @@ func logHandler(to io.Writer, level slog.Level, eyes bool) slog.Handler {
 	if eyes {
 		return tint.NewTextHandler(to, &tint.Options{Level: level, TimeFormat: time.TimeOnly})
 	}
-	return slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level})
+	return slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level, ReplaceAttr: readable})
+}
+
+// readable writes durations as people say them: slog's JSON would count nanoseconds.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
