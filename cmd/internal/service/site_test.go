@@ -120,6 +120,13 @@ func (s *site) ask(r *http.Request) (code int, body string) {
 	return answer.StatusCode, string(text)
 }
 
+func (s *site) outage(kind gatewaytest.Outage) {
+	s.t.Helper()
+	if err := s.gateway.SetOutage(kind); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // ready is what /readyz says.
 type ready struct {
 	Code                         int
