@@ -150,7 +150,7 @@ func TestTopLevel(t *testing.T) {
 }
 
 // sources reads the imports of every Go file that the go command would build. The module's folders that begin with a
-// point or an underscore, and testdata, are none of them.
+// point or an underscore, testdata, and modules of their own are none of them.
 func sources(t *testing.T) []source {
 	t.Helper()
 	var files []source
@@ -160,6 +160,8 @@ func sources(t *testing.T) []source {
 		case err != nil:
 			return err
 		case entry.IsDir() && file != root && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata"):
+			return filepath.SkipDir
+		case entry.IsDir() && file != root && isModule(file):
 			return filepath.SkipDir
 		case entry.IsDir() || filepath.Ext(name) != ".go":
 			return nil
@@ -187,6 +189,11 @@ func sources(t *testing.T) []source {
 		t.Fatal(err)
 	}
 	return files
+}
+
+func isModule(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "go.mod"))
+	return err == nil
 }
 
 func below(parent string) func(string) bool {
