@@ -19,8 +19,9 @@ type lane struct {
 	inFlight *change // the change of the call under way: live, one that was overtaken, or one applied anew
 	later    []*change
 	reapply  *change
-	since    int64  // when that call was made, in Unix nanoseconds
-	gaveUp   uint64 // revision of the session for which applying anew was refused
+	flurry   *flurry // nil: its changes do not replace each other while they wait
+	since    int64   // when that call was made, in Unix nanoseconds
+	gaveUp   uint64  // revision of the session for which applying anew was refused
 
 	free      []*entry // endings that wait for no other ending, and what is told
 	ordered   []*entry // endings in the order in which their changes took effect
@@ -147,6 +148,7 @@ func (l *loop) takeEffect(c *change) {
 	}
 	old := ln.live
 	ln.newest, ln.live = e, c
+	l.heedFlurry(ln, old != nil && ln.inFlight != old)
 	l.drop(ln.reapply)
 	ln.reapply = nil
 	if old != nil {
@@ -263,6 +265,8 @@ func (l *loop) plan(ln *lane) {
 		wake = min(wake, l.holdUntil)
 	case c.try != nil && c.try.retry > now:
 		wake = min(wake, c.try.retry)
+	case ln.flurry.lasts(now):
+		wake = min(wake, ln.flurry.until)
 	default:
 		ready = true
 	}

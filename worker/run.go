@@ -32,6 +32,7 @@ type loop struct {
 	gateAgain time.Time // when to ask the gate again; zero: an event will say so
 	gateWas   string
 	holdUntil int64
+	flood     int64 // some agents wait for a pause in their changes until then, in Unix nanoseconds
 	behind    bool // messages from before the term may still be unread
 	unread    uint64
 	overdue   []*change
@@ -374,6 +375,7 @@ func (a answered) apply(l *loop) {
 		l.gate.tell(ln.agent, a.Answer, a.sent, l.now)
 		l.speed.add(l.now)
 	}
+	l.remember(c, &a)
 	switch {
 	case !c.again() && ln.ledger.Ended(c.pos(l.term.Epoch)):
 		l.forget(c) // another owner's ending was found meanwhile

@@ -71,7 +71,7 @@ type ChangeView struct {
 	EffectiveAt time.Time `json:"effective_at"`
 	ValidUntil  time.Time `json:"valid_until"`
 	Attempts    int       `json:"attempts"`
-	WaitsFor    string    `json:"waits_for"` // instant, sign-in, retry, hold, gate, answer, an older ending
+	WaitsFor    string    `json:"waits_for"` // instant, sign-in, retry, hold, gate, answer, an older ending, a pause in newer changes
 	Next        time.Time `json:"next_attempt_at,omitzero"`
 	Retcode     string    `json:"retcode,omitempty"`
 	Message     string    `json:"message,omitempty"`
@@ -216,6 +216,8 @@ func (l *loop) waitsFor(ln *lane) string {
 		return "hold"
 	case c.try != nil && c.try.retry > now:
 		return "retry"
+	case ln.flurry.lasts(now):
+		return "a pause in newer changes"
 	default:
 		return "gate"
 	}

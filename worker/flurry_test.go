@@ -1,0 +1,54 @@
+package worker
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// A backlog that only repeats itself costs each agent hardly more than one call.
+func TestFlurryIsWaitedFor(t *testing.T) {
+	bubble(t, Policy{Rate: 500}, func(s *site) {
+		all := s.agents(200)
+		s.start()
+		for round := range 100 {
+			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+			for _, agent := range all {
+				s.publish(wish(agent, "f"+strconv.Itoa(round), ""))
+			}
+			s.pass(60 * time.Millisecond)
+		}
+		early := len(s.gateway.made())
+		s.pass(2 * time.Second)
+		if n := len(s.gateway.made()); n > early+len(all) || n > 2*len(all) {
+			t.Errorf("%d calls for %d agents, %d of them in vain", n, len(all), early)
+		}
+		s.wantNothingWaiting()
+	})
+}
+
+// One agent's flurry is its own, and its call comes even if it never ends.
+func TestFlurryHoldsUpNobodyElseAndNotForEver(t *testing.T) {
+	bubble(t, Policy{Rate: 1}, func(s *site) {
+		all := s.agents(2)
+		s.worker.SetControls(Controls{Paused: true})
+		s.start()
+		for range 3 { // its first change would be called at once, and nothing would wait
+			s.publish(wish(all[0], "f", ""))
+		}
+		s.worker.SetControls(Controls{})
+		s.publish(wish(all[1], "f", ""))
+		began := time.Now()
+		for time.Since(began) < flurryMost+5*time.Second {
+			s.publish(wish(all[0], "f", ""))
+			s.pass(flurryPause / 2)
+			if calls := len(s.gateway.made()); time.Since(began) > 2*time.Second && time.Since(began) < flurryMost-time.Second && calls != 1 {
+				t.Fatalf("%d calls after %v", calls, time.Since(began))
+			}
+		}
+		if n := len(s.gateway.made()); n < 2 {
+			t.Errorf("%d calls: a flurry without end keeps its agent from ever being called", n)
+		}
+	})
+}
