@@ -81,7 +81,7 @@ func change(agent, n int, more string) string {
 
 func (a *arena) store(subject, text string) {
 	a.tb.Helper()
-	_, err := a.js.PublishAsync(subject, []byte(text))
+	_, err := a.js.PublishAsync(subject, []byte(text), jetstream.WithStallWait(time.Minute))
 	a.must(err)
 }
 

@@ -20,6 +20,10 @@ func TestMain(m *testing.M) {
 		play(role)
 		return
 	}
+	flag.Parse()
+	if !*full {
+		_ = flag.Set("test.parallel", "8") // tiny scenarios mostly wait
+	}
 	os.Exit(m.Run())
 }
 

@@ -55,6 +55,9 @@ var roles = map[string]func() (obeying, error){
 // play answers orders until the test closes standard input, or dies, or the process is told to stop.
 func play(role string) {
 	stopProfile := profile(role)
+	if os.Getenv("IDLEBENCH_PROFILE") != "" {
+		runtime.MemProfileRate = 16 << 10
+	}
 	p, err := roles[role]()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, role+":", err)
@@ -84,15 +87,15 @@ func play(role string) {
 			}
 		case <-stop:
 		}
+		stopProfile()
 		if p.end != nil {
 			p.end()
 		}
-		stopProfile()
 		return
 	}
 }
 
-// profile writes what the process spends its time on into the folder that the environment names.
+// profile writes what the process spends its time on, and what it holds at its end, into the folder that the environment names.
 func profile(role string) (stop func()) {
 	dir := os.Getenv("IDLEBENCH_PROFILE")
 	if dir == "" {
@@ -106,7 +109,15 @@ func profile(role string) (stop func()) {
 		fmt.Fprintln(os.Stderr, role+":", err)
 		return func() {}
 	}
-	return func() { pprof.StopCPUProfile(); _ = f.Close() }
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+		if f, err := os.Create(strings.TrimSuffix(f.Name(), ".pprof") + "-heap.pprof"); err == nil {
+			runtime.GC()
+			_ = pprof.WriteHeapProfile(f)
+			_ = f.Close()
+		}
+	}
 }
 
 func (p *obeying) answer(o order) reply {
