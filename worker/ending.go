@@ -95,7 +95,8 @@ func shift(q []*entry) []*entry {
 
 func (l *loop) send(ln *lane) {
 	e := ln.storing
-	ln.next = l.carryOn(ln, e)
+	next := l.carryOn(ln, e)
+	ln.next = &next
 	text, _ := ln.next.AppendText(make([]byte, 0, 160)) // never fails
 	rec := Record{Result: e.result, Ledger: text, Expect: ln.ledger.Seq, Pos: l.posOf(e)}
 	if b := e.change.batch; b != nil && e.ends() {
@@ -195,7 +196,7 @@ func (s stored) apply(l *loop) {
 	}
 	e := ln.storing
 	ln.next.Seq = s.seq
-	ln.ledger = ln.next
+	ln.ledger, ln.next = *ln.next, nil
 	if l.Watch != nil {
 		l.Watch.Ended(&e.result)
 	}

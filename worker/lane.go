@@ -26,7 +26,7 @@ type lane struct {
 	free      []*entry // endings that wait for no other ending, and what is told
 	ordered   []*entry // endings in the order in which their changes took effect
 	storing   *entry
-	next      Ledger // as it will be when storing is stored
+	next      *Ledger // as it will be when storing is stored
 	reloading bool
 	held      bool // it waits for the end of the hold after a takeover
 }

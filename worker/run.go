@@ -33,7 +33,7 @@ type loop struct {
 	gateWas   string
 	holdUntil int64
 	flood     int64 // some agents wait for a pause in their changes until then, in Unix nanoseconds
-	behind    bool // messages from before the term may still be unread
+	behind    bool  // messages from before the term may still be unread
 	unread    uint64
 	overdue   []*change
 	entries   int       // results that are not stored
