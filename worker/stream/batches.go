@@ -133,10 +133,8 @@ func (j *journal) tally(ctx context.Context, q worker.BatchQuery, from uint64, s
 		if seq < from || seq > c.UpTo || m.Headers().Get(batchHeader) != want {
 			return nil
 		}
-		if q.Key.Seq != 0 {
-			if pos, err := parsePosition(m.Headers().Get(nats.MsgIdHdr)); err != nil || pos.Epoch != q.Pos.Epoch {
-				return nil
-			}
+		if q.Key.Seq != 0 && !ofEpoch(m.Headers(), q.Pos.Epoch) {
+			return nil
 		}
 		if outcome, _, ok := j.names.ParseResultSubject(m.Subject()); ok {
 			c.Summary.Count(outcome)
@@ -144,6 +142,12 @@ func (j *journal) tally(ctx context.Context, q worker.BatchQuery, from uint64, s
 		return nil
 	})
 	return c, err
+}
+
+// ofEpoch tells whether a result is about a change of that stream of changes.
+func ofEpoch(h nats.Header, epoch int64) bool {
+	pos, err := parsePosition(h.Get(nats.MsgIdHdr))
+	return err == nil && pos.Epoch == epoch
 }
 
 // lastSummary returns the sequence of the last summary of an ID, and the batches that it knows to be closed.

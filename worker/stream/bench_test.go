@@ -2,6 +2,7 @@ package stream
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -13,7 +14,7 @@ func BenchmarkPath(b *testing.B) {
 		b.Fatal(err)
 	}
 	for i := range 20000 {
-		if _, err := s.js.PublishAsync("$KV.idlepolicy_sessions."+fmt.Sprint(1001+i), []byte("guid")); err != nil {
+		if _, err := s.js.PublishAsync("$KV.idlepolicy_sessions."+strconv.Itoa(1001+i), []byte("guid")); err != nil {
 			b.Fatal(err)
 		}
 	}

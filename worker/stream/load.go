@@ -140,6 +140,8 @@ func loadLedgers(ctx context.Context, js jetstream.JetStream, names messages.Nam
 const (
 	scanQuiet    = time.Second // after which it is looked whether anything is still to come
 	scanPatience = 10          // such looks without a message in between, until a scan is given up
+	// By default the server keeps a scan's consumer for five minutes: a thousand batches would run into its limit.
+	scanForgotten = 10 * time.Second
 )
 
 // errScan is returned where a stream does not send what its leader says it has. Half a ledger is worse than none.
@@ -162,6 +164,7 @@ func scan(ctx context.Context, js jetstream.JetStream, stream, subject string, c
 		return nil
 	}
 	cfg.FilterSubjects = []string{subject}
+	cfg.InactiveThreshold = scanForgotten
 	c, err := s.OrderedConsumer(ctx, cfg)
 	if err != nil {
 		return plain(err)
@@ -170,7 +173,12 @@ func scan(ctx context.Context, js jetstream.JetStream, stream, subject string, c
 	if err != nil {
 		return plain(err)
 	}
-	defer from.Stop()
+	defer func() {
+		from.Stop()
+		if info := c.CachedInfo(); info != nil && ctx.Err() == nil {
+			_ = s.DeleteConsumer(ctx, info.Name) // else the server lets go of it a little later
+		}
+	}()
 	defer context.AfterFunc(ctx, from.Stop)()
 	return readUpTo(ctx, from, last, each, func() (uint64, error) {
 		last, _, err := lastOf(ctx, s, subject)

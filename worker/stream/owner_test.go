@@ -2,8 +2,8 @@ package stream
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -26,7 +26,7 @@ func TestNothingIsDoubledByATakeover(t *testing.T) {
 	a := s.start("a")
 	s.waitOwner(a)
 	for i := range 50 {
-		s.signIn(fmt.Sprint(1001+i), "g")
+		s.signIn(strconv.Itoa(1001+i), "g")
 	}
 	for i := range 500 {
 		s.publish(fmt.Sprintf(`{"agent_id":"%d","flag":"f%d"}`, 1001+i%50, i))
@@ -55,8 +55,10 @@ func TestNothingIsDoubledByATakeover(t *testing.T) {
 		t.Errorf("%d of 50 agents have a policy", len(last))
 	}
 	for agent, flag := range last {
-		var n int
-		fmt.Sscan(agent, &n)
+		n, err := strconv.Atoi(agent)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if want := fmt.Sprintf("f%d", 450+n-1001); flag != want {
 			t.Errorf("agent %s has %s, want %s", agent, flag, want)
 		}
@@ -72,12 +74,7 @@ func TestServerRestart(t *testing.T) {
 	s.wait("it is applied", func() bool { return len(s.results()) == 1 })
 	s.publish(`{"agent_id":"1002","flag":"a"}`, jetstream.WithMsgID("m2"))
 	s.wait("one result and one waiting", func() bool { return len(s.results()) == 2 })
-	port := s.server.Addr().String()
-	var p int
-	fmt.Sscanf(port, "127.0.0.1:%d", &p)
-	s.server.Shutdown()
-	s.server.WaitForShutdown()
-	s.startServer(p)
+	s.restartServer()
 	s.wait("connected again", s.nc.IsConnected)
 	s.publish(`{"agent_id":"1001","flag":"a"}`, jetstream.WithMsgID("m1")) // the server has forgotten it
 	s.publish(`{"agent_id":"1001","flag":"b"}`, jetstream.WithMsgID("m3"))
@@ -126,5 +123,3 @@ func TestDeadLetter(t *testing.T) {
 		t.Errorf("%v %v", m, err)
 	}
 }
-
-var _ = time.Second

@@ -16,8 +16,9 @@ type proxy struct {
 	mu    sync.Mutex // guards what follows
 	conns []net.Conn
 	down  bool
-	mute  bool // nothing of what the server says comes through
-	heard int  // bytes that the server said while mute
+	mute  bool          // nothing of what the server says comes through
+	heard int           // bytes that the server said while mute
+	held  chan struct{} // what either side says waits until it is closed; nil: it does not
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -60,7 +61,7 @@ func (p *proxy) carry(client net.Conn) {
 		return
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { _, _ = io.Copy(server, client); server.Close() })
+	wg.Go(func() { _, _ = io.Copy(waiting{server, p}, client); server.Close() })
 	p.answer(client, server)
 	client.Close()
 	wg.Wait()
@@ -80,10 +81,40 @@ func (p *proxy) answer(client, server net.Conn) {
 		if mute && err == nil {
 			continue // for good: the connection is of no more use
 		}
-		if _, werr := client.Write(buf[:n]); err != nil || werr != nil {
+		if _, werr := (waiting{client, p}).Write(buf[:n]); err != nil || werr != nil {
 			return
 		}
 	}
+}
+
+// waiting writes as soon as the proxy lets it.
+type waiting struct {
+	io.Writer
+	p *proxy
+}
+
+func (w waiting) Write(b []byte) (int, error) {
+	w.p.mu.Lock()
+	held := w.p.held
+	w.p.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+	return w.Writer.Write(b)
+}
+
+// stall holds everything back, and loses nothing of it, until the function that it returns is called.
+func (p *proxy) stall() (resume func()) {
+	held := make(chan struct{})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = held
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.held = nil
+		close(held)
+	})
 }
 
 // cut ends all connections; new ones are carried.

@@ -18,6 +18,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/stream/natstest"
 )
 
 // site is one site on a real server: what tests publish with and read results with is a connection of its own.
@@ -33,6 +34,7 @@ type site struct {
 	hold   time.Duration
 	via    string // where replicas find the server; empty: where it is
 	change func(*server.Options)
+	log    slog.Handler // nil: of the replicas nothing is written down
 }
 
 // desk is a gateway in memory: what it answers is up to the test. The real one has tests of its own.
@@ -61,7 +63,13 @@ func (d *desk) made() []string {
 
 func newSite(tb testing.TB) *site {
 	tb.Helper()
-	s := &site{t: tb, dir: tb.TempDir(), desk: &desk{}, hold: 50 * time.Millisecond, layout: testLayout()}
+	return newSiteWith(tb, nil)
+}
+
+// newSiteWith is a site whose server is set up otherwise.
+func newSiteWith(tb testing.TB, change func(*server.Options)) *site {
+	tb.Helper()
+	s := &site{t: tb, dir: tb.TempDir(), desk: &desk{}, hold: 50 * time.Millisecond, layout: testLayout(), change: change}
 	s.startServer(-1)
 	s.connect()
 	return s
@@ -83,6 +91,14 @@ func (s *site) startServer(port int) {
 	}
 	s.server = srv
 	s.t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+}
+
+// restartServer stops the server and starts it anew with the same store, at the same address.
+func (s *site) restartServer() {
+	s.t.Helper()
+	port := natstest.Port(s.server)
+	natstest.Stop(s.server)
+	s.startServer(port)
 }
 
 func (s *site) connect() {
@@ -111,6 +127,9 @@ func (s *site) start(name string) *replica {
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("IDLE_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("replica", name)
+	}
+	if s.log != nil {
+		log = slog.New(s.log)
 	}
 	at := s.via
 	if at == "" {
@@ -220,6 +239,25 @@ func (s *site) unfinished() uint64 {
 		s.t.Fatal(err)
 	}
 	return st.CachedInfo().State.Msgs
+}
+
+// wantOneEndingEach compares the endings with the sequences of messages with one change each.
+func (s *site) wantOneEndingEach(changes []uint64) {
+	s.t.Helper()
+	endings := map[uint64]int{}
+	for _, r := range s.results() {
+		if r.Outcome.Ends() {
+			endings[r.ChangeSeq]++
+		}
+	}
+	for _, seq := range changes {
+		if endings[seq] != 1 {
+			s.t.Errorf("change %d has %d endings", seq, endings[seq])
+		}
+	}
+	if len(endings) > len(changes) {
+		s.t.Errorf("%d changes have endings, %d were published", len(endings), len(changes))
+	}
 }
 
 func (s *site) waitFinished() {

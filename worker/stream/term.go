@@ -67,7 +67,7 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 	if err := context.Cause(term); err != nil {
 		return err
 	}
-	o.release(t, journal)
+	o.release(t, journal) //nolint:contextcheck // ctx has ended by now: that is why the place is left
 	return nil
 }
 

@@ -40,9 +40,9 @@ func (t *troubles) meet(what string, err error) {
 		delete(t.now, what)
 	}
 	t.mu.Unlock()
-	switch {
-	case text == was:
-	case text == "":
+	switch text {
+	case was:
+	case "":
 		t.log.Info("trouble is over", "what", what)
 	default:
 		t.log.Warn("trouble", "why", text)
