@@ -64,6 +64,9 @@ func (d *show) play(ctx context.Context, fail func(error)) error {
 	if err := desktops.begin(ctx, cast); err != nil {
 		return err
 	}
+	if err := desktops.known(ctx, cast); err != nil {
+		return err
+	}
 	d.meanwhile(ctx, fail, func(ctx context.Context) error { return desktops.goOn(ctx, cast) })
 	d.began = time.Now()
 	if err := d.publish(ctx); err != nil {

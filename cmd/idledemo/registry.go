@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"idlepolicy/messages"
@@ -36,6 +38,29 @@ func (r registry) begin(ctx context.Context, cast []member) error {
 	for _, m := range cast {
 		if m.part == stale {
 			r.gateway.Rotate(m.id) // and nobody tells the registry, for now
+		}
+	}
+	return nil
+}
+
+// known waits until the worker has heard of those who are there: else the first changes would wait for sign-ins.
+func (r registry) known(ctx context.Context, cast []member) error {
+	asking, stop := context.WithTimeout(ctx, readyWithin)
+	defer stop()
+	for _, m := range slices.Backward(cast) { // the last one was written last
+		if m.part != signedIn {
+			continue
+		}
+		for {
+			if view, err := r.desk.Explain(asking, m.id); err == nil && view.SignedIn {
+				return nil
+			} else if asking.Err() != nil {
+				return errors.Join(errors.New("the worker does not get ready"), err)
+			}
+			select {
+			case <-time.After(lookAgain):
+			case <-asking.Done():
+			}
 		}
 	}
 	return nil

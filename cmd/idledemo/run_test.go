@@ -31,7 +31,7 @@ func TestOwnFile(t *testing.T) {
 		fmt.Fprintf(&csv, "%d;wrap\n", 700_000+i)
 	}
 	s := start(t, "", write(t, "own shift.csv", csv.String()), "-http", "127.0.0.1:0")
-	s.wait(statusFine, "30 of 30 changes ended", "applied 30", "own shift-2", "of whom 1 sign in while it runs", "http://127.0.0.1:")
+	s.wait(statusFine, "30 of 30 changes ended", "applied 30", "own shift-", "of whom 1 sign in while it runs", "http://127.0.0.1:")
 }
 
 func TestStandardInputIsWithdrawnWhereItIsForAnotherDay(t *testing.T) {
