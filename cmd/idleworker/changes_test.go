@@ -183,9 +183,14 @@ func (s *site) all(stream string) []jetstream.Msg {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	from, err := c.Messages()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer from.Stop()
 	var all []jetstream.Msg
 	for left := held.CachedInfo().State.Msgs; left > 0; left-- {
-		m, err := c.Next(jetstream.FetchMaxWait(10 * time.Second))
+		m, err := from.Next(jetstream.NextMaxWait(10 * time.Second))
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -91,15 +91,15 @@ func (s *site) startGateway() {
 		{Share: .02, LandAfter: s.setup.timeout * 6 / 10},   // held up on its way, whatever becomes of its client
 		{Share: .003, LandAfter: s.setup.timeout * 12 / 10}, // so long that its client has given up
 		{Share: .05, Latency: 50 * time.Millisecond, Jitter: 300 * time.Millisecond},
-		{Share: .01, Fault: gatewaytest.Cut, Lands: true},
-		{Share: .01, Fault: gatewaytest.Cut},
-		{Share: .005, Fault: gatewaytest.CutJSON},
-		{Share: .003, Fault: gatewaytest.HTML},
-		{Share: .002, Fault: gatewaytest.Hang},
+		{Share: .003, Fault: gatewaytest.Cut, Lands: true},
+		{Share: .002, Fault: gatewaytest.Cut},
+		{Share: .001, Fault: gatewaytest.CutJSON},
+		{Share: .001, Fault: gatewaytest.HTML},
+		{Share: .0005, Fault: gatewaytest.Hang},
 		{Share: .02, Retcode: "100-007"},
 		{Share: .01, Retcode: "000-004"},
-		{Share: .003, Status: 503},
-		{Share: .0005, Status: 429, RetryAfter: time.Second},
+		{Share: .0005, Status: 503},
+		{Share: .0002, Status: 429, RetryAfter: time.Second},
 	} {
 		s.gateway.On("", rule)
 	}

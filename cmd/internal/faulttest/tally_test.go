@@ -201,18 +201,10 @@ func (v *tally) countFlags(g *gatewaytest.Gateway, calls gatewaytest.Record, tim
 	}
 }
 
-// countRate looks at the second that begins with each call.
 func (v *tally) countRate(calls gatewaytest.Record, c setup, st *Stalls) {
 	v.busiest = calls.MaxInWindow(time.Second)
-	last := 0
-	for first := range calls {
-		for last < len(calls) && calls[last].At.Sub(calls[first].At) < time.Second {
-			last++
-		}
-		stood := st.Within(calls[first].At, calls[last-1].At)
-		if n, most := last-first, c.rate+c.burst+int(float64(c.rate)*stood.Seconds()); n > most {
-			v.find(&v.tooMany, "%d calls in the second from %s, want %d at most", n, clock(calls[first].At), most)
-		}
+	for _, breach := range TooMany(calls, c.rate, c.burst, st) {
+		v.find(&v.tooMany, "%s", breach)
 	}
 }
 
