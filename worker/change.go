@@ -56,6 +56,7 @@ type try struct {
 	overtakenBy string
 	cancels     []*message // cancels that wait for its ending
 	cancelled   bool
+	calls       []Attempt // for its story, where somebody wants to hear it
 }
 
 func (c *change) tries() *try {

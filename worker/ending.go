@@ -202,6 +202,7 @@ func (s stored) apply(l *loop) {
 	}
 	l.recent.add(&e.result)
 	l.logResult(&e.result)
+	l.tell(e)
 	if b := e.change.batch; b != nil && e.ends() {
 		l.counted(b, e.result.Outcome, s.seq)
 	}

@@ -64,11 +64,16 @@ var walls = []wall{
 		},
 	},
 	{
-		why:   "only worker/gateway is an HTTP client, only worker/status an HTTP server",
+		why:   "only worker/gateway calls the gateway, only worker/status serves, only worker/trace sends to a collector",
 		keeps: below("net/http"),
 		open: func(s source) bool {
-			return s.within("worker/gateway", "worker/status") || s.isTest() && !s.within("messages")
+			return s.within("worker/gateway", "worker/status", "worker/trace") || s.isTest() && !s.within("messages")
 		},
+	},
+	{
+		why:   "only worker/trace knows OpenTelemetry: who turns it off pays nothing, and who throws it out changes one folder",
+		keeps: below("go.opentelemetry.io/otel"),
+		open:  func(s source) bool { return s.within("worker/trace") },
 	},
 	{
 		why:   "worker tells the story in time and memory only; its subfolders are the technology around it",
@@ -110,6 +115,8 @@ func TestWallsHold(t *testing.T) {
 		{"cmd/idleworker", "main.go", "github.com/nats-io/nats-server/v2/server", true},
 		{"worker", "run.go", "net/http", true},
 		{"worker/stream", "inbox.go", "net/http", true},
+		{"worker/status", "page.go", "go.opentelemetry.io/otel/sdk/trace", true},
+		{"worker/trace", "trace.go", "go.opentelemetry.io/otel/sdk/trace", false},
 		{"worker/gateway", "client.go", "net/http", false},
 		{"worker/gateway/gatewaytest", "gateway.go", "net/http", false},
 		{"worker", "run.go", "idlepolicy/worker/stream", true},

@@ -16,6 +16,7 @@ type Worker struct {
 	Sessions *Sessions
 	Policy   Policy
 	Watch    Observer     // nil: nobody watches
+	Trace    Tracer       // nil: nobody traces
 	Log      *slog.Logger // nil: slog.Default
 
 	mu       sync.Mutex // guards what follows

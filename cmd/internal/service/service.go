@@ -11,6 +11,7 @@ import (
 	"idlepolicy/worker"
 	"idlepolicy/worker/status"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/trace"
 )
 
 // Service is one process of the worker. Set the exported fields, then Run.
@@ -39,12 +40,20 @@ func (s *Service) Run(ctx context.Context) error {
 	defer calls.Close()
 	s.warn()
 	metrics := status.NewMetrics(s.Version)
+	tracer, err := trace.FromEnvironment(ctx, s.Name, s.Version, s.Log)
+	if err != nil {
+		return err
+	}
 	w := &worker.Worker{
 		Gateway: calls, Sessions: worker.NewSessions(), Policy: policy(s.Config), Watch: metrics, Log: s.Log,
 	}
 	owner := &stream.Owner{
 		Layout: layout(s.Config), Lease: lease, Worker: w, Name: s.Name, Hold: s.Config.GatewayTimeout,
 		Finished: s.Config.ShutdownGrace, Log: s.Log,
+	}
+	if tracer != nil {
+		w.Trace = tracer
+		defer func() { s.logFailure("traces", tracer.Close(ctx)) }()
 	}
 	// Everything but the owner goes on during its clean stop: it needs the sessions, and probes want to see it stop.
 	rest, end := context.WithCancel(context.WithoutCancel(ctx))
