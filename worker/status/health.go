@@ -42,7 +42,7 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) readiness() readiness {
 	role, connected := s.Role(), s.Connected()
-	reason := whyNot(role, connected)
+	reason := whyNot(role, connected, s.sessionsKnown())
 	return readiness{
 		Ready: reason == "", Reason: reason,
 		Role: role.Role, Since: role.Since, Owner: role.Owner, Trouble: role.Trouble, Connected: connected,
@@ -50,7 +50,7 @@ func (s *Server) readiness() readiness {
 }
 
 // whyNot says why a process takes no part; empty: it does.
-func whyNot(role Role, connected bool) string {
+func whyNot(role Role, connected, sessionsKnown bool) string {
 	switch {
 	case !connected:
 		return "not connected to NATS"
@@ -58,6 +58,8 @@ func whyNot(role Role, connected bool) string {
 		return role.Trouble
 	case role.Role != RoleOwner && role.Role != RoleStandby:
 		return "neither owner nor standby yet: " + role.Role
+	case !sessionsKnown: // nobody could be called
+		return "the sessions were not read yet"
 	}
 	return ""
 }

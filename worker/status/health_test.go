@@ -41,6 +41,16 @@ func TestReadyTellsWhetherTheProcessTakesPart(t *testing.T) {
 	}
 }
 
+// Without the sessions nobody can be called, so that a standby without them is none.
+func TestNotReadyWhileWhoIsSignedInIsNotKnown(t *testing.T) {
+	s := newStage()
+	s.server.Sessions = waitingSessions{}
+	s.open(t)
+	if code, _, body := s.get(t, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "sessions were not read") {
+		t.Errorf("status %d: %s", code, body)
+	}
+}
+
 // Only an event loop that does not answer is worth a restart.
 func TestHealthyUnlessTheEventLoopIsStuck(t *testing.T) {
 	healthy := func(s *stage) {

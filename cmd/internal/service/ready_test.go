@@ -4,7 +4,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"idlepolicy/messages"
+	"idlepolicy/worker/gateway/gatewaytest"
 	"idlepolicy/worker/stream/natstest"
 )
 
@@ -49,4 +52,24 @@ func TestReadyTellsThatItCannotTakePart(t *testing.T) {
 		r := s.ready()
 		return r.Code == http.StatusServiceUnavailable && !r.Ready && r.Reason != ""
 	})
+}
+
+// A clean stop finishes the calls under way; meanwhile nobody should count on this process.
+func TestReadyTellsThatItIsStopping(t *testing.T) {
+	s := newSite(t)
+	stop := s.start()
+	s.isOwner()
+	js := s.connect()
+	s.signIn(js, "1001")
+	s.gateway.On("1001", gatewaytest.Rule{Latency: time.Second})
+	s.publish(js, `{"agent_id": "1001", "flag": "false"}`, nil)
+	s.wait("the call is under way", func() bool { return s.gateway.NumCalls() == 1 })
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); stop() }()
+	s.wait("the stop is told", func() bool {
+		r := s.ready()
+		return r.Code == http.StatusServiceUnavailable && r.Reason == "it is stopping" && r.Role == "owner"
+	})
+	<-stopped
+	s.result(js, messages.Applied, "1001")
 }

@@ -61,7 +61,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer end()
 	if s.Config.HTTPAddr != "" {
-		page, err := s.statusServer(w, owner, metrics)
+		page, err := s.statusServer(ctx, w, owner, metrics)
 		if err != nil {
 			return err
 		}
@@ -151,14 +151,23 @@ func (s *Service) logFailure(what string, err error) {
 	}
 }
 
-func (s *Service) statusServer(w *worker.Worker, owner *stream.Owner, metrics *status.Metrics) (*status.Server, error) {
+func (s *Service) statusServer(ctx context.Context, w *worker.Worker, owner *stream.Owner, metrics *status.Metrics) (*status.Server, error) {
 	actions, err := s.actions()
 	if err != nil {
 		return nil, err
 	}
 	return &status.Server{
 		Addr: s.Config.HTTPAddr, Name: s.Name, Site: s.Config.Prefix, Worker: w, Owner: &s.link, Sessions: w.Sessions,
-		Role: func() status.Role { return s.link.role(owner.State()) }, Replicas: s.link.replicas,
+		Role: func() status.Role { return s.role(ctx, owner) }, Replicas: s.link.replicas,
 		Connected: s.link.isConnected, Metrics: metrics, Actions: actions, Version: s.Version, Log: s.Log,
 	}, nil
+}
+
+// role is the part that this process plays. One that stops takes no part any more, though it still finishes calls.
+func (s *Service) role(ctx context.Context, owner *stream.Owner) status.Role {
+	r := s.link.role(owner.State())
+	if ctx.Err() != nil && r.Trouble == "" {
+		r.Trouble = "it is stopping"
+	}
+	return r
 }
