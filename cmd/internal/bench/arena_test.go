@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -97,8 +98,23 @@ func (a *arena) stored() {
 // begin starts a side; rate is in calls per second, 0 for no limit.
 func (a *arena) begin(s side, rate float64, environment ...string) *process {
 	a.tb.Helper()
-	return start(a.tb, string(s), append(environment, "IDLE_NATS_URL="+a.server.ready, "IDLE_GATEWAY_URL="+a.gateway.ready,
-		"IDLE_GATEWAY_CA="+a.ca, "IDLE_HTTP_ADDR=127.0.0.1:0", "IDLE_LOG_LEVEL=warn", "IDLE_RATE="+strconv.FormatFloat(rate, 'f', -1, 64))...)
+	return start(a.tb, string(s), append(environment, a.environment(rate)...)...)
+}
+
+// beginProgram starts a side for which memory counts: the real program, where there is one.
+func (a *arena) beginProgram(s side, rate float64) *process {
+	a.tb.Helper()
+	if s == ours && *full && os.Getenv("IDLEBENCH_PROFILE") == "" {
+		return program(a.tb, "idleworker", a.environment(rate)...)
+	}
+	return a.begin(s, rate)
+}
+
+func (a *arena) environment(rate float64) []string {
+	return []string{
+		"IDLE_NATS_URL=" + a.server.ready, "IDLE_GATEWAY_URL=" + a.gateway.ready, "IDLE_GATEWAY_CA=" + a.ca,
+		"IDLE_HTTP_ADDR=127.0.0.1:0", "IDLE_LOG_LEVEL=warn", "IDLE_RATE=" + strconv.FormatFloat(rate, 'f', -1, 64),
+	}
 }
 
 // until waits until something is so.

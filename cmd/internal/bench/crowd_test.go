@@ -49,13 +49,15 @@ func waiting(tb testing.TB, s side) []float64 {
 	n := sized(20000, 50)
 	a := newArena(tb, n)
 	a.publishWaiting(n)
-	p := a.begin(s, 50)
+	p := a.beginProgram(s, 50)
 	if s == ours {
 		a.results(n)
 	} else {
 		a.until("was anything delivered", func() bool { return a.delivered("by-hand") > 0 })
 	}
-	return []float64{float64(p.settled().RSS) / (1 << 20)}
+	time.Sleep(sized(15*time.Second, 0)) // the burst is over
+	rss, peak := p.memory()
+	return []float64{float64(rss) / (1 << 20), float64(peak) / (1 << 20)}
 }
 
 // publishWaiting stores a change of tomorrow for each agent.
@@ -83,12 +85,13 @@ func backlog(tb testing.TB, s side) []float64 {
 	agents, n := sized(5000, 20), sized(1000000, 500)
 	a := newArena(tb, agents, "IDLEBENCH_FORGET=1")
 	a.publish(n, agents)
-	p := a.begin(s, 50)
+	p := a.beginProgram(s, 50)
 	switch s {
 	case ours:
 		a.results(n - agents)
 	case byhand: // it would take hours: memory is at its highest from the start
 		a.results(sized(200, 20))
 	}
-	return []float64{float64(p.usage().Peak) / (1 << 20)}
+	_, peak := p.memory()
+	return []float64{float64(peak) / (1 << 20)}
 }

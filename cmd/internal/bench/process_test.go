@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -16,7 +18,7 @@ type process struct {
 	tb    testing.TB
 	role  string
 	cmd   *exec.Cmd
-	in    io.WriteCloser
+	in    io.WriteCloser // nil: it is a program of its own, which takes no orders
 	out   *json.Decoder
 	ready string
 	ended bool
@@ -45,6 +47,22 @@ func start(tb testing.TB, role string, environment ...string) *process {
 	return p
 }
 
+// program builds and starts one of the commands: what it holds is not what this test's own program would.
+func program(tb testing.TB, command string, environment ...string) *process {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), command)
+	if out, err := exec.CommandContext(tb.Context(), "go", "build", "-o", file, "idlepolicy/cmd/"+command).CombinedOutput(); err != nil {
+		tb.Fatalf("build %s: %v\n%s", command, err, out)
+	}
+	p := &process{tb: tb, role: command, cmd: exec.Command(file)}
+	p.cmd.Env, p.cmd.Stderr = append(os.Environ(), environment...), os.Stderr
+	if err := p.cmd.Start(); err != nil {
+		tb.Fatalf("start %s: %v", command, err)
+	}
+	tb.Cleanup(p.end)
+	return p
+}
+
 func (p *process) ask(o order) reply {
 	p.tb.Helper()
 	if err := json.NewEncoder(p.in).Encode(o); err != nil {
@@ -68,11 +86,8 @@ func (p *process) reply() reply {
 
 func (p *process) usage() usage { p.tb.Helper(); return p.ask(order{Do: "usage"}).Usage }
 
-// settled is usage after a garbage collection: what is held, not what happens to lie about.
-func (p *process) settled() usage {
-	p.tb.Helper()
-	return p.ask(order{Do: "usage", Text: "settled"}).Usage
-}
+// memory tells how much memory the process holds and held at most.
+func (p *process) memory() (rss, peak int64) { return memoryOf(strconv.Itoa(p.cmd.Process.Pid)) }
 
 // end ends the process cleanly and waits for it.
 func (p *process) end() {
@@ -80,7 +95,11 @@ func (p *process) end() {
 		return
 	}
 	p.ended = true
-	_ = p.in.Close()
+	if p.in != nil {
+		_ = p.in.Close()
+	} else {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	}
 	late := time.AfterFunc(30*time.Second, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
 	_ = p.cmd.Wait()

@@ -122,7 +122,7 @@ func profile(role string) (stop func()) {
 
 func (p *obeying) answer(o order) reply {
 	if o.Do == "usage" {
-		return reply{Usage: measureSelf(o.Text == "settled")}
+		return reply{Usage: measureSelf()}
 	}
 	do, ok := p.verbs[o.Do]
 	if !ok {
@@ -136,10 +136,7 @@ func (p *obeying) answer(o order) reply {
 }
 
 // measureSelf reads what the system says of this process, where it is Linux also how much memory it holds.
-func measureSelf(settled bool) usage {
-	if settled {
-		runtime.GC()
-	}
+func measureSelf() usage {
 	var r syscall.Rusage
 	var m runtime.MemStats
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r) // fails only for a wrong argument
@@ -148,19 +145,25 @@ func measureSelf(settled bool) usage {
 		CPU:     time.Duration(r.Utime.Nano() + r.Stime.Nano()),
 		Mallocs: m.Mallocs, MallocBytes: m.TotalAlloc,
 	}
-	status, _ := os.ReadFile("/proc/self/status") // elsewhere there is none
+	u.RSS, u.Peak = memoryOf("self")
+	return u
+}
+
+// memoryOf reads how much memory a process holds and held at most, where the system says.
+func memoryOf(pid string) (rss, peak int64) {
+	status, _ := os.ReadFile("/proc/" + pid + "/status") // elsewhere there is none
 	for line := range strings.Lines(string(status)) {
 		name, value, _ := strings.Cut(line, ":")
 		kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 		switch {
 		case err != nil:
 		case name == "VmRSS":
-			u.RSS = kilobytes << 10
+			rss = kilobytes << 10
 		case name == "VmHWM":
-			u.Peak = kilobytes << 10
+			peak = kilobytes << 10
 		}
 	}
-	return u
+	return rss, peak
 }
 
 var errNotReady = errors.New("not ready in time")

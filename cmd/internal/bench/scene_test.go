@@ -26,7 +26,7 @@ var scenes = []scene{
 	{"kill", []string{"longest silence after kill -9 of one of two, s"}, takeover((*process).kill)},
 	{"stop", []string{"longest silence after SIGTERM, s"}, takeover((*process).stop)},
 	{"coalescing", []string{"200,000 changes for 2,000 agents: calls per agent", "seconds until all have ended"}, coalescing},
-	{"waiting", []string{"20,000 changes wait, 20,000 sessions: resident MiB"}, waiting},
+	{"waiting", []string{"20,000 changes wait, 20,000 sessions: resident MiB", "the same, at most"}, waiting},
 	{"backlog", []string{"a million changes for 5,000 agents: peak MiB"}, backlog},
 }
 
