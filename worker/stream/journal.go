@@ -56,6 +56,7 @@ const (
 )
 
 const (
+	keepRoom     = 256             // for what is handed over while other results are on their way
 	asyncPending = 16384           // results on their way: the library gives up on more than it may have after a moment
 	asyncWait    = 8 * time.Second // a leader that was killed is replaced after 4 to 6 s
 	illFor       = time.Second     // after the last result that was not stored, while others were
@@ -107,7 +108,10 @@ func (j *journal) run(ctx context.Context) {
 			j.sendOne(ctx, &batch[i])
 		}
 		clear(batch)
-		free = batch
+		free = nil
+		if cap(batch) <= keepRoom { // a burst must not hold its room for ever
+			free = batch
+		}
 		j.mu.Lock()
 		j.sending = false
 		j.mu.Unlock()
@@ -173,27 +177,35 @@ func (j *journal) waitRoom(ctx context.Context, m *nats.Msg, done func(uint64, e
 	}
 }
 
+// resultHeaders is how many headers a result has at most.
+const resultHeaders = 16
+
 // message makes the message of a result. Its ID is new for each attempt to store it, because the server would answer a
 // known ID with an old sequence and store nothing.
 func (j *journal) message(rec *worker.Record) *nats.Msg {
 	r := &rec.Result
 	id := rec.Pos.String() + "." + string(r.Outcome) + "." + strconv.FormatUint(rec.Expect, 36)
-	m := &nats.Msg{Subject: j.names.Result(r.Outcome, r.AgentID), Header: make(nats.Header, 16)}
-	m.Header[jetstream.MsgIDHeader] = []string{id}
-	m.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(rec.Expect, 10)}
-	m.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{j.names.AgentResults(r.AgentID)}
-	m.Header[ledgerHeader] = []string{string(rec.Ledger)}
+	m := &nats.Msg{Subject: j.names.Result(r.Outcome, r.AgentID), Header: make(nats.Header, resultHeaders)}
+	values := make([]string, 0, resultHeaders)
+	set := func(name, value string) {
+		values = append(values, value)
+		m.Header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	set(jetstream.MsgIDHeader, id)
+	set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(rec.Expect, 10))
+	set(jetstream.ExpectedLastSubjSeqSubjHeader, j.names.AgentResults(r.AgentID))
+	set(ledgerHeader, string(rec.Ledger))
 	if rec.Batch.ID != "" {
-		m.Header[batchHeader] = []string{batchText(rec.Batch)}
+		set(batchHeader, batchText(rec.Batch))
 	}
 	if rec.TraceParent != "" {
-		m.Header[messages.TraceParentHeader] = []string{rec.TraceParent}
+		set(messages.TraceParentHeader, rec.TraceParent)
 		if rec.TraceState != "" {
-			m.Header[messages.TraceStateHeader] = []string{rec.TraceState}
+			set(messages.TraceStateHeader, rec.TraceState)
 		}
 	}
 	for _, h := range r.CloudEvent(j.names, id) {
-		m.Header[h[0]] = []string{h[1]}
+		set(h[0], h[1])
 	}
 	m.Data = r.AppendJSON(make([]byte, 0, 512))
 	return m
