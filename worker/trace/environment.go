@@ -22,6 +22,20 @@ type target struct {
 	tls     *tls.Config
 }
 
+// Check tells whether the variables turn traces on, and what is wrong with them.
+func Check() (on bool, err error) {
+	on, _, err = read()
+	return on, err
+}
+
+func read() (on bool, to target, err error) {
+	if on, err = wanted(); !on || err != nil {
+		return false, to, err
+	}
+	to, err = readTarget()
+	return true, to, err
+}
+
 // setting reads a variable for traces, or else the one for all signals.
 func setting(name string) string {
 	return cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_"+name), os.Getenv("OTEL_EXPORTER_OTLP_"+name))

@@ -51,5 +51,8 @@ func TestWrongVariablesAreNamed(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.variable) || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s=%s: %v", test.variable, test.value, err)
 		}
+		if _, again := Check(); again == nil || err == nil || again.Error() != err.Error() {
+			t.Errorf("%s=%s: a check says %v", test.variable, test.value, again)
+		}
 	}
 }

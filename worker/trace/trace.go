@@ -33,12 +33,8 @@ const closeWithin = 3 * time.Second
 // FromEnvironment returns the tracer that the standard variables ask for; nil: they ask for none. name and version are
 // those of this process. Its error names the variable that is wrong.
 func FromEnvironment(ctx context.Context, name, version string, log *slog.Logger) (*Tracer, error) {
-	on, err := wanted()
+	on, to, err := read()
 	if !on || err != nil {
-		return nil, err
-	}
-	to, err := readTarget()
-	if err != nil {
 		return nil, err
 	}
 	who, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(

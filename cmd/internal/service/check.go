@@ -8,6 +8,7 @@ import (
 
 	"idlepolicy/config"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/trace"
 )
 
 // checkWithin bounds what Check may take when nothing answers.
@@ -20,7 +21,11 @@ func Check(ctx context.Context, c config.Config, w io.Writer) bool {
 	defer cancel()
 	fmt.Fprintln(w, "ok      configuration")
 	all := checkNATS(ctx, c, w)
-	return checkGateway(ctx, c, w) && all
+	all = checkGateway(ctx, c, w) && all
+	if on, err := trace.Check(); on || err != nil {
+		all = say(w, "traces, as the OTEL_ variables have them", err) && all
+	}
+	return all
 }
 
 func say(w io.Writer, what string, err error) bool {
