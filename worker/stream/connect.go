@@ -149,6 +149,9 @@ func sentence(err error) error {
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return errNotLetIn
 	}
+	if hint := certificateHint(err); hint != "" {
+		return fmt.Errorf("%w: %s", plain(err), hint)
+	}
 	return plain(err)
 }
 
@@ -158,9 +161,9 @@ func checkVersion(nc *nats.Conn) error {
 	if len(parts) < 3 {
 		return nil // a development build: it knows what it does
 	}
-	major, err := strconv.Atoi(parts[0])
-	minor, err2 := strconv.Atoi(parts[1])
-	if err != nil || err2 != nil || major > oldestMajor || (major == oldestMajor && minor >= oldestMinor) {
+	major, _ := strconv.Atoi(parts[0]) // servers name themselves in numbers
+	minor, _ := strconv.Atoi(parts[1])
+	if major > oldestMajor || (major == oldestMajor && minor >= oldestMinor) {
 		return nil
 	}
 	return fmt.Errorf("NATS server %s at %s has version %s: want %d.%d or newer",

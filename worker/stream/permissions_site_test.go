@@ -44,29 +44,40 @@ type guarded struct {
 	refused *refusals
 }
 
-func newGuarded(t *testing.T) *guarded {
+// newGuarded starts the server after changes to what it finds in its folder.
+func newGuarded(t *testing.T, changes ...func(*guarded)) *guarded {
 	t.Helper()
 	g := &guarded{t: t, dir: t.TempDir(), refused: &refusals{}}
 	g.writeCertificates()
 	g.copyConfig("accounts.conf", `# { user: "CN=idlepolicy-admin" }`, `{ user: "CN=idlepolicy-admin" }`)
 	g.copyConfig("nats-server.conf", "/etc/nats", g.dir)
 	g.write("tls/store-key.conf", []byte("cipher: aes\nkey: \"for this test only\"\n"))
+	for _, change := range changes {
+		change(g)
+	}
+	g.start(server.RANDOM_PORT)
+	return g
+}
+
+func (g *guarded) start(port int) {
+	g.t.Helper()
 	opts, err := server.ProcessConfigFile(filepath.Join(g.dir, "nats-server.conf"))
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
-	opts.Host, opts.Port, opts.HTTPPort, opts.StoreDir, opts.NoSigs = "127.0.0.1", server.RANDOM_PORT, 0, t.TempDir(), true
+	opts.Host, opts.Port, opts.HTTPPort, opts.StoreDir, opts.NoSigs = "127.0.0.1", port, 0, filepath.Join(g.dir, "store"), true
 	opts.HTTPHost = ""
-	if g.server, err = server.NewServer(opts); err != nil {
-		t.Fatal(err)
+	s, err := server.NewServer(opts)
+	if err != nil {
+		g.t.Fatal(err)
 	}
-	g.server.SetLoggerV2(g.refused, false, false, false)
-	t.Cleanup(func() { g.server.Shutdown(); g.server.WaitForShutdown() })
-	g.server.Start()
-	if !g.server.ReadyForConnections(30 * time.Second) {
-		t.Fatalf("the server does not get ready: %v", g.refused.all())
+	g.server = s
+	s.SetLoggerV2(g.refused, false, false, false)
+	g.t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	s.Start()
+	if !s.ReadyForConnections(30 * time.Second) {
+		g.t.Fatalf("the server does not get ready: %v", g.refused.all())
 	}
-	return g
 }
 
 func (g *guarded) write(name string, text []byte) string {
@@ -84,7 +95,12 @@ func (g *guarded) write(name string, text []byte) string {
 // copyConfig fails where there is nothing to replace, so that the files cannot drift away from what is tested.
 func (g *guarded) copyConfig(name, old, replacement string) {
 	g.t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "nats", name))
+	g.replace(filepath.Join("..", "..", "deploy", "nats", name), name, old, replacement)
+}
+
+func (g *guarded) replace(from, name, old, replacement string) {
+	g.t.Helper()
+	text, err := os.ReadFile(from)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -140,7 +156,10 @@ func (g *guarded) certify(name string, c, by *x509.Certificate, byKey *ecdsa.Pri
 	if byKey == nil {
 		byKey = key
 	}
-	c.SerialNumber, c.NotBefore, c.NotAfter = big.NewInt(time.Now().UnixNano()), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	c.SerialNumber = big.NewInt(time.Now().UnixNano())
+	if c.NotAfter.IsZero() {
+		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	}
 	der, err := x509.CreateCertificate(rand.Reader, c, by, &key.PublicKey, byKey)
 	if err != nil {
 		g.t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"idlepolicy/messages"
 	"idlepolicy/worker"
 	"idlepolicy/worker/stream"
@@ -39,7 +41,7 @@ func (g *guarded) startReplica(name string) (*stream.Owner, func()) {
 	layout := stream.Layout{Names: guardedNames, Retention: time.Hour, Takeover: 3 * time.Second}
 	signedIn := worker.NewSessions()
 	w := &worker.Worker{Gateway: strictGateway("1002"), Sessions: signedIn, Log: log}
-	owner := &stream.Owner{Conn: nc, Layout: layout, Lease: stream.NewLease(layout), Worker: w, Name: name, Hold: time.Millisecond, Log: log}
+	owner := &stream.Owner{Conn: nc, Layout: layout, Lease: stream.NewLease(layout), Worker: w, Name: name, Hold: time.Millisecond, Finished: 5 * time.Second, Log: log}
 	service := &stream.Service{Conn: nc, Names: guardedNames, Owner: owner, Worker: w, Log: log}
 	serving, stopServing := context.WithCancel(context.WithoutCancel(g.t.Context()))
 	owning, stopOwning := context.WithCancel(context.WithoutCancel(g.t.Context()))
@@ -204,5 +206,55 @@ func askWorker(t *testing.T, d *desk.Desk) {
 	var declined *desk.Declined
 	if v, err := d.Resume(t.Context()); err != nil && !errors.As(err, &declined) || v.Paused {
 		t.Errorf("resume: %+v, %v", v, err)
+	}
+}
+
+// Without a permission the worker goes on trying, and its log says which one it lacks.
+func TestTheLogNamesThePermissionThatIsMissing(t *testing.T) {
+	for permission, subject := range map[string]string{
+		`, "$JS.API.CONSUMER.RESET.IDLEPOLICY_CHANGES.worker"`: "$JS.API.CONSUMER.RESET.IDLEPOLICY_CHANGES.worker",
+		`"idlepolicy.result.>", "idlepolicy.batch.>", `:        "idlepolicy.result.rejected.unknown",
+		`"$KV.idlepolicy_control.*"`:                           "$KV.idlepolicy_control.owner",
+	} {
+		t.Run(subject, func(t *testing.T) {
+			g := newGuarded(t, func(g *guarded) { g.replace(g.file("accounts.conf"), "accounts.conf", permission, "") })
+			g.startReplica("a")
+			g.publishUnusable()
+			g.waitDenied(subject)
+		})
+	}
+}
+
+// publishUnusable publishes what only needs a result; the worker may not have made its stream yet.
+func (g *guarded) publishUnusable() {
+	g.t.Helper()
+	js, err := jetstream.New(g.as(publisher))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for {
+		if _, err = js.Publish(g.t.Context(), "idlepolicy.changes", []byte(`{}`)); err == nil {
+			return
+		}
+		if g.t.Context().Err() != nil {
+			g.t.Fatal(err)
+		}
+	}
+}
+
+func (g *guarded) waitDenied(subject string) {
+	g.t.Helper()
+	over := time.After(30 * time.Second)
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		for _, line := range g.refused.all() {
+			if strings.Contains(line, "NATS denies the user") && strings.Contains(line, subject) {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-over:
+			g.t.Fatalf("the log does not name %s, only\n%s", subject, strings.Join(g.refused.all(), "\n"))
+		}
 	}
 }
