@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"idlepolicy/config"
 )
@@ -17,7 +18,9 @@ var version = ""
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	// A later signal ends the program at once. One that comes right behind the first is the same wish: timeout(1) and some
+	// shells send it to the program and to its process group.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], config.LoadClient, os.Stdin, os.Stdout, os.Stderr))
 }
 
