@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,7 +17,10 @@ import (
 )
 
 // crowd is many agents with several changes each: the flag of a change says which of its agent's it is.
-type crowd struct{ agents, rounds int }
+type crowd struct {
+	agents, rounds int
+	together       int // changes in one message
+}
 
 func (c crowd) changes() int { return c.agents * c.rounds }
 func agentNo(i int) string   { return strconv.Itoa(1001 + i) }
@@ -34,11 +38,14 @@ func (c crowd) publish(s *site) {
 	s.t.Helper()
 	var last jetstream.PubAckFuture
 	for n := 1; n <= c.rounds; n++ {
-		for i := range c.agents {
+		for first := 0; first < c.agents; first += c.together {
+			var items []string
+			for i := range c.together {
+				items = append(items, fmt.Sprintf(`{"agent_id":%q,"flag":%q}`, agentNo(first+i), round(n)))
+			}
+			text := "[" + strings.Join(items, ",") + "]"
 			var err error
-			text := fmt.Appendf(nil, `{"agent_id":%q,"flag":%q}`, agentNo(i), round(n))
-			last, err = s.js.PublishAsync(names.Changes(), text, jetstream.WithStallWait(patience))
-			if err != nil {
+			if last, err = s.js.PublishAsync(names.Changes(), []byte(text), jetstream.WithStallWait(patience)); err != nil {
 				s.t.Fatal(err)
 			}
 		}
@@ -99,7 +106,7 @@ func TestTenThousandChangesAtALimit(t *testing.T) {
 	s := newSite(t)
 	const rate, burst = 500, 50
 	s.start("IDLE_RATE="+strconv.Itoa(rate), "IDLE_BURST="+strconv.Itoa(burst), "IDLE_LOG_LEVEL=info")
-	c := crowd{agents: 1000, rounds: 10}
+	c := crowd{agents: 1000, rounds: 10, together: 1}
 	c.signIn(s)
 	stalls := faulttest.WatchStalls(t)
 	c.publish(s)
@@ -115,7 +122,7 @@ func TestTenThousandChangesAtALimit(t *testing.T) {
 func TestKilledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	c := crowd{agents: 300, rounds: 4}
+	c := crowd{agents: 300, rounds: 4, together: 50} // so that messages are unfinished whose changes have ended
 	w := s.start("IDLE_RATE=300", "IDLE_GATEWAY_TIMEOUT=1s")
 	c.signIn(s)
 	c.publish(s)
@@ -131,7 +138,7 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	w := s.start()
-	c := crowd{agents: 20, rounds: 1}
+	c := crowd{agents: 20, rounds: 1, together: 1}
 	c.signIn(s)
 	s.gateway.On("", gatewaytest.Rule{Latency: 500 * time.Millisecond})
 	c.publish(s)
