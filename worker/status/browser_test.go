@@ -201,7 +201,9 @@ var screens = []struct {
 const mostBytes = 200 << 10
 
 func TestPageOnEveryScreen(t *testing.T) {
-	s := newStage().busy().crowded().open(t)
+	s := newStage().busy().crowded()
+	s.server.Actions = &Actions{Token: "sesame"}
+	s.open(t)
 	b := newTab(t, s.url)
 	for _, path := range []string{"/", "/agents/1001", "/agents?id=nobody"} {
 		for _, screen := range screens {

@@ -3,6 +3,7 @@
 package status
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -198,6 +199,31 @@ func TestPageWithoutScripts(t *testing.T) {
 	b.visit(s.url, 390, 844, "light")
 	if text := b.text("gate") + b.text("owner") + b.text("batches"); !strings.Contains(text, "25/s") || !strings.Contains(text, "UTC") {
 		t.Errorf("the page says %s", text)
+	}
+	b.clean()
+}
+
+func TestPauseInTheBrowser(t *testing.T) {
+	s := newStage().busy()
+	paused := make(chan struct{}, 1)
+	s.server.Actions = &Actions{Token: "sesame", Pause: func(context.Context) error { paused <- struct{}{}; return nil }}
+	s.open(t)
+	b := newTab(t, s.url)
+	b.visit(s.url, 390, 844, "light")
+	b.do(chromedp.Focus(chromedp.CSS("#token")))
+	b.do(chromedp.KeyEvent("sesame\r"))
+	b.do(chromedp.WaitVisible(chromedp.CSS("nav a")))
+	<-paused
+	if said := b.text("main"); !strings.HasPrefix(said, "The gate is paused") {
+		t.Errorf("the page says %q", said)
+	}
+	b.shoot("paused")
+	if got := eval[string](b, `location.pathname`); got != "/actions/pause" {
+		t.Errorf("led to %s", got)
+	}
+	b.do(chromedp.Click(chromedp.CSS("nav a")), chromedp.WaitVisible(chromedp.CSS("#token")))
+	if got := eval[string](b, `document.getElementById("token").value`); got != "" {
+		t.Errorf("the page keeps the token %q", got)
 	}
 	b.clean()
 }
