@@ -23,7 +23,11 @@ type gate struct {
 	pace     pace
 	breaker  breaker
 
-	answered [2]sighting // the last proper answers of two different agents, newest first
+	holding  string        // what kept the last call back that was asked for; empty: it went out
+	latency  time.Duration // of proper answers lately; 0: not known
+	known    int           // answers that it is known from, up to enough
+	short    bool          // the rate was found out of reach
+	answered [2]sighting   // the last proper answers of two different agents, newest first
 }
 
 // sighting is a proper answer of the gateway about one agent.
@@ -40,6 +44,10 @@ type GateState struct {
 	Rate     float64   `json:"rate"`  // calls per second that the gate lets through now; 0: no limit
 	Limit    float64   `json:"limit"` // calls per second that operators allow; 0: no limit
 	InFlight int       `json:"in_flight"`
+
+	Holding string  `json:"holding"` // what keeps back what is due: rate, in_flight, paused, retry_after, breaker, slowed, ramp; empty: nothing
+	Latency float64 `json:"latency"` // seconds that proper answers took lately; 0: not known
+	Reach   float64 `json:"reach"`   // calls per second that are possible with that latency and so many in flight; 0: not known
 }
 
 func newGate(p Policy, now time.Time) gate {
@@ -57,23 +65,35 @@ func (g *gate) setRate(rate, burst float64, now time.Time) {
 // ask tells whether a call may be made now and takes its place if so. Otherwise it tells when to ask again; zero: when
 // a call in flight has come back or an operator resumes.
 func (g *gate) ask(now time.Time) (ok bool, again time.Time) {
-	switch {
-	case g.paused, g.inFlight >= g.maxInFlight:
-		return false, time.Time{}
-	case now.Before(g.shut):
-		return false, g.shut
-	}
-	if again, wait := g.breaker.holds(now, g.inFlight); wait {
+	g.holding, again = g.keeps(now)
+	if g.holding != "" {
 		return false, again
-	}
-	if rate := g.pace.at(g.rate, now); rate > 0 {
-		if again, wait := g.bucket.take(rate, depth(g.burst, rate), now); wait {
-			return false, again
-		}
 	}
 	g.inFlight++
 	g.breaker.sent(now)
 	return true, time.Time{}
+}
+
+// keeps says what keeps a call back now, and until when; empty: nothing does, and the call has its token.
+func (g *gate) keeps(now time.Time) (what string, again time.Time) {
+	switch {
+	case g.paused:
+		return "paused", time.Time{}
+	case now.Before(g.shut):
+		return "retry_after", g.shut
+	}
+	if again, wait := g.breaker.holds(now, g.inFlight); wait {
+		return "breaker", again
+	}
+	if g.inFlight >= g.maxInFlight {
+		return "in_flight", time.Time{}
+	}
+	if rate := g.pace.at(g.rate, now); rate > 0 {
+		if again, wait := g.bucket.take(rate, depth(g.burst, rate), now); wait {
+			return g.pace.why(now), again
+		}
+	}
+	return "", time.Time{}
 }
 
 // tell takes note of an answer about agent to a call sent at the given time.
@@ -81,6 +101,7 @@ func (g *gate) tell(agent string, a Answer, sent, now time.Time) {
 	g.inFlight--
 	switch {
 	case a.Class.Answered():
+		g.learn(a.Took)
 		if g.breaker.sound() {
 			g.bucket = bucket{last: now}
 			g.pace.ramp(now)
@@ -118,7 +139,10 @@ func (g *gate) answeredOther(agent string, after time.Time) bool {
 }
 
 func (g *gate) state(now time.Time) GateState {
-	s := GateState{State: "open", Rate: g.pace.at(g.rate, now), Limit: g.rate, InFlight: g.inFlight}
+	s := GateState{
+		State: "open", Rate: g.pace.at(g.rate, now), Limit: g.rate, InFlight: g.inFlight,
+		Holding: g.holding, Latency: g.latency.Seconds(), Reach: g.reach(),
+	}
 	switch {
 	case g.paused:
 		s.State, s.Why = "paused", "an operator paused it"
@@ -130,6 +154,36 @@ func (g *gate) state(now time.Time) GateState {
 		s.State, s.Why = "slowed", fmt.Sprintf("the gateway could not take %.4g calls per second", g.pace.from)
 	}
 	return s
+}
+
+// enough is how many answers the latency is learned from; a few slow ones among them change little.
+const enough = 32
+
+func (g *gate) learn(took time.Duration) {
+	g.known = min(g.known+1, enough)
+	g.latency += (took - g.latency) / time.Duration(g.known)
+}
+
+// reach is how many calls per second are possible: none waits for another, but only so many are under way at once.
+func (g *gate) reach() float64 {
+	if g.known < enough || g.latency <= 0 {
+		return 0
+	}
+	return float64(g.maxInFlight) / g.latency.Seconds()
+}
+
+// outOfReach tells once that the rate cannot be reached, and once more when it was within reach meanwhile.
+func (g *gate) outOfReach() bool {
+	reach := g.reach()
+	switch {
+	case reach == 0 || g.rate == 0:
+	case reach >= g.rate:
+		g.short = false
+	case !g.short && reach < 0.9*g.rate:
+		g.short = true
+		return true
+	}
+	return false
 }
 
 // bucket is a token bucket. It fills from last on and counts no tokens before that.
@@ -208,6 +262,18 @@ func (p *pace) halve(limit float64, sent, now time.Time) {
 }
 
 func (p *pace) ramp(from time.Time) { p.steep = from }
+
+// why names what the rate is, where it keeps a call back.
+func (p *pace) why(now time.Time) string {
+	switch {
+	case now.Sub(p.steep) < rampTime:
+		return "ramp"
+	case p.cut > 0:
+		return "slowed"
+	default:
+		return "rate"
+	}
+}
 
 // breaker keeps calls from a gateway that does not answer as a gateway does. A first fault lets calls through one at a
 // time; a second one with no proper answer between them opens it, and then single probes go through with pauses.

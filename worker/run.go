@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -41,6 +42,7 @@ type loop struct {
 	toldAt    time.Time // when the progress of batches was told last
 	stopping  bool
 	speed     speed
+	burst     burst
 	recent    recent
 	oldestSeq uint64        // of the oldest message, as of the last view
 	ended     chan struct{} // closed when the term is over
@@ -150,6 +152,7 @@ func (l *loop) turn() {
 		l.due()
 		l.dispatch()
 		l.noteGate()
+		l.noteBurst()
 		if l.stopping && l.gate.inFlight == 0 && l.entries == 0 && l.closings == 0 {
 			return
 		}
@@ -183,6 +186,7 @@ func (l *loop) dispatch() {
 		}
 		l.call(c, session)
 	}
+	l.gate.holding = "" // nothing waits
 }
 
 // call sends a change to the gateway with the agent's session as of now.
@@ -213,6 +217,9 @@ func (l *loop) untilNext() time.Duration {
 	if !l.gateAgain.IsZero() {
 		next = earlier(next, l.gateAgain)
 	}
+	if at := l.burst.next(); !at.IsZero() {
+		next = earlier(next, at)
+	}
 	if len(l.batches) > 0 {
 		next = earlier(next, l.toldAt.Add(progressEvery))
 	}
@@ -228,6 +235,10 @@ func earlier(a, b time.Time) time.Time {
 
 // noteGate says once when what holds calls back changes.
 func (l *loop) noteGate() {
+	if l.gate.outOfReach() {
+		l.log().Warn("the rate cannot be reached: too few calls may be under way for the time that each takes",
+			"rate", l.gate.rate, "reach", math.Round(l.gate.reach()), "in_flight", l.gate.maxInFlight, "latency", l.gate.latency)
+	}
 	s := l.gate.state(l.now)
 	if l.Watch != nil {
 		l.Watch.Gate(s)

@@ -45,14 +45,6 @@ type BatchView struct {
 	Progress messages.BatchSummary `json:"progress"`
 }
 
-// Estimate says when what is due now will have been applied, at the rate that the gate lets through.
-type Estimate struct {
-	Due    int       `json:"due"`          // changes that can be called now
-	Rate   float64   `json:"rate"`         // calls per second that are reckoned with; 0: not known
-	End    time.Time `json:"end,omitzero"` // zero: nothing is due, or the rate is not known
-	Missed int       `json:"missed"`       // of them, whose valid_until will have passed by then
-}
-
 // AgentView is all that the worker knows of one agent. It has no GUID.
 type AgentView struct {
 	AgentID   string           `json:"agent_id"`
@@ -267,74 +259,4 @@ func (c *change) view(waitsFor string) ChangeView {
 		}
 	}
 	return v
-}
-
-// estimate reckons with the rate that the gate lets through, or, without a limit, with what it let through lately.
-func (l *loop) estimate() Estimate {
-	e := Estimate{Due: len(l.ready) + l.gate.inFlight, Rate: l.gate.pace.at(l.gate.rate, l.now)}
-	if e.Rate == 0 {
-		e.Rate = l.speed.perSecond(l.now)
-	}
-	if e.Due == 0 || e.Rate == 0 {
-		return e
-	}
-	after := func(n int) time.Time { return l.now.Add(time.Duration(float64(n) / e.Rate * float64(time.Second))) }
-	e.End = after(e.Due)
-	// The ready ones go out earliest deadline first, so that nearly the first of them that is late is known from its
-	// place in line.
-	line := slices.Clone(l.ready)
-	slices.SortFunc(line, func(a, b *change) int {
-		if urgent(a, b) {
-			return -1
-		}
-		return 1
-	})
-	for i, c := range line {
-		if after(i+1).UnixNano() > c.until {
-			e.Missed++
-		}
-	}
-	return e
-}
-
-// progress tells how far a batch is and when it can be at its end.
-func (l *loop) progress(sum messages.BatchSummary) messages.BatchProgress {
-	p := messages.BatchProgress{BatchSummary: sum, At: l.now.UTC()}
-	rate := l.gate.pace.at(l.gate.rate, l.now)
-	if rate == 0 {
-		rate = l.speed.perSecond(l.now)
-	}
-	if left := len(l.ready) + l.gate.inFlight; rate > 0 && left > 0 {
-		p.ExpectedEnd = l.now.Add(time.Duration(float64(left) / rate * float64(time.Second))).UTC()
-	}
-	return p
-}
-
-// speed is how many calls per second were answered lately.
-type speed struct {
-	all    uint64 // of the whole term
-	second int64
-	count  int
-	last   int
-}
-
-func (s *speed) add(now time.Time) {
-	s.roll(now)
-	s.count++
-	s.all++
-}
-
-func (s *speed) roll(now time.Time) {
-	if sec := now.Unix(); sec != s.second {
-		s.last = 0
-		if sec == s.second+1 {
-			s.last = s.count
-		}
-		s.second, s.count = sec, 0
-	}
-}
-
-func (s *speed) perSecond(now time.Time) float64 {
-	s.roll(now)
-	return float64(max(s.last, s.count))
 }

@@ -1,0 +1,157 @@
+package worker
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"idlepolicy/messages"
+)
+
+// Estimate says when what is due now will have been applied, at the rate that the gate lets through.
+type Estimate struct {
+	Due    int       `json:"due"`          // changes that can be called now, or are being called
+	Rate   float64   `json:"rate"`         // calls per second that are reckoned with; 0: not known
+	End    time.Time `json:"end,omitzero"` // if nothing keeps calls back; zero: nothing is due, or the rate is not known
+	Missed int       `json:"missed"`       // of them, whose valid_until will have passed by then
+}
+
+// estimate costs a look at each change that is due, and is made for people and scrapes, not for calls.
+func (l *loop) estimate() Estimate {
+	e := Estimate{Due: len(l.ready) + l.gate.inFlight, Rate: l.pace()}
+	if e.Due == 0 || e.Rate == 0 {
+		return e
+	}
+	e.End = l.after(e.Due, e.Rate)
+	e.Missed = l.missed(e)
+	return e
+}
+
+// pace is how many calls per second can be reckoned with: what the gate lets through, or less where calls take too long
+// for that, or, without a limit, what went through lately; 0: not known.
+func (l *loop) pace() float64 {
+	rate := l.gate.pace.at(l.gate.rate, l.now)
+	if rate == 0 {
+		return l.speed.perSecond(l.now)
+	}
+	if reach := l.gate.reach(); reach > 0 {
+		rate = min(rate, reach)
+	}
+	return rate
+}
+
+// after returns when the n-th call from now will be made.
+func (l *loop) after(n int, rate float64) time.Time {
+	from := l.now
+	if l.gate.shut.After(from) {
+		from = l.gate.shut
+	}
+	return from.Add(time.Duration(min(float64(n)/rate, farAhead.Seconds()) * float64(time.Second)))
+}
+
+const farAhead = 100 * 365 * 24 * time.Hour // a rate can be tiny, and a duration ends after 292 years
+
+// missed counts the changes that will be too late. Only what ends before everything is applied can be, and calls are
+// made in the order of their ends, first attempts first: so the place of each in line is known from the few alone.
+func (l *loop) missed(e Estimate) int {
+	end := e.End.UnixNano()
+	var short []*change
+	first := 0
+	for _, c := range l.ready {
+		retried := c.attempts() > 0 || c.faults() > 0
+		first += 1 - flag(retried)
+		if c.until < end {
+			short = append(short, c)
+		}
+	}
+	slices.SortFunc(short, func(a, b *change) int { return cmp.Compare(flag(urgent(b, a)), flag(urgent(a, b))) })
+	missed, place, jumped := 0, 0, false
+	for _, c := range short {
+		if !jumped && (c.attempts() > 0 || c.faults() > 0) {
+			place, jumped = first, true
+		}
+		place++
+		if l.after(place, e.Rate).UnixNano() > c.until {
+			missed++
+		}
+	}
+	return missed
+}
+
+// progress tells how far a batch is and when it can be at its end.
+func (l *loop) progress(sum messages.BatchSummary) messages.BatchProgress {
+	p := messages.BatchProgress{BatchSummary: sum, At: l.now.UTC()}
+	if left, rate := len(l.ready)+l.gate.inFlight, l.pace(); rate > 0 && left > 0 {
+		p.ExpectedEnd = l.after(left, rate).UTC()
+	}
+	return p
+}
+
+// burst is the time in which much more is due than can be called at once.
+type burst struct {
+	since time.Time // zero: there is none
+	told  bool
+}
+
+// A burst is what takes longer than burstSeconds, and is at least burstLeast changes. It is told once what it begins
+// with has been read.
+const (
+	burstLeast   = 100
+	burstSeconds = 2
+	burstSettles = time.Second
+)
+
+// noteBurst says once, as a burst begins, when it will be over and who will miss it.
+func (l *loop) noteBurst() {
+	b, due := &l.burst, len(l.ready)
+	switch {
+	case due == 0:
+		*b = burst{}
+	case b.told:
+	case due < burstLeast || float64(due) < burstSeconds*l.gate.rate:
+		b.since = time.Time{}
+	case b.since.IsZero():
+		b.since = l.now
+	case l.now.Sub(b.since) >= burstSettles:
+		b.told = true
+		e := l.estimate()
+		l.log().Info("a burst of changes is due", "due", e.Due, "per_second", e.Rate, "applied_by", e.End, "too_late", e.Missed)
+	}
+}
+
+// next is when noteBurst is to be asked again; zero: whenever something happens.
+func (b *burst) next() time.Time {
+	if b.since.IsZero() || b.told {
+		return time.Time{}
+	}
+	return b.since.Add(burstSettles)
+}
+
+// speed is how many calls per second were answered lately.
+type speed struct {
+	all    uint64 // of the whole term
+	second int64
+	count  int
+	last   int
+}
+
+func (s *speed) add(now time.Time) {
+	s.roll(now)
+	s.count++
+	s.all++
+}
+
+func (s *speed) roll(now time.Time) {
+	if sec := now.Unix(); sec != s.second {
+		s.last = 0
+		if sec == s.second+1 {
+			s.last = s.count
+		}
+		s.second, s.count = sec, 0
+	}
+}
+
+func (s *speed) perSecond(now time.Time) float64 {
+	s.roll(now)
+	return float64(max(s.last, s.count))
+}
