@@ -39,8 +39,12 @@ func (s *site) storm(ctx context.Context, random *rand.Rand) (done map[string]in
 	done = map[string]int{}
 	var round []fault
 	for {
+		quiet := seconds(random, .3, 2)
+		if random.IntN(3) == 0 { // much is well again by the next fault
+			quiet = seconds(random, 2, s.setup.quiet.Seconds())
+		}
 		select {
-		case <-time.After(seconds(random, .3, 2)):
+		case <-time.After(quiet):
 		case <-ctx.Done():
 			return done
 		}

@@ -30,6 +30,7 @@ type setup struct {
 	timeout  time.Duration // of the gateway, as the workers see it
 	pause    time.Duration // between two messages of a writer
 	faultFor time.Duration
+	quiet    time.Duration // the longest pause between two faults
 	seed     uint64
 	off      string // the rule that is turned off; empty: none
 }

@@ -58,7 +58,7 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			setup{
 				servers: servers, workers: 2, agents: 40, rate: 150, burst: 15, timeout: 3 * time.Second, pause: 25 * time.Millisecond,
-				faultFor: 8 * time.Second, seed: 1,
+				faultFor: 8 * time.Second, quiet: 2 * time.Second, seed: 1,
 			}.play(t, built)
 		})
 	}
@@ -68,7 +68,7 @@ func long(t *testing.T) {
 	t.Helper()
 	c := setup{
 		servers: *replicas, workers: 3, agents: 150, rate: 150, burst: 15, timeout: 6 * time.Second, pause: 20 * time.Millisecond,
-		faultFor: *faultsFor, seed: *seed, off: *ruleOff,
+		faultFor: *faultsFor, quiet: 15 * time.Second, seed: *seed, off: *ruleOff,
 	}
 	if c.seed == 0 {
 		c.seed = uint64(time.Now().UnixNano())
