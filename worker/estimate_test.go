@@ -85,7 +85,7 @@ func TestBurstIsToldOnce(t *testing.T) {
 		all := s.agents(200)
 		s.start()
 		s.pass(time.Second) // there is a token
-		for range 2 { // bursts
+		for range 2 {       // bursts
 			for i, agent := range all {
 				valid := time.Hour
 				if i < 50 {
