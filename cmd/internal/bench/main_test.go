@@ -2,6 +2,7 @@ package bench
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"testing"
 )
@@ -24,7 +25,19 @@ func TestMain(m *testing.M) {
 	if !*full {
 		_ = flag.Set("test.parallel", "8") // tiny scenarios mostly wait
 	}
-	os.Exit(m.Run())
+	os.Exit(run(m))
+}
+
+var buildDir string // for programs that are built
+
+func run(m *testing.M) int {
+	var err error
+	if buildDir, err = os.MkdirTemp("", "bench"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(buildDir)
+	return m.Run()
 }
 
 // sized returns how much of something a scenario takes: for a measurement, and for a test of it.

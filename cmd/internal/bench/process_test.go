@@ -47,20 +47,32 @@ func start(tb testing.TB, role string, environment ...string) *process {
 	return p
 }
 
-// program builds and starts one of the commands: what it holds is not what this test's own program would.
+// program starts one of the commands: what it holds is not what this test's own program would.
 func program(tb testing.TB, command string, environment ...string) *process {
 	tb.Helper()
-	file := filepath.Join(tb.TempDir(), command)
-	if out, err := exec.CommandContext(tb.Context(), "go", "build", "-o", file, "idlepolicy/cmd/"+command).CombinedOutput(); err != nil {
-		tb.Fatalf("build %s: %v\n%s", command, err, out)
-	}
-	p := &process{tb: tb, role: command, cmd: exec.Command(file)}
+	p := &process{tb: tb, role: command, cmd: exec.Command(built(tb, command))}
 	p.cmd.Env, p.cmd.Stderr = append(os.Environ(), environment...), os.Stderr
 	if err := p.cmd.Start(); err != nil {
 		tb.Fatalf("start %s: %v", command, err)
 	}
 	tb.Cleanup(p.end)
 	return p
+}
+
+var programs = map[string]string{} // that were built
+
+// built builds a command, once.
+func built(tb testing.TB, command string) string {
+	tb.Helper()
+	if file := programs[command]; file != "" {
+		return file
+	}
+	file := filepath.Join(buildDir, command)
+	if out, err := exec.Command("go", "build", "-o", file, "idlepolicy/cmd/"+command).CombinedOutput(); err != nil {
+		tb.Fatalf("build %s: %v\n%s", command, err, out)
+	}
+	programs[command] = file
+	return file
 }
 
 func (p *process) ask(o order) reply {
