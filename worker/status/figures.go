@@ -20,7 +20,8 @@ type figure struct {
 
 func text(s string) template.HTML { return template.HTML(template.HTMLEscapeString(s)) }
 
-func gateFigures(g worker.GateState) []figure {
+func gateFigures(v *worker.View) []figure {
+	g := v.Gate
 	state := figure{
 		ID: "gate-state", Label: "Gate", Value: text(gateWord(g.State)), Note: g.Why, Alarm: g.State != "open",
 		Meaning: "Every call to the gateway passes the gate. Open: calls go out at the rate. Slowed: the gateway asked for " +
@@ -38,9 +39,21 @@ func gateFigures(g worker.GateState) []figure {
 			Meaning: "Calls per second that the configuration or an operator allows. The gate never lets more through.",
 		},
 		{
+			ID: "gate-holding", Label: "Held back by", Value: text(holdingText(heldBy(v))),
+			Meaning: "What keeps the next call from going out at once. The limit: as many go out as are allowed. Calls in " +
+				"flight: so many are not answered yet that the next one waits. A slow start: the gate has just opened.",
+		},
+		{
 			ID: "gate-in-flight", Label: "In flight", Value: text(count(g.InFlight)),
 			Meaning: "Calls that were sent and are not answered yet; never more than one for an agent.",
 		},
+	}
+	if g.Reach > 0 && g.Limit > 0 && g.Reach < g.Limit {
+		all = append(all, figure{
+			ID: "gate-reach", Label: "Within reach", Value: text(perSecond(g.Reach)), Alarm: true,
+			Meaning: "Calls per second that are possible at most: each takes as long as the gateway needs, and only so many " +
+				"may be under way (IDLE_MAX_IN_FLIGHT). The limit is higher and cannot be reached.",
+		})
 	}
 	if !g.Until.IsZero() {
 		all = append(all, figure{
@@ -49,6 +62,38 @@ func gateFigures(g worker.GateState) []figure {
 		})
 	}
 	return all
+}
+
+// heldBy is what keeps back what is due. The gate remembers the last that was asked for, which may have ended since.
+func heldBy(v *worker.View) string {
+	if v.Due == 0 {
+		return ""
+	}
+	return v.Gate.Holding
+}
+
+// holdingText says what keeps back what is due.
+func holdingText(what string) string {
+	switch what {
+	case "":
+		return "nothing"
+	case "rate":
+		return "the limit"
+	case "in_flight":
+		return "calls in flight"
+	case "paused":
+		return "an operator"
+	case "retry_after":
+		return "the gateway's wish"
+	case "breaker":
+		return "faults"
+	case "slowed":
+		return "the gateway's load"
+	case "ramp":
+		return "a slow start"
+	default:
+		return what
+	}
 }
 
 func gateWord(state string) string {

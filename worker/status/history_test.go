@@ -127,3 +127,18 @@ func TestWaitsHaveWords(t *testing.T) {
 		}
 	}
 }
+
+func TestHoldingsHaveWords(t *testing.T) {
+	for _, what := range append([]string{""}, holdings...) {
+		if text := holdingText(what); text == "" || text == what {
+			t.Errorf("%q: %q", what, text)
+		}
+	}
+	v := worker.View{Gate: worker.GateState{Holding: "rate"}}
+	if heldBy(&v) != "" {
+		t.Error("with nothing due something is held back")
+	}
+	if v.Due = 1; heldBy(&v) != "rate" {
+		t.Error("what is due is not held back")
+	}
+}

@@ -29,7 +29,10 @@ func (s *stage) busy() *stage {
 	now := time.Now()
 	s.worker.set(func(a *actor) {
 		a.view = worker.View{
-			Gate:   worker.GateState{State: "slowed", Why: "the gateway could not take 50 calls per second", Rate: 25, Limit: 50, InFlight: 3},
+			Gate: worker.GateState{
+				State: "slowed", Why: "the gateway could not take 50 calls per second", Rate: 25, Limit: 50, InFlight: 3,
+				Holding: "in_flight", Latency: 0.1, Reach: 30,
+			},
 			Agents: 20, Unfinished: 19, Due: 7, InFlight: 3, Later: 4, NotSignedIn: 5, Retrying: 2, Storing: 1, MoreBatches: 2,
 			Estimate: worker.Estimate{Due: 10, Rate: 25, End: now.Add(time.Minute), Missed: 1},
 			Oldest:   now.Add(-time.Hour), OldestDue: now.Add(-time.Minute), Since: now.Add(-2 * time.Hour),
@@ -67,6 +70,9 @@ func TestMetrics(t *testing.T) {
 		`idlepolicy_gate_state{state="open"} 0`,
 		`idlepolicy_gate_rate 25`,
 		`idlepolicy_gate_limit 50`,
+		`idlepolicy_gate_reach 30`,
+		`idlepolicy_gate_holding{reason="in_flight"} 1`,
+		`idlepolicy_gate_holding{reason="rate"} 0`,
 		`idlepolicy_gate_in_flight 3`,
 		`idlepolicy_gate_transitions_total{state="slowed"} 1`,
 		`idlepolicy_backlog_changes{state="due"} 7`,

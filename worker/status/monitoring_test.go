@@ -85,3 +85,18 @@ func TestAlertsHaveARunbookAndATrial(t *testing.T) {
 		}
 	}
 }
+
+// A return code that the metrics know by name has a line in the table that says what to do about it.
+func TestReturnCodesAreExplained(t *testing.T) {
+	text := readDeploy(t, "README.md")
+	for _, code := range knownRetcodes {
+		if !strings.Contains(text, "`"+code+"`") {
+			t.Errorf("deploy/README.md does not explain %s", code)
+		}
+	}
+	for _, o := range outcomes {
+		if !strings.Contains(text, "\n| `"+string(o)+"` |") {
+			t.Errorf("deploy/README.md does not explain the outcome %s", o)
+		}
+	}
+}

@@ -96,7 +96,7 @@ func (s *Server) siteSheet() sheet {
 	p.SignedIn = sessionFigures(p.Sessions)
 	p.Headline = headline(&p.site)
 	if v := p.View; v != nil {
-		p.Gate, p.Work = gateFigures(v.Gate), workFigures(v)
+		p.Gate, p.Work = gateFigures(v), workFigures(v)
 		p.Batches, p.Hidden.Batches = batchLines(v)
 		p.Waits, p.Hidden.Waits = waitLines(v)
 	}

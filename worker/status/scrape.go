@@ -31,6 +31,8 @@ var (
 	gateStateDesc  = desc("gate_state", "The gate's state: 1 for the one it is in.", "state")
 	rateDesc       = desc("gate_rate", "Calls per second that the gate lets through now; 0: no limit.")
 	limitDesc      = desc("gate_limit", "Calls per second that operators allow; 0: no limit.")
+	holdingDesc    = desc("gate_holding", "What keeps back what is due: 1 for that, all 0 for nothing.", "reason")
+	reachDesc      = desc("gate_reach", "Calls per second that are possible at the gateway's speed with so many in flight; 0: not known.")
 	inFlightDesc   = desc("gate_in_flight", "Calls to the gateway that are under way.")
 	backlogDesc    = desc("backlog_changes", "Changes that have not ended, by what they wait for.", "state")
 	unfinishedDesc = desc("unfinished_messages", "Messages read from the stream of changes that are not acknowledged.")
@@ -45,8 +47,8 @@ var (
 // Describe implements prometheus.Collector.
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		ownerDesc, connectedDesc, sessionsDesc, signInDesc, gateOpenDesc, gateStateDesc, rateDesc, limitDesc, inFlightDesc,
-		backlogDesc, unfinishedDesc, oldestDesc, oldestDueDesc, agentsDesc, batchesDesc, endDesc, missedDesc,
+		ownerDesc, connectedDesc, sessionsDesc, signInDesc, gateOpenDesc, gateStateDesc, rateDesc, limitDesc, holdingDesc, reachDesc,
+		inFlightDesc, backlogDesc, unfinishedDesc, oldestDesc, oldestDueDesc, agentsDesc, batchesDesc, endDesc, missedDesc,
 	} {
 		ch <- d
 	}
@@ -67,7 +69,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	if l := s.view(); l.ok {
-		collectGate(set, l.found.Gate)
+		collectGate(set, &l.found)
 		collectWork(set, l.found)
 		collectEstimate(set, l.found.Estimate)
 	}
@@ -75,12 +77,17 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 
 type setter func(d *prometheus.Desc, v float64, labels ...string)
 
-func collectGate(set setter, gate worker.GateState) {
+func collectGate(set setter, v *worker.View) {
+	gate, held := v.Gate, heldBy(v)
 	set(gateOpenDesc, one(gate.State == "open" || gate.State == "slowed"))
 	for _, state := range gateStates {
 		set(gateStateDesc, one(gate.State == state), state)
 	}
+	for _, reason := range holdings {
+		set(holdingDesc, one(held == reason), reason)
+	}
 	set(rateDesc, gate.Rate)
+	set(reachDesc, gate.Reach)
 	set(limitDesc, gate.Limit)
 	set(inFlightDesc, float64(gate.InFlight))
 }
