@@ -146,6 +146,19 @@ func TestAddressTaken(t *testing.T) {
 	start(t, change, "-", "-http", taken.Addr().String()).wait(statusFailed, "status page", "address already in use")
 }
 
+func TestWithoutTemporaryDirectory(t *testing.T) {
+	t.Setenv("TMPDIR", "/there/is/none")
+	status, want := statusFine, "1 of 1 change ended"
+	if _, err := os.Stat("/dev/shm"); err != nil {
+		status, want = statusFailed, "make a temporary directory"
+	}
+	var out screen
+	got := run(t.Context(), []string{"-"}, strings.NewReader(`{"agent_id":"1001","flag":"true"}`), &out, &out)
+	if got != status || !strings.Contains(out.String(), want) {
+		t.Errorf("exit status %d, want %d:\n%s", got, status, out.String())
+	}
+}
+
 func TestLogFile(t *testing.T) {
 	file := write(t, "log", "")
 	start(t, `{"agent_id":"1001","flag":"true"}`, "-", "-log", file).wait(statusFine)

@@ -55,7 +55,7 @@ func (s *site) close() {
 }
 
 func (s *site) startServers(natsPort int) (err error) {
-	dir, err := os.MkdirTemp("", "idledemo-")
+	dir, err := tempDir()
 	if err != nil {
 		return fmt.Errorf("make a temporary directory (TMPDIR says where): %w", err)
 	}
@@ -74,6 +74,20 @@ func (s *site) startServers(natsPort int) (err error) {
 	}
 	lead(&s.config, s.gateway.URL(), ca, s.nats.ClientURL())
 	return nil
+}
+
+// tempDir makes a directory for all that is to be gone afterwards. An image with nothing in it but the program has no
+// /tmp, but a container has shared memory.
+func tempDir() (string, error) {
+	const pattern = "idledemo-"
+	dir, err := os.MkdirTemp("", pattern)
+	if err == nil {
+		return dir, nil
+	}
+	if dir, shmErr := os.MkdirTemp("/dev/shm", pattern); shmErr == nil {
+		return dir, nil
+	}
+	return "", err
 }
 
 // startWorker returns when the worker's status page can be reached, if there is to be one.

@@ -3,6 +3,7 @@ package terminal
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -51,9 +52,17 @@ func (p *Progress) line(now time.Time) {
 	text := fmt.Sprintf("%s %d of %d", p.what, p.done, p.total)
 	if took := now.Sub(p.began).Seconds(); took > 0 && p.done > 0 && p.done < p.total {
 		rate := float64(p.done) / took
-		text += fmt.Sprintf(", %.0f/s, %s left", rate, Length(time.Duration(float64(p.total-p.done)/rate*float64(time.Second))))
+		text += fmt.Sprintf(", %s/s, %s left", figure(rate), Length(time.Duration(float64(p.total-p.done)/rate*float64(time.Second))))
 	}
 	fmt.Fprintln(p.w, text)
+}
+
+// figure shows a rate with as many digits as it takes to tell it from none.
+func figure(rate float64) string {
+	if rate < 10 {
+		return strconv.FormatFloat(rate, 'g', 2, 64)
+	}
+	return strconv.FormatFloat(rate, 'f', 0, 64)
 }
 
 // Finish leaves the last state standing.
