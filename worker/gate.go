@@ -89,7 +89,8 @@ func (g *gate) keeps(now time.Time) (what string, again time.Time) {
 		return "in_flight", time.Time{}
 	}
 	if rate := g.pace.at(g.rate, now); rate > 0 {
-		if again, wait := g.bucket.take(rate, depth(g.burst, rate), now); wait {
+		g.bucket.fill(rate, g.depth(rate), now)
+		if again, wait := g.bucket.take(rate); wait {
 			return g.pace.why(now), again
 		}
 	}
@@ -98,7 +99,7 @@ func (g *gate) keeps(now time.Time) (what string, again time.Time) {
 
 // tell takes note of an answer about agent to a call sent at the given time.
 func (g *gate) tell(agent string, a Answer, sent, now time.Time) {
-	g.inFlight--
+	g.back(now)
 	switch {
 	case a.Class.Answered():
 		g.learn(a.Took)
@@ -192,19 +193,32 @@ type bucket struct {
 	last   time.Time
 }
 
-// jitter is by how much a call may reach the gateway later than this process sent it, compared with the next one. The
-// bucket is so much shallower that a window at the gateway still holds no more than the rate and the burst allow.
-const jitter = 20 * time.Millisecond
-
-func depth(burst, rate float64) float64 {
-	return max(1, min(burst, burst-rate*jitter.Seconds()))
+// depth is how many tokens there may be. A call under way may not have reached the gateway yet, and can still arrive
+// together with what is sent next: so the burst is shallower by what is in flight, and no window at the gateway holds
+// more than the rate and the burst allow, however late calls arrive. What remains makes up for waking up late.
+func (g *gate) depth(rate float64) float64 {
+	least := min(g.burst, 1+rate*wakesLate.Seconds())
+	return max(1, least, g.burst-float64(g.inFlight))
 }
 
-func (b *bucket) take(rate, depth float64, now time.Time) (again time.Time, wait bool) {
+const wakesLate = 10 * time.Millisecond
+
+// back notes that a call is under way no longer; until now it made the burst shallower.
+func (g *gate) back(now time.Time) {
+	if rate := g.pace.at(g.rate, now); rate > 0 {
+		g.bucket.fill(rate, g.depth(rate), now)
+	}
+	g.inFlight--
+}
+
+func (b *bucket) fill(rate, depth float64, now time.Time) {
 	if now.After(b.last) {
 		b.tokens = min(depth, b.tokens+rate*now.Sub(b.last).Seconds())
 		b.last = now
 	}
+}
+
+func (b *bucket) take(rate float64) (again time.Time, wait bool) {
 	if b.tokens < 1-1e-9 {
 		seconds := min((1-b.tokens)/rate, time.Hour.Seconds())
 		return b.last.Add(time.Duration(seconds*float64(time.Second)) + time.Nanosecond), true
@@ -345,7 +359,7 @@ func (b *breaker) fault(why string, sent, now time.Time) {
 
 // notSent gives back the place of a call that never left, and waits a moment: the lease is gone, or about to.
 func (g *gate) notSent(why string, now time.Time) {
-	g.inFlight--
+	g.back(now)
 	if until := now.Add(leaseLook); until.After(g.shut) {
 		g.shut, g.shutWhy = until, why
 	}

@@ -2,6 +2,8 @@ package worker
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -29,10 +31,12 @@ func pull(g *gate, from, end time.Time, answer func(n int) Answer) []time.Time {
 func sound(int) Answer { return Answer{Class: Success, Retcode: "0"} }
 
 // most returns how many calls the fullest window of one second holds.
-func most(calls []time.Time) int {
+func most(calls []time.Time) int { return mostIn(calls, time.Second) }
+
+func mostIn(calls []time.Time, window time.Duration) int {
 	n, first := 0, 0
 	for i, at := range calls {
-		for at.Sub(calls[first]) >= time.Second {
+		for at.Sub(calls[first]) >= window {
 			first++
 		}
 		n = max(n, i-first+1)
@@ -81,11 +85,60 @@ func TestGateKeepsTheRateWhenItIsChanged(t *testing.T) {
 	}
 }
 
-func TestGateBurstIsShallowerByTheJitter(t *testing.T) {
-	tests := []struct{ burst, rate, want float64 }{{5, 50, 4}, {50, 500, 40}, {1, 50, 1}, {1, 0.5, 1}, {10, 10000, 1}}
+// What counts is when calls arrive, and some are held up on their way.
+func TestGateKeepsTheRateAsTheGatewaySeesIt(t *testing.T) {
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		g := newGate(Policy{Rate: 500, Burst: 50, MaxInFlight: 32}, origin)
+		var arrived, answered []time.Time // the latter of calls under way, in order
+		now, end := origin.Add(time.Minute), origin.Add(time.Minute+10*time.Second)
+		for now.Before(end) {
+			for len(answered) > 0 && !answered[0].After(now) {
+				answered = answered[1:]
+				g.tell("1001", sound(0), now, now)
+			}
+			ok, again := g.ask(now)
+			if ok {
+				way := time.Duration(random.Int64N(int64(time.Millisecond)))
+				if random.IntN(100) == 0 {
+					way += time.Duration(random.Int64N(int64(80 * time.Millisecond)))
+				}
+				arrived = append(arrived, now.Add(way))
+				answered = append(answered, now.Add(way+time.Millisecond))
+				slices.SortFunc(answered, time.Time.Compare)
+				continue
+			}
+			if again.IsZero() || len(answered) > 0 && answered[0].Before(again) {
+				again = answered[0]
+			}
+			now = again
+			if random.IntN(50) == 0 { // this process does not get its turn
+				now = now.Add(time.Duration(random.Int64N(int64(50 * time.Millisecond))))
+			}
+		}
+		slices.SortFunc(arrived, time.Time.Compare)
+		if n := mostIn(arrived, time.Second); n > 550 {
+			t.Errorf("seed %d: %d calls arrived within one second", seed, n)
+		}
+		if n := mostIn(arrived, 100*time.Millisecond); n > 100 {
+			t.Errorf("seed %d: %d calls arrived within 100 ms", seed, n)
+		}
+		if n := len(arrived); n < 4950 {
+			t.Errorf("seed %d: only %d calls in 10 s", seed, n)
+		}
+	}
+}
+
+func TestGateBurstIsShallowerByWhatIsUnderWay(t *testing.T) {
+	tests := []struct {
+		burst, rate float64
+		inFlight    int
+		want        float64
+	}{{50, 500, 0, 50}, {50, 500, 30, 20}, {50, 500, 50, 6}, {5, 50, 32, 1.5}, {1, 50, 0, 1}, {1, 50, 9, 1}, {1, 0.5, 3, 1}}
 	for _, test := range tests {
-		if got := depth(test.burst, test.rate); math.Abs(got-test.want) > 1e-9 {
-			t.Errorf("depth(%v, %v) = %v, want %v", test.burst, test.rate, got, test.want)
+		g := gate{burst: test.burst, inFlight: test.inFlight}
+		if got := g.depth(test.rate); math.Abs(got-test.want) > 1e-9 {
+			t.Errorf("burst %v, rate %v, %d in flight: %v, want %v", test.burst, test.rate, test.inFlight, got, test.want)
 		}
 	}
 }
