@@ -32,6 +32,7 @@ type loop struct {
 
 	gateAgain time.Time // when to ask the gate again; zero: an event will say so
 	gateWas   string
+	gateSince time.Time
 	holdUntil int64
 	flood     int64 // some agents wait for a pause in their changes until then, in Unix nanoseconds
 	behind    bool  // messages from before the term may still be unread
@@ -246,12 +247,12 @@ func (l *loop) noteGate() {
 	if s.State == l.gateWas {
 		return
 	}
-	was := l.gateWas
-	l.gateWas = s.State
+	was, since := l.gateWas, l.gateSince
+	l.gateWas, l.gateSince = s.State, l.now
 	switch {
 	case was == "":
 	case s.State == "open":
-		l.log().Info("the gate is open again", "was", was)
+		l.log().Info("the gate is open again", "was", was, "after", l.now.Sub(since).Round(time.Millisecond))
 	default:
 		log := l.log()
 		if !s.Until.IsZero() {
