@@ -1,6 +1,7 @@
 // Package service puts one worker process together: the configuration on one side, the packages that do the work on the
 // other. The worker itself and the demonstration run the same one.
 //
-// service.go starts and stops it, parts.go makes the parts from the configuration, log.go the log, and check.go proves that
-// everything that the configuration names can be reached.
+// service.go starts and stops it, parts.go makes the parts from the configuration, link.go is what the page and probes see
+// of a start that waits, actions.go is what people may do on the page, log.go the log, memory.go keeps it small, and
+// check.go proves that everything that the configuration names can be reached.
 package service
