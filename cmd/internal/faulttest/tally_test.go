@@ -28,6 +28,7 @@ type tally struct {
 	foreign    int // endings that no change here can have, and of changes that nobody published
 	disorder   int // endings of an agent in another order than its changes
 	needless   int // calls for a change that had ended
+	early      int // calls for a change while an older one of its agent had no ending yet
 	tooMany    int // seconds with more calls than rate and burst allow
 
 	late      int // older flags that took effect after newer ones because the gateway held them beyond its time-out
@@ -54,6 +55,7 @@ func (s *site) count(accepted map[string]int) *tally {
 	v.calls = len(calls)
 	v.countStale(calls, s.setup.timeout)
 	v.countNeedless(calls, s.desk)
+	v.countEarly(calls)
 	v.countFlags(s.gateway, calls, s.setup.timeout)
 	v.countRate(calls, s.setup, s.stalls)
 	return v
@@ -185,6 +187,27 @@ func (v *tally) countNeedless(calls gatewaytest.Record, d *desk) {
 	}
 }
 
+// countEarly looks whether the endings of all older changes of the agent were stored as the call came.
+func (v *tally) countEarly(calls gatewaytest.Record) {
+	older := map[string][]time.Time{} // by agent and number: when the last ending of an older change was stored
+	for agent, last := range v.accepted {
+		times := make([]time.Time, last+1)
+		for n := 2; n <= last; n++ {
+			times[n] = times[n-1]
+			if all := v.endings[agent][n-1]; len(all) > 0 && all[0].at.After(times[n]) {
+				times[n] = all[0].at
+			}
+		}
+		older[agent] = times
+	}
+	for _, c := range calls {
+		n, times := numberOf(c.Flag), older[c.AgentID]
+		if n < len(times) && c.At.Before(times[n]) {
+			v.find(&v.early, "agent %s: call for %s at %s, before an older change's ending at %s", c.AgentID, c.Flag, clock(c.At), clock(times[n]))
+		}
+	}
+}
+
 func (v *tally) countFlags(g *gatewaytest.Gateway, calls gatewaytest.Record, timeout time.Duration) {
 	last := map[string]gatewaytest.Call{}
 	for _, c := range calls.Applied() {
@@ -213,7 +236,7 @@ func (v *tally) faults() map[string]int {
 	return map[string]int{
 		"missing endings": v.missing, "second endings": v.second, "wrong final flags": v.wrongFlags,
 		"older landed after newer": v.stale, "endings that cannot be": v.foreign, "endings out of order": v.disorder,
-		"calls after the ending": v.needless, "seconds with too many calls": v.tooMany,
+		"calls after the ending": v.needless, "calls before an older ending": v.early, "seconds with too many calls": v.tooMany,
 	}
 }
 
@@ -222,8 +245,8 @@ func (v *tally) String() string {
 	fmt.Fprintf(&b, "%d changes of %d agents, %d results, %d calls\n", v.changes, len(v.accepted), v.results, v.calls)
 	fmt.Fprintf(&b, "missing endings %d, second endings %d, wrong final flags %d, older landed after newer %d\n",
 		v.missing, v.second, v.wrongFlags, v.stale)
-	fmt.Fprintf(&b, "endings that cannot be %d, endings out of order %d, calls after the ending %d, seconds with too many calls %d\n",
-		v.foreign, v.disorder, v.needless, v.tooMany)
+	fmt.Fprintf(&b, "endings that cannot be %d, endings out of order %d, calls after the ending %d, calls before an older ending %d, "+
+		"seconds with too many calls %d\n", v.foreign, v.disorder, v.needless, v.early, v.tooMany)
 	fmt.Fprintf(&b, "most calls in one second %d; held by the gateway beyond its time-out: %d landed after newer ones, %d final flags",
 		v.busiest, v.late, v.lateFlags)
 	for _, d := range v.details {
