@@ -29,8 +29,8 @@ func NewProgress(w io.Writer, what string, total int) *Progress {
 	p := &Progress{w: w, what: what, total: total, began: now, said: now}
 	if IsTerminal(w) {
 		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetPredictTime(true),
-			progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionUseANSICodes(true))
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(""),
+			progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionUseANSICodes(true))
 	}
 	return p
 }
@@ -52,7 +52,8 @@ func (p *Progress) line(now time.Time) {
 	text := fmt.Sprintf("%s %d of %d", p.what, p.done, p.total)
 	if took := now.Sub(p.began).Seconds(); took > 0 && p.done > 0 && p.done < p.total {
 		rate := float64(p.done) / took
-		text += fmt.Sprintf(", %s/s, %s left", figure(rate), Length(time.Duration(float64(p.total-p.done)/rate*float64(time.Second))))
+		left := time.Duration(float64(p.total-p.done) / rate * float64(time.Second))
+		text += fmt.Sprintf(", %s/s, %s left", figure(rate), Length(left))
 	}
 	fmt.Fprintln(p.w, text)
 }
