@@ -113,12 +113,20 @@ func TestInterruptInTheMiddle(t *testing.T) {
 	s.wait(statusInterrupted, "idledemo: interrupted")
 }
 
+func TestInterruptAtOnce(t *testing.T) {
+	for range 3 {
+		s := start(t, "")
+		s.interrupt()
+		s.wait(statusInterrupted)
+	}
+}
+
 // The demonstration never calls a real gateway, and never publishes to a real server.
 func TestEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
 		"IDLE_GATEWAY_URL": "https://gateway.example:8043", "IDLE_GATEWAY_CA": "no such file", "IDLE_GATEWAY_HOSTS": "x:1",
 		"IDLE_GATEWAY_CERT": "no such file", "IDLE_NATS_URL": "nats://nats.example:4222", "IDLE_NATS_CREDS": "no such file",
-		"IDLE_GATEWAY_TIMEOUT": "never", "IDLE_REPLICAS": "3", "IDLE_PREFIX": "site.b", "IDLE_HTTP_ADDR": "",
+		"IDLE_GATEWAY_TIMEOUT": "never", "IDLE_REPLICAS": "3", "IDLE_RETENTION": "1s", "IDLE_PREFIX": "site.b", "IDLE_HTTP_ADDR": "",
 	} {
 		t.Setenv(name, value)
 	}
