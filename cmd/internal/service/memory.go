@@ -12,8 +12,8 @@ import (
 const (
 	memoryLook  = 2 * time.Second
 	quietBytes  = 4 << 20 // allocated from one look to the next
-	quietGrowth = 10      // percent by which the heap may grow then before it is collected
-	burstGrowth = 100
+	quietRoom   = 4 << 20 // by which the heap may grow then before it is collected
+	burstGrowth = 100     // percent by which it may grow else
 )
 
 // sparing has the process hold little memory while little happens, until ctx ends. Where operators have set GOGC, they
@@ -38,17 +38,26 @@ func sparing(ctx context.Context) {
 		last = now
 		switch {
 		case quiet && !was:
-			debug.SetGCPercent(quietGrowth)
 			debug.FreeOSMemory()
+			debug.SetGCPercent(quietGrowth())
 		case was && !quiet:
 			debug.SetGCPercent(burstGrowth)
 		}
 	}
 }
 
+// quietGrowth turns room into a percentage of what is held. A small heap needs no sparing: collecting it all the time
+// would only cost time.
+func quietGrowth() int {
+	held := measured("/gc/heap/live:bytes")
+	return int(min(burstGrowth, 100*quietRoom/max(1, held)))
+}
+
 // allocated returns how many bytes were allocated so far.
-func allocated() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+func allocated() uint64 { return measured("/gc/heap/allocs:bytes") }
+
+func measured(name string) uint64 {
+	sample := []metrics.Sample{{Name: name}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }
