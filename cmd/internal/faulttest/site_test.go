@@ -52,6 +52,7 @@ type site struct {
 	js       jetstream.JetStream
 	desk     *desk
 	stalls   *Stalls
+	woken    []time.Time // when frozen workers went on
 }
 
 func startSite(t *testing.T, c setup, p programs) *site {

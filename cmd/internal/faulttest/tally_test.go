@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,7 @@ type tally struct {
 
 	late      int // older flags that took effect after newer ones because the gateway held them beyond its time-out
 	lateFlags int // agents whose flag is wrong for that reason
+	repeated  int // calls for a change that a worker which woke up had just ended
 	busiest   int // most calls in any one second
 
 	details []string
@@ -54,7 +56,7 @@ func (s *site) count(accepted map[string]int) *tally {
 	calls := s.gateway.Calls()
 	v.calls = len(calls)
 	v.countStale(calls, s.setup.timeout)
-	v.countNeedless(calls, s.desk)
+	v.countNeedless(calls, s)
 	v.countEarly(calls)
 	v.countFlags(s.gateway, calls, s.setup.timeout)
 	v.countRate(calls, s.setup, s.stalls)
@@ -177,11 +179,21 @@ func clock(t time.Time) string { return t.Format("15:04:05.000") }
 // arriving is how long a call may be on its way to this busy process.
 const arriving = 250 * time.Millisecond
 
-func (v *tally) countNeedless(calls gatewaytest.Record, d *desk) {
+// wokeBefore tells whether a frozen worker had just gone on. What it had been answered before is still true, and it may
+// store that where the new owner has stored nothing about the agent: the new owner finds out with its own result only.
+func (s *site) wokeBefore(t time.Time) bool {
+	return slices.ContainsFunc(s.woken, func(woke time.Time) bool { return t.After(woke) && t.Before(woke.Add(2*time.Second)) })
+}
+
+func (v *tally) countNeedless(calls gatewaytest.Record, s *site) {
 	for _, c := range calls {
 		all := v.endings[c.AgentID][numberOf(c.Flag)]
-		if len(all) == 0 || c.At.Before(all[0].at.Add(arriving)) || d.signedInSince(c.AgentID, all[0].at.Add(-10*time.Second), c.At) {
+		if len(all) == 0 || c.At.Before(all[0].at.Add(arriving)) || s.desk.signedInSince(c.AgentID, all[0].at.Add(-10*time.Second), c.At) {
 			continue // the last one is applied anew after a sign-in
+		}
+		if s.wokeBefore(all[0].at) {
+			v.repeated++
+			continue
 		}
 		v.find(&v.needless, "agent %s: call for %s at %s, though it had ended as %s at %s", c.AgentID, c.Flag, clock(c.At), all[0].outcome, clock(all[0].at))
 	}
@@ -247,8 +259,8 @@ func (v *tally) String() string {
 		v.missing, v.second, v.wrongFlags, v.stale)
 	fmt.Fprintf(&b, "endings that cannot be %d, endings out of order %d, calls after the ending %d, calls before an older ending %d, "+
 		"seconds with too many calls %d\n", v.foreign, v.disorder, v.needless, v.early, v.tooMany)
-	fmt.Fprintf(&b, "most calls in one second %d; held by the gateway beyond its time-out: %d landed after newer ones, %d final flags",
-		v.busiest, v.late, v.lateFlags)
+	fmt.Fprintf(&b, "most calls in one second %d; held by the gateway beyond its time-out: %d landed after newer ones, %d final flags; "+
+		"calls repeated after a worker woke up %d", v.busiest, v.late, v.lateFlags, v.repeated)
 	for _, d := range v.details {
 		b.WriteString("\n  " + d)
 	}
