@@ -52,6 +52,8 @@ func TestDeadReplay(t *testing.T) {
 	s := newSite(t)
 	s.letter(failed("1001", "c-1", 1), `{"agent_ids":["1001"],"flag":true,"id":"c-1","batch_id":"late-7","batch_total":40,"reason":"late"}`)
 	s.run("dead", "replay", "1").want(t, statusFine, "replay-1-of-c-1", "would be published", "--yes does it")
+	s.run("dead", "replay", "1", "--dry-run").want(t, statusFine, "would be published")
+	s.run("dead", "replay", "1", "--dry-run", "--yes").want(t, statusUsage, "dry-run")
 	if n := len(s.changes()); n != 0 {
 		t.Fatalf("%d messages published without --yes", n)
 	}

@@ -45,6 +45,8 @@ func TestSessionIsPutListedAndDeleted(t *testing.T) {
 	}
 	s.run("session", "delete", "1001").want(t, statusFine, "agent 1001 is signed out")
 	s.run("session", "delete", "1001").want(t, statusFailed, "no session of agent 1001")
+	s.run("session", "put", "1001", "--guid", "0b5a0b5a0b5a0b5a").want(t, statusFine)
+	s.run("session", "delete", "1001", "--json").want(t, statusFine, `"deleted": true`)
 	s.run("session", "list").want(t, statusFine, "1002", "10001")
 }
 
