@@ -62,12 +62,15 @@ func benchmark(b *testing.B, s side) {
 	b.Helper()
 	a := newArena(b, b.N, "IDLEBENCH_FORGET=1")
 	a.publish(b.N, b.N)
+	b.ReportAllocs()
 	b.ResetTimer()
 	p := a.begin(s, 0)
 	first, last := a.results(b.N)
 	b.StopTimer()
 	u := p.usage()
-	b.ReportMetric(float64(b.N)/max(last.Sub(first), time.Microsecond).Seconds(), "changes/s")
+	if b.N > 1 {
+		b.ReportMetric(float64(b.N-1)/last.Sub(first).Seconds(), "changes/s")
+	}
 	b.ReportMetric(float64(u.Mallocs)/float64(b.N), "allocs/op")
 	b.ReportMetric(float64(u.MallocBytes)/float64(b.N), "B/op")
 	b.ReportMetric(u.CPU.Seconds()*1000/float64(b.N), "cpu-s/1000")
