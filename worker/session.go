@@ -115,9 +115,9 @@ func (s Session) newSince(last SignIn) bool {
 	case s.SignedInAt.IsZero():
 		return s.CameBack > last.Rev
 	case last.At == 0:
-		return s.SignedInAt.UnixNano() > last.Call
+		return nanos(s.SignedInAt) > last.Call
 	default:
-		return s.SignedInAt.UnixNano() > last.At
+		return nanos(s.SignedInAt) > last.At
 	}
 }
 
@@ -125,7 +125,7 @@ func (s Session) newSince(last SignIn) bool {
 func (s Session) signIn(now int64) SignIn {
 	in := SignIn{Rev: s.Rev, Call: now}
 	if !s.SignedInAt.IsZero() {
-		in.At = s.SignedInAt.UnixNano()
+		in.At = nanos(s.SignedInAt)
 	}
 	return in
 }
