@@ -18,6 +18,8 @@ import (
 const (
 	// maxBody is many times what the gateway says; more than that is somebody else's page.
 	maxBody = 64 << 10
+	// maxKept is how much room for bodies a connection keeps.
+	maxKept = 4 << 10
 	// maxDrain is how much of an answer is read only to keep its connection: beyond it a new one is cheaper.
 	maxDrain = 256 << 10
 	// A return code has 7 characters. The text must fit into the header of a dead letter beside everything else.
@@ -29,18 +31,14 @@ const (
 )
 
 // read turns a response into an Answer. The body is read, bounded, so that the connection serves the next call.
-func read(resp *http.Response, session messages.Session, now time.Time, last *said) worker.Answer {
+func read(resp *http.Response, session messages.Session, now time.Time, m *memory) worker.Answer {
 	a := worker.Answer{Status: resp.StatusCode}
 	switch resp.StatusCode {
 	case http.StatusOK:
-		body, err := readBody(resp.Body)
-		if err != nil {
+		if err := m.read(resp.Body); err != nil {
 			return unsound(a, "the answer broke off: "+err.Error())
 		}
-		if last.body == nil || !bytes.Equal(body, last.body) {
-			*last = understand(body)
-		}
-		return last.verdict(a, session)
+		return m.last.verdict(a, session)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		a.Class, a.RetryAfter = worker.Busy, retryAfter(resp.Header, now)
 		a.Fault = "HTTP status " + strconv.Itoa(resp.StatusCode) + ": the gateway, or a proxy before it, asks for fewer calls"
@@ -51,9 +49,26 @@ func read(resp *http.Response, session messages.Session, now time.Time, last *sa
 	return a
 }
 
-// readBody reads one byte more than is accepted, so that a body that is too long is known by its length.
-func readBody(from io.Reader) ([]byte, error) {
-	return io.ReadAll(io.LimitReader(from, maxBody+1))
+// memory is the last body that came on a connection and what it says. Nearly all of the gateway's answers are the same
+// bytes.
+type memory struct {
+	body bytes.Buffer
+	last said
+}
+
+// read reads one byte more than is accepted, so that a body that is too long is known by its length.
+func (m *memory) read(from io.Reader) error {
+	if m.body.Cap() > maxKept {
+		m.body = bytes.Buffer{}
+	}
+	m.body.Reset()
+	if _, err := m.body.ReadFrom(io.LimitReader(from, maxBody+1)); err != nil {
+		return err
+	}
+	if m.last.body == nil || !bytes.Equal(m.body.Bytes(), m.last.body) {
+		m.last = understand(bytes.Clone(m.body.Bytes()))
+	}
+	return nil
 }
 
 func unsound(a worker.Answer, why string) worker.Answer {
@@ -61,7 +76,7 @@ func unsound(a worker.Answer, why string) worker.Answer {
 	return a
 }
 
-// said is what one body says. Nearly all of the gateway's answers are the same bytes, so a line keeps the last one.
+// said is what one body says.
 type said struct {
 	body             []byte
 	retcode, message string

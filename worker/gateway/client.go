@@ -130,7 +130,7 @@ func (c *Client) share(ctx context.Context, until time.Time, to server, call wor
 		return c.failure(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	return read(resp, call.Session, time.Now(), &said{})
+	return read(resp, call.Session, time.Now(), &memory{})
 }
 
 // request makes the request. The one header of ours that the gateway looks at is the agent's GUID; behind some load balancers

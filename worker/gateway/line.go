@@ -24,7 +24,7 @@ type line struct {
 	from  *bufio.Reader
 	left  io.LimitedReader // bounds what one answer may bring
 	text  []byte           // of the request
-	said  said             // the last answer
+	last  memory           // of the last answer
 	end   [1]byte          // where what should not come would go
 	used  time.Time        // when it was given back last
 	clear bool             // the last answer was read to its end, and the gateway keeps the connection open
@@ -72,7 +72,7 @@ func (l *line) answer(session messages.Session) (worker.Answer, error) {
 	if err != nil {
 		return worker.Answer{}, err
 	}
-	a := read(resp, session, time.Now(), &l.said)
+	a := read(resp, session, time.Now(), &l.last)
 	_, err = resp.Body.Read(l.end[:])
 	l.clear = errors.Is(err, io.EOF) && !resp.Close && l.from.Buffered() == 0
 	return a, nil

@@ -177,8 +177,8 @@ func (j *journal) waitRoom(ctx context.Context, m *nats.Msg, done func(uint64, e
 	}
 }
 
-// resultHeaders is how many headers a result has at most.
-const resultHeaders = 16
+// resultHeaders is how many headers a result has at most. A map made for one more would be twice as large.
+const resultHeaders = 14
 
 // message makes the message of a result. Its ID is new for each attempt to store it, because the server would answer a
 // known ID with an old sequence and store nothing.
