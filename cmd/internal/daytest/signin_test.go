@@ -1,0 +1,100 @@
+package daytest
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker/gateway/gatewaytest"
+)
+
+// The schedule comes before the agents. Some have no session at all, some an old one that the gateway no longer knows;
+// then they arrive one by one, and some never do.
+func TestChangesWaitForSignIns(t *testing.T) {
+	eachWay(t, func(s *site) {
+		end := s.begin()
+		all := agents(scaled(200, 2000))
+		for i, agent := range all {
+			if i%2 == 0 {
+				session := s.signIn(agent)
+				s.gateway.SignOut(agent) // and the record stays behind
+				session.SignedInAt = session.SignedInAt.Add(-time.Hour)
+				s.register(agent, session)
+			}
+		}
+		s.settled()
+		s.gateway.Reset()
+		never := all[:len(all)/10]
+		comers := all[len(all)/10:]
+		seq := s.publish(item{Agents: comers, Flag: "false", ID: "early"})
+		s.wait("each change waits", func() bool { return len(s.results.pick(seq, messages.Waiting)) == len(comers) })
+
+		end()
+		s.begin()
+		// Short enough for the test not to wait long, and long enough for all of them to be told that they wait.
+		until := time.Now().Add(time.Duration(scaled(8, 12)) * time.Second)
+		lost := s.publish(item{Agents: never, Flag: "false", ID: "lost", Until: until})
+		s.wait("each change that will expire waits", func() bool { return len(s.results.pick(lost, messages.Waiting)) == len(never) })
+
+		arrived := map[string]time.Time{}
+		for _, agent := range comers {
+			arrived[agent] = time.Now()
+			s.signIn(agent)
+		}
+		s.waitFinished()
+		s.wantAfterSignIn(seq, arrived)
+		s.wantExpired(lost, len(never), until)
+		for agent, calls := range s.gateway.Calls().ByAgent() {
+			refused := slices.DeleteFunc(calls, func(c gatewaytest.Call) bool {
+				return c.Retcode == "0" || c.Done.Sub(c.At) > s.config.GatewayTimeout/2 // given up by a slow machine, and made again
+			})
+			if len(refused) > 1 {
+				s.t.Errorf("agent %s: %d calls were made with a session that the gateway does not know: %+v", agent, len(refused), refused)
+			}
+		}
+		if n := len(s.results.pick(seq, messages.Waiting)) + len(s.results.pick(lost, messages.Waiting)); n != len(all) {
+			s.t.Errorf("%d times it was told that a change waits, want once for each of %d", n, len(all))
+		}
+	})
+}
+
+// wantAfterSignIn wants that each change was applied soon after its agent signed in.
+func (s *site) wantAfterSignIn(seq uint64, arrived map[string]time.Time) {
+	s.t.Helper()
+	applied := s.results.pick(seq, messages.Applied)
+	if len(applied) != len(arrived) {
+		s.t.Errorf("%d applied, want %d", len(applied), len(arrived))
+	}
+	var slowest time.Duration
+	for _, e := range applied {
+		slowest = max(slowest, e.FinishedAt.Sub(arrived[e.AgentID]))
+		if e.FinishedAt.Before(arrived[e.AgentID]) {
+			s.t.Errorf("agent %s: applied before the sign-in", e.AgentID)
+		}
+	}
+	s.t.Logf("applied at most %v after the sign-in", slowest.Round(time.Millisecond))
+	if *full && slowest > time.Second {
+		s.t.Errorf("applied %v after the sign-in, want a second at most", slowest)
+	}
+}
+
+// wantExpired wants that so many changes ended when their time was over, and not later.
+func (s *site) wantExpired(seq uint64, n int, until time.Time) {
+	s.t.Helper()
+	expired := s.results.pick(seq, messages.Expired)
+	if len(expired) != n {
+		s.t.Errorf("%d expired, want %d", len(expired), n)
+	}
+	var latest time.Duration
+	for _, e := range expired {
+		latest = max(latest, e.FinishedAt.Sub(until))
+		if e.FinishedAt.Before(until) {
+			s.t.Errorf("agent %s: expired at %v, before %v", e.AgentID, e.FinishedAt, until)
+		}
+	}
+	s.t.Logf("expired at most %v after valid_until", latest.Round(time.Millisecond))
+	if *full && latest > 100*time.Millisecond {
+		s.t.Errorf("expired %v after valid_until, want that instant", latest)
+	}
+}
