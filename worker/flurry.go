@@ -13,8 +13,8 @@ type flurry struct {
 
 const (
 	flurryFrom  = 2 // replacing once is a correction
-	flurryPause = 500 * time.Millisecond
-	flurryMost  = 30 * time.Second // whatever comes: a call that may be undone is better than none at all
+	flurryPause = 800 * time.Millisecond
+	flurryMost  = time.Minute // whatever comes: a call that may be undone is better than none at all
 )
 
 // heedFlurry takes note that another change of the agent has taken effect. While other agents wait because of their

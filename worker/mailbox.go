@@ -52,7 +52,7 @@ type Inbox struct {
 }
 
 // How many changes may be between the stream and the lanes or the ledger.
-const inboxRoom = 4096
+const inboxRoom = 2048
 
 // NewInbox returns an empty Inbox.
 func NewInbox() *Inbox {
