@@ -1,7 +1,8 @@
 package trace
 
 import (
-	"encoding/json"
+	"compress/gzip"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,10 @@ import (
 	"testing"
 	"time"
 
+	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
 	"idlepolicy/messages"
 	"idlepolicy/worker"
 )
@@ -18,38 +23,81 @@ import (
 // collector takes spans as a real one does.
 type collector struct {
 	*httptest.Server
-	status int
 
-	mu      sync.Mutex // guards what follows
-	batches []batch
-	headers []http.Header
-	paths   []string
+	mu       sync.Mutex // guards what follows
+	answer   http.HandlerFunc
+	requests []request
+}
+
+// request is one batch and how it came.
+type request struct {
+	path   string
+	header http.Header
+	batch  *collectorpb.ExportTraceServiceRequest
 }
 
 func newCollector(t *testing.T) *collector {
 	t.Helper()
-	c := &collector{status: http.StatusOK}
-	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var b batch
-		if err := json.NewDecoder(r.Body).Decode(&b); err != nil {
+	c := unstarted(t)
+	c.Start()
+	return c
+}
+
+func newSecureCollector(t *testing.T) *collector {
+	t.Helper()
+	c := unstarted(t)
+	c.StartTLS()
+	return c
+}
+
+func unstarted(t *testing.T) *collector {
+	t.Helper()
+	c := &collector{answer: func(http.ResponseWriter, *http.Request) {}}
+	c.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		batch, err := read(r)
+		if err != nil {
 			t.Error(err)
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.batches, c.headers, c.paths = append(c.batches, b), append(c.headers, r.Header), append(c.paths, r.URL.Path)
-		w.WriteHeader(c.status)
+		c.requests = append(c.requests, request{r.URL.Path, r.Header, batch})
+		c.answer(w, r)
 	}))
 	t.Cleanup(c.Close)
 	return c
 }
 
-func (c *collector) spans() (all []span) {
+func read(r *http.Request) (*collectorpb.ExportTraceServiceRequest, error) {
+	body := io.Reader(r.Body)
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		unpacked, err := gzip.NewReader(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		body = unpacked
+	}
+	all, err := io.ReadAll(body)
+	if err != nil {
+		return nil, err
+	}
+	batch := &collectorpb.ExportTraceServiceRequest{}
+	return batch, proto.Unmarshal(all, batch)
+}
+
+// answers sets what the collector says from now on.
+func (c *collector) answers(status int, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, b := range c.batches {
-		for _, r := range b.ResourceSpans {
-			for _, s := range r.ScopeSpans {
-				all = append(all, s.Spans...)
+	c.answer = func(w http.ResponseWriter, _ *http.Request) { http.Error(w, text, status) }
+}
+
+func (c *collector) spans() (all []*tracepb.Span) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.requests {
+		for _, of := range r.batch.GetResourceSpans() {
+			for _, s := range of.GetScopeSpans() {
+				all = append(all, s.GetSpans()...)
 			}
 		}
 	}

@@ -1,44 +1,57 @@
 package trace
 
 import (
-	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"golang.org/x/net/http/httpguts"
 )
 
-// target is where spans go, as the standard variables say it.
-type target struct {
-	url     string
-	headers http.Header
-	timeout time.Duration
-	tls     *tls.Config
-}
-
-// Check tells whether the variables turn traces on, and what is wrong with them.
-func Check() (on bool, err error) {
-	on, _, err = read()
-	return on, err
-}
-
-func read() (on bool, to target, err error) {
-	if on, err = wanted(); !on || err != nil {
-		return false, to, err
+// Check tells whether the variables turn traces on, and what is wrong with them. It calls nobody.
+func Check(ctx context.Context) (on bool, err error) {
+	e, err := exporter(ctx)
+	if e == nil || err != nil {
+		return false, err
 	}
-	to, err = readTarget()
-	return true, to, err
+	return true, e.Shutdown(ctx)
 }
 
-// setting reads a variable for traces, or else the one for all signals.
-func setting(name string) string {
-	return cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_"+name), os.Getenv("OTEL_EXPORTER_OTLP_"+name))
+// exporter is what the variables ask for; nil: they ask for none.
+func exporter(ctx context.Context) (*otlptrace.Exporter, error) {
+	if on, err := wanted(); !on || err != nil {
+		return nil, err
+	}
+	if err := settings(); err != nil {
+		return nil, err
+	}
+	otel.SetLogger(logr.Discard()) // it shows the values of variables, headers among them
+	e, err := otlptracehttp.New(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
+	}
+	return e, nil
+}
+
+// setting reads a variable for traces, or else the one for all signals, as the exporter does.
+func setting(name string) (variable, value string) {
+	for _, variable = range []string{"OTEL_EXPORTER_OTLP_TRACES_" + name, "OTEL_EXPORTER_OTLP_" + name} {
+		if value = strings.TrimSpace(os.Getenv(variable)); value != "" {
+			break
+		}
+	}
+	return variable, value
 }
 
 // wanted tells whether the variables turn traces on.
@@ -46,87 +59,103 @@ func wanted() (bool, error) {
 	if disabled, _ := strconv.ParseBool(os.Getenv("OTEL_SDK_DISABLED")); disabled {
 		return false, nil
 	}
-	switch exporter := os.Getenv("OTEL_TRACES_EXPORTER"); exporter {
+	switch kind := os.Getenv("OTEL_TRACES_EXPORTER"); kind {
 	case "none":
 		return false, nil
 	case "otlp":
 		return true, nil
 	case "":
-		return setting("ENDPOINT") != "", nil
+		_, endpoint := setting("ENDPOINT")
+		return endpoint != "", nil
 	default:
-		return false, fmt.Errorf("OTEL_TRACES_EXPORTER=%q: want otlp or none", exporter)
+		return false, fmt.Errorf("OTEL_TRACES_EXPORTER=%q: want otlp or none", kind)
 	}
 }
 
-func readTarget() (target, error) {
-	if protocol := setting("PROTOCOL"); protocol == "grpc" {
-		return target{}, errors.New("OTEL_EXPORTER_OTLP_PROTOCOL=\"grpc\": want http/json, which collectors take at port 4318")
-	}
-	t := target{url: endpoint(), timeout: 10 * time.Second}
-	if at, err := url.Parse(t.url); err != nil || at.Host == "" || (at.Scheme != "http" && at.Scheme != "https") {
-		return t, errors.New("OTEL_EXPORTER_OTLP_ENDPOINT: want http:// or https:// with HOST:PORT")
-	}
-	if text := setting("TIMEOUT"); text != "" {
-		ms, err := strconv.Atoi(text)
-		if err != nil || ms <= 0 {
-			return t, fmt.Errorf("OTEL_EXPORTER_OTLP_TIMEOUT=%q: want milliseconds", text)
+// settings looks at what the exporter takes from the environment. It would go on without a value that it cannot read.
+func settings() error {
+	for _, check := range []struct {
+		name string
+		of   func(value string) error
+	}{
+		{"PROTOCOL", oneOf("http/protobuf", "http/json")}, // gRPC has a port and an exporter of its own
+		{"ENDPOINT", endpoint},
+		{"COMPRESSION", oneOf("gzip", "none")},
+		{"TIMEOUT", timeout},
+		{"HEADERS", headers},
+		{"CERTIFICATE", roots},
+	} {
+		if variable, value := setting(check.name); value != "" {
+			if err := check.of(value); err != nil {
+				return fmt.Errorf("%s: %w", variable, err)
+			}
 		}
-		t.timeout = time.Duration(ms) * time.Millisecond
 	}
-	var err error
-	if t.headers, err = headers(setting("HEADERS")); err != nil {
-		return t, err
-	}
-	t.tls, err = tlsConfig()
-	return t, err
+	return clientCertificate()
 }
 
-// endpoint is a base that the path is appended to, unless it is the one for traces alone.
-func endpoint() string {
-	if whole := os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"); whole != "" {
-		return whole
+func oneOf(known ...string) func(string) error {
+	return func(value string) error {
+		if slices.Contains(known, value) {
+			return nil
+		}
+		return fmt.Errorf("%q: want %s", value, strings.Join(known, " or "))
 	}
-	base := cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), "http://localhost:4318")
-	return strings.TrimSuffix(base, "/") + "/v1/traces"
 }
 
-// headers reads key=value pairs. They can be credentials, so an error shows none of it.
-func headers(text string) (http.Header, error) {
-	all := http.Header{}
-	if text == "" {
-		return all, nil
+// endpoint shows nothing of what it gets. The exporter drops credentials of an address, which must not go unnoticed.
+func endpoint(value string) error {
+	at, err := url.Parse(value)
+	if err != nil || at.Host == "" || (at.Scheme != "http" && at.Scheme != "https") {
+		return errors.New("want http:// or https:// with HOST:PORT")
 	}
-	for pair := range strings.SplitSeq(text, ",") {
-		key, value, found := strings.Cut(strings.TrimSpace(pair), "=")
-		plain, err := url.PathUnescape(strings.TrimSpace(value))
-		if !found || err != nil || key == "" {
-			return nil, errors.New("OTEL_EXPORTER_OTLP_HEADERS: want key=value, or several separated by commas")
-		}
-		all.Set(strings.TrimSpace(key), plain)
+	if at.User != nil || at.RawQuery != "" {
+		return errors.New("want an address only; credentials go into OTEL_EXPORTER_OTLP_HEADERS")
 	}
-	return all, nil
+	return nil
 }
 
-func tlsConfig() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if file := setting("CERTIFICATE"); file != "" {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CERTIFICATE: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CERTIFICATE=%q: want a file with PEM certificates", file)
+func timeout(value string) error {
+	if ms, err := strconv.Atoi(value); err != nil || ms <= 0 {
+		return fmt.Errorf("%q: want milliseconds", value)
+	}
+	return nil
+}
+
+// headers can be credentials, so an error shows none of it.
+func headers(value string) error {
+	for pair := range strings.SplitSeq(value, ",") {
+		name, value, found := strings.Cut(pair, "=")
+		plain, err := url.PathUnescape(value)
+		if !found || err != nil || !httpguts.ValidHeaderFieldName(strings.TrimSpace(name)) ||
+			!httpguts.ValidHeaderFieldValue(strings.TrimSpace(plain)) {
+			return errors.New("want NAME=VALUE, or several separated by commas")
 		}
 	}
-	cert, key := setting("CLIENT_CERTIFICATE"), setting("CLIENT_KEY")
-	if cert == "" && key == "" {
-		return c, nil
-	}
-	pair, err := tls.LoadX509KeyPair(cert, key)
+	return nil
+}
+
+func roots(file string) error {
+	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: %w", err)
+		return err
 	}
-	c.Certificates = []tls.Certificate{pair}
-	return c, nil
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%q: want a file with PEM certificates", file)
+	}
+	return nil
+}
+
+// clientCertificate looks at the pairs, of which the exporter ignores one without the other.
+func clientCertificate() error {
+	for _, prefix := range []string{"OTEL_EXPORTER_OTLP_TRACES_CLIENT_", "OTEL_EXPORTER_OTLP_CLIENT_"} {
+		cert, key := os.Getenv(prefix+"CERTIFICATE"), os.Getenv(prefix+"KEY")
+		if cert == "" && key == "" {
+			continue
+		}
+		if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+			return fmt.Errorf("%sCERTIFICATE and %[1]sKEY: %w", prefix, err)
+		}
+	}
+	return nil
 }

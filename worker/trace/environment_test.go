@@ -1,8 +1,12 @@
 package trace
 
 import (
+	"encoding/pem"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestOffUnlessAskedFor(t *testing.T) {
@@ -37,12 +41,20 @@ func TestWrongVariablesAreNamed(t *testing.T) {
 	for _, test := range []struct{ variable, value string }{
 		{"OTEL_TRACES_EXPORTER", "console"},
 		{"OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"},
+		{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "kafka"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4318"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "https://me:hush@localhost:4318"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "https://localhost:4318?key=hush"},
+		{"OTEL_EXPORTER_OTLP_COMPRESSION", "zip"},
 		{"OTEL_EXPORTER_OTLP_TIMEOUT", "5s"},
 		{"OTEL_EXPORTER_OTLP_HEADERS", "hush"},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "key=%hush"},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "Bearer hush="},
+		{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "key=hush%0Ahush"},
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere"},
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/dev/null"},
 		{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/nowhere"},
+		{"OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/nowhere"},
 	} {
 		environment := map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}
 		environment[test.variable] = test.value
@@ -51,8 +63,35 @@ func TestWrongVariablesAreNamed(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.variable) || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s=%s: %v", test.variable, test.value, err)
 		}
-		if _, again := Check(); again == nil || err == nil || again.Error() != err.Error() {
+		if _, again := Check(t.Context()); again == nil || err == nil || again.Error() != err.Error() {
 			t.Errorf("%s=%s: a check says %v", test.variable, test.value, again)
 		}
+	}
+}
+
+// The collector's own certificate is trusted once a variable names it, and only for https.
+func TestCollectorBehindTLS(t *testing.T) {
+	c := newSecureCollector(t)
+	file := filepath.Join(t.TempDir(), "collector.pem")
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate().Raw})
+	if err := os.WriteFile(file, cert, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environment := map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT": c.URL, "OTEL_EXPORTER_OTLP_CERTIFICATE": file, "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+	}
+	tracer := open(t, environment, quiet)
+	tracer.Tell(story(time.Now()))
+	closed(t, tracer)
+	if n := len(c.spans()); n != 7 {
+		t.Errorf("%d spans", n)
+	}
+	if packed := c.requests[0].header.Get("Content-Encoding"); packed != "gzip" {
+		t.Errorf("sent packed as %q", packed)
+	}
+	environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://localhost:4318"
+	plainEnvironment(t, environment)
+	if _, err := Check(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "OTEL_EXPORTER_OTLP_ENDPOINT: ") {
+		t.Errorf("a certificate without TLS: %v", err)
 	}
 }

@@ -33,8 +33,8 @@ const closeWithin = 3 * time.Second
 // FromEnvironment returns the tracer that the standard variables ask for; nil: they ask for none. name and version are
 // those of this process. Its error names the variable that is wrong.
 func FromEnvironment(ctx context.Context, name, version string, log *slog.Logger) (*Tracer, error) {
-	on, to, err := read()
-	if !on || err != nil {
+	e, err := exporter(ctx)
+	if e == nil || err != nil {
 		return nil, err
 	}
 	who, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(
@@ -44,8 +44,8 @@ func FromEnvironment(ctx context.Context, name, version string, log *slog.Logger
 	if err != nil {
 		return nil, fmt.Errorf("read OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces are lost", "err", err) }))
-	p := sdk.NewTracerProvider(sdk.WithResource(who), sdk.WithBatcher(newExporter(to)))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing is not as it should be", "err", err) }))
+	p := sdk.NewTracerProvider(sdk.WithResource(who), sdk.WithBatcher(newLosses(e, log)))
 	return &Tracer{p, p.Tracer("idlepolicy", trace.WithInstrumentationVersion(version))}, nil
 }
 

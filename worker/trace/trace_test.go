@@ -2,13 +2,18 @@ package trace
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/hex"
+	"fmt"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
@@ -21,31 +26,33 @@ func TestStoryBecomesOneTrace(t *testing.T) {
 	tracer := open(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.URL + "/", "OTEL_EXPORTER_OTLP_HEADERS": "api-key=a%20b"}, quiet)
 	start := time.Date(2026, 11, 22, 18, 0, 0, 0, time.UTC)
 	tracer.Tell(story(start))
-	if err := tracer.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if c.paths[0] != "/v1/traces" || c.headers[0].Get("Api-Key") != "a b" || c.headers[0].Get("Content-Type") != "application/json" {
-		t.Errorf("sent to %s with %v", c.paths[0], c.headers[0])
+	closed(t, tracer)
+	if r := c.requests[0]; r.path != "/v1/traces" || r.header.Get("Api-Key") != "a b" ||
+		r.header.Get("Content-Type") != "application/x-protobuf" {
+		t.Errorf("sent to %s with %v", r.path, r.header)
 	}
 	spans := c.spans()
-	slices.SortStableFunc(spans, func(a, b span) int { return strings.Compare(a.Start, b.Start) })
-	whole := spans[slices.IndexFunc(spans, func(s span) bool { return s.Name == "idle policy change" })]
-	if whole.ParentID != "b7ad6b7169203331" || whole.Kind != 5 || whole.TraceState != "vendor=1" || whole.Status.Code != 0 {
-		t.Errorf("the whole is %+v", whole)
+	slices.SortStableFunc(spans, func(a, b *tracepb.Span) int { return cmp.Compare(a.GetStartTimeUnixNano(), b.GetStartTimeUnixNano()) })
+	whole := spans[slices.IndexFunc(spans, func(s *tracepb.Span) bool { return s.GetName() == "idle policy change" })]
+	if hex.EncodeToString(whole.GetParentSpanId()) != "b7ad6b7169203331" || whole.GetKind() != tracepb.Span_SPAN_KIND_CONSUMER ||
+		whole.GetTraceState() != "vendor=1" || whole.GetStatus().GetCode() != tracepb.Status_STATUS_CODE_UNSET {
+		t.Errorf("the whole is %v", whole)
 	}
 	var got []string
 	for _, s := range spans {
-		if s.TraceID != "0af7651916cd43dd8448eb211c80319c" || s.SpanID == "" || s.SpanID == s.ParentID {
-			t.Errorf("another trace: %+v", s)
+		if hex.EncodeToString(s.GetTraceId()) != "0af7651916cd43dd8448eb211c80319c" || len(s.GetSpanId()) != 8 ||
+			bytes.Equal(s.GetSpanId(), s.GetParentSpanId()) {
+			t.Errorf("another trace: %v", s)
 		}
-		if s.Name == whole.Name {
+		if s == whole {
 			continue
 		}
-		if s.ParentID != whole.SpanID || s.Start < whole.Start || s.End > whole.End {
-			t.Errorf("not within the whole: %+v", s)
+		if !bytes.Equal(s.GetParentSpanId(), whole.GetSpanId()) || s.GetStartTimeUnixNano() < whole.GetStartTimeUnixNano() ||
+			s.GetEndTimeUnixNano() > whole.GetEndTimeUnixNano() {
+			t.Errorf("not within the whole: %v", s)
 		}
-		got = append(got, s.Name+" "+strconv.Itoa(s.millis(t, start, s.Start))+" "+strconv.Itoa(s.millis(t, start, s.End))+
-			" "+strconv.Itoa(s.Status.Code))
+		got = append(got, fmt.Sprint(s.GetName(), " ", millis(start, s.GetStartTimeUnixNano()), " ",
+			millis(start, s.GetEndTimeUnixNano()), " ", int32(s.GetStatus().GetCode())))
 	}
 	want := []string{
 		"wait for effective_at 0 1000 0", "wait for sign-in and turn 1000 1010 0", "call the gateway 1010 1030 2",
@@ -56,13 +63,15 @@ func TestStoryBecomesOneTrace(t *testing.T) {
 	}
 }
 
-func (s span) millis(t *testing.T, start time.Time, at string) int {
+func millis(start time.Time, at uint64) int64 {
+	return time.Unix(0, int64(at)).Sub(start).Milliseconds() //nolint:gosec // an instant of our own time
+}
+
+func closed(t *testing.T, tracer *Tracer) {
 	t.Helper()
-	ns, err := strconv.ParseInt(at, 10, 64)
-	if err != nil {
+	if err := tracer.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return int(time.Unix(0, ns).Sub(start).Milliseconds())
 }
 
 func TestSpansSayWhatAndWho(t *testing.T) {
@@ -71,42 +80,41 @@ func TestSpansSayWhatAndWho(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": c.URL + "/own/path", "OTEL_RESOURCE_ATTRIBUTES": "site=north,service.version=9",
 	}, quiet)
 	tracer.Tell(story(time.Now()))
-	if err := tracer.Close(t.Context()); err != nil {
-		t.Fatal(err)
+	closed(t, tracer)
+	if path := c.requests[0].path; path != "/own/path" {
+		t.Errorf("sent to %s", path)
 	}
-	if c.paths[0] != "/own/path" {
-		t.Errorf("sent to %s", c.paths[0])
-	}
-	r := c.batches[0].ResourceSpans[0]
-	for _, want := range [][2]string{
-		{"service.name", "idleworker"}, {"service.instance.id", "w1"}, {"service.version", "9"}, {"site", "north"},
+	who := textsOf(c.requests[0].batch.GetResourceSpans()[0].GetResource().GetAttributes())
+	for name, want := range map[string]string{
+		"service.name": "idleworker", "service.instance.id": "w1", "service.version": "9", "site": "north",
 	} {
-		if got := textOf(r.Resource.Attributes, want[0]); got != want[1] {
-			t.Errorf("%s is %q, want %q", want[0], got, want[1])
+		if who[name] != want {
+			t.Errorf("%s is %q, want %q", name, who[name], want)
 		}
 	}
 	for _, s := range c.spans() {
+		says := textsOf(s.GetAttributes())
 		switch {
-		case s.Name == "idle policy change" && (textOf(s.Attributes, "idlepolicy.outcome") != "applied" ||
-			textOf(s.Attributes, "idlepolicy.agent_id") != "1001" || textOf(s.Attributes, "idlepolicy.attempts") != "2"):
-			t.Errorf("the whole says %v", s.Attributes)
-		case s.Name == "call the gateway" && textOf(s.Attributes, "http.response.status_code") != "200":
-			t.Errorf("the call says %v", s.Attributes)
+		case s.GetName() == "idle policy change" && (says["idlepolicy.outcome"] != "applied" ||
+			says["idlepolicy.agent_id"] != "1001" || says["idlepolicy.attempts"] != "2"):
+			t.Errorf("the whole says %v", says)
+		case s.GetName() == "call the gateway" && says["http.response.status_code"] != "200":
+			t.Errorf("the call says %v", says)
 		}
 	}
 }
 
-func textOf(all []pair, key string) string {
-	for _, p := range all {
-		if p.Key == key {
-			for _, kind := range []string{"stringValue", "intValue"} {
-				if text, ok := p.Value[kind].(string); ok {
-					return text
-				}
-			}
+func textsOf(attributes []*commonpb.KeyValue) map[string]string {
+	all := map[string]string{}
+	for _, a := range attributes {
+		switch v := a.GetValue().GetValue().(type) {
+		case *commonpb.AnyValue_StringValue:
+			all[a.GetKey()] = v.StringValue
+		case *commonpb.AnyValue_IntValue:
+			all[a.GetKey()] = strconv.FormatInt(v.IntValue, 10)
 		}
 	}
-	return ""
+	return all
 }
 
 // A change whose publisher did not want it traced is not, and one that brings no trace gets one of its own.
@@ -118,13 +126,11 @@ func TestParentDecides(t *testing.T) {
 		s.TraceParent = parent
 		tracer.Tell(s)
 	}
-	if err := tracer.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	closed(t, tracer)
 	own := map[string]bool{}
 	for _, s := range c.spans() {
-		if s.Name == "idle policy change" {
-			own[s.TraceID] = s.ParentID == ""
+		if s.GetName() == "idle policy change" {
+			own[hex.EncodeToString(s.GetTraceId())] = len(s.GetParentSpanId()) == 0
 		}
 	}
 	if len(own) != 2 || own["0af7651916cd43dd8448eb211c80319c"] {
@@ -140,29 +146,15 @@ func TestEndingsThatAreFaults(t *testing.T) {
 	s.Attempts = s.Attempts[:1]
 	s.Attempts[0].Answer = worker.Answer{Class: worker.Unsound, Fault: "timeout", Took: time.Second}
 	tracer.Tell(s)
-	if err := tracer.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	closed(t, tracer)
 	var said []string
 	for _, s := range c.spans() {
-		if s.Status.Code == 2 {
-			said = append(said, s.Name+": "+s.Status.Message)
+		if s.GetStatus().GetCode() == tracepb.Status_STATUS_CODE_ERROR {
+			said = append(said, s.GetName()+": "+s.GetStatus().GetMessage())
 		}
 	}
 	slices.Sort(said)
 	if want := []string{"call the gateway: timeout", "idle policy change: too late"}; !slices.Equal(said, want) {
 		t.Errorf("faults %q", said)
-	}
-}
-
-func TestLostSpansAreTold(t *testing.T) {
-	c := newCollector(t)
-	c.status = http.StatusServiceUnavailable
-	var log bytes.Buffer
-	tracer := open(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.URL}, slog.New(slog.NewTextHandler(&log, nil)))
-	tracer.Tell(story(time.Now()))
-	err := tracer.Close(t.Context())
-	if text := log.String(); err == nil && !strings.Contains(text, "503 Service Unavailable") {
-		t.Errorf("logged %q", text)
 	}
 }

@@ -22,7 +22,7 @@ func Check(ctx context.Context, c config.Config, w io.Writer) bool {
 	fmt.Fprintln(w, "ok      configuration")
 	all := checkNATS(ctx, c, w)
 	all = checkGateway(ctx, c, w) && all
-	if on, err := trace.Check(); on || err != nil {
+	if on, err := trace.Check(ctx); on || err != nil {
 		all = say(w, "traces, as the OTEL_ variables have them", err) && all
 	}
 	return all

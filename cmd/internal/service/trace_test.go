@@ -24,6 +24,7 @@ func TestOneTraceFromPublisherToResult(t *testing.T) {
 	}))
 	t.Cleanup(collector.Close)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
+	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json") // the form that can be read here
 	s := newSite(t)
 	stop := s.start()
 	s.isOwner()
@@ -45,14 +46,17 @@ func TestOneTraceFromPublisherToResult(t *testing.T) {
 	spans := sent.String()
 	for _, want := range []string{
 		`"idle policy change"`, `"wait for sign-in and turn"`, `"call the gateway"`, `"store the result"`,
-		`"parentSpanId":"b7ad6b7169203331"`,
 	} {
 		if !strings.Contains(spans, want) {
 			t.Errorf("the spans lack %s: %s", want, spans)
 		}
 	}
-	if n := strings.Count(spans, `"traceId":"`+trace+`"`); n != 4 {
+	small := strings.ToLower(spans) // IDs have no case of their own
+	if n := strings.Count(small, `"traceid":"`+trace+`"`); n != 4 {
 		t.Errorf("%d spans of the trace", n)
+	}
+	if n := strings.Count(small, `"parentspanid":"b7ad6b7169203331"`); n != 1 {
+		t.Errorf("%d spans below the publisher's", n)
 	}
 	if strings.Contains(spans, session.GUID) {
 		t.Error("the spans show a GUID")
