@@ -78,7 +78,7 @@ func settings() error {
 		name string
 		of   func(value string) error
 	}{
-		{"PROTOCOL", oneOf("http/protobuf", "http/json")}, // gRPC has a port and an exporter of its own
+		{"PROTOCOL", protocol},
 		{"ENDPOINT", endpoint},
 		{"COMPRESSION", oneOf("gzip", "none")},
 		{"TIMEOUT", timeout},
@@ -92,6 +92,14 @@ func settings() error {
 		}
 	}
 	return clientCertificate()
+}
+
+// protocol refuses gRPC, which needs another exporter. Its port is another one too, so the error says which is ours.
+func protocol(value string) error {
+	if err := oneOf("http/protobuf", "http/json")(value); err != nil {
+		return fmt.Errorf("%w, which collectors take at port 4318", err)
+	}
+	return nil
 }
 
 func oneOf(known ...string) func(string) error {

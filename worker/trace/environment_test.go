@@ -3,6 +3,7 @@ package trace
 import (
 	"encoding/pem"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -93,5 +94,24 @@ func TestCollectorBehindTLS(t *testing.T) {
 	plainEnvironment(t, environment)
 	if _, err := Check(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "OTEL_EXPORTER_OTLP_ENDPOINT: ") {
 		t.Errorf("a certificate without TLS: %v", err)
+	}
+}
+
+// The exporter also reads the headers that those for traces stand in for, and would write them to the standard error.
+func TestHeadersThatDoNotCountStayHidden(t *testing.T) {
+	const child = "TRACE_TEST_CHILD"
+	if os.Getenv(child) != "" {
+		if on, err := Check(t.Context()); !on || err != nil {
+			t.Errorf("a check says %t, %v", on, err)
+		}
+		return
+	}
+	plainEnvironment(t, map[string]string{
+		child: "1", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318",
+		"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "key=value", "OTEL_EXPORTER_OTLP_HEADERS": "hush",
+	})
+	out, err := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$").CombinedOutput()
+	if err != nil || strings.Contains(string(out), "hush") {
+		t.Errorf("%v:\n%s", err, out)
 	}
 }
