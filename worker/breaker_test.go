@@ -64,6 +64,21 @@ func TestBreakerFirstFaultLetsOneThroughAtATime(t *testing.T) {
 	}
 }
 
+func TestBreakerSlowCallsFromBeforeKeepNobodyWaiting(t *testing.T) {
+	g := newGate(Policy{MaxInFlight: 32}, origin)
+	g.ask(origin) // hangs
+	g.ask(origin)
+	now := origin.Add(time.Second)
+	g.tell("1001", fault(0), origin, now)
+	if ok, _ := g.ask(now); !ok {
+		t.Error("a call that hangs keeps everybody out after one fault of another agent")
+	}
+	g.notSent("no lease", now, now)
+	if ok, _ := g.ask(now.Add(time.Second)); !ok {
+		t.Error("a call that never left keeps everybody out")
+	}
+}
+
 func TestBreakerCallsFromBeforeItOpenedTellNothing(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 32}, origin)
 	for range 10 {

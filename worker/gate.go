@@ -82,7 +82,7 @@ func (g *gate) keeps(now time.Time) (what string, again time.Time) {
 	case now.Before(g.shut):
 		return "retry_after", g.shut
 	}
-	if again, wait := g.breaker.holds(now, g.inFlight); wait {
+	if again, wait := g.breaker.holds(now); wait {
 		return "breaker", again
 	}
 	if g.inFlight >= g.maxInFlight {
@@ -100,6 +100,7 @@ func (g *gate) keeps(now time.Time) (what string, again time.Time) {
 // tell takes note of an answer about agent to a call sent at the given time.
 func (g *gate) tell(agent string, a Answer, sent, now time.Time) {
 	g.back(now)
+	g.breaker.back(sent)
 	switch {
 	case a.Class.Answered():
 		g.learn(a.Took)
@@ -290,10 +291,12 @@ func (p *pace) why(now time.Time) string {
 }
 
 // breaker keeps calls from a gateway that does not answer as a gateway does. A first fault lets calls through one at a
-// time; a second one with no proper answer between them opens it, and then single probes go through with pauses.
+// time; a second one with no proper answer between them opens it, and then single probes go through with pauses. Calls that
+// were under way before keep nobody waiting: a slow one would hold everybody up for what happened to another.
 type breaker struct {
-	faults int // since the last proper answer
-	probes int // since it opened
+	faults int       // since the last proper answer
+	single time.Time // when the one call was sent that is under way since then; zero: none is
+	probes int       // since it opened
 	next   time.Time
 	why    string
 	opened time.Time
@@ -310,11 +313,11 @@ const (
 
 func (b *breaker) open() bool { return b.faults >= 2 }
 
-func (b *breaker) holds(now time.Time, inFlight int) (again time.Time, wait bool) {
+func (b *breaker) holds(now time.Time) (again time.Time, wait bool) {
 	switch {
 	case b.faults == 0:
 		return time.Time{}, false
-	case inFlight > 0:
+	case !b.single.IsZero():
 		return time.Time{}, true
 	case b.open() && now.Before(b.next):
 		return b.next, true
@@ -322,9 +325,19 @@ func (b *breaker) holds(now time.Time, inFlight int) (again time.Time, wait bool
 	return time.Time{}, false
 }
 
-func (b *breaker) sent(time.Time) {
+func (b *breaker) sent(now time.Time) {
+	if b.faults > 0 {
+		b.single = now
+	}
 	if b.open() {
 		b.probes++
+	}
+}
+
+// back notes that the call that was sent then is under way no longer.
+func (b *breaker) back(sent time.Time) {
+	if sent.Equal(b.single) {
+		b.single = time.Time{}
 	}
 }
 
@@ -358,8 +371,9 @@ func (b *breaker) fault(why string, sent, now time.Time) {
 }
 
 // notSent gives back the place of a call that never left, and waits a moment: the lease is gone, or about to.
-func (g *gate) notSent(why string, now time.Time) {
+func (g *gate) notSent(why string, sent, now time.Time) {
 	g.back(now)
+	g.breaker.back(sent)
 	if until := now.Add(leaseLook); until.After(g.shut) {
 		g.shut, g.shutWhy = until, why
 	}

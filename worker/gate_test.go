@@ -260,7 +260,7 @@ func TestGateHalvesWithoutALimitAndNeverToNothing(t *testing.T) {
 func TestGateNotSent(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 1}, origin)
 	g.ask(origin)
-	g.notSent("the lease is gone", origin)
+	g.notSent("the lease is gone", origin, origin)
 	if ok, again := g.ask(origin); ok || again.Sub(origin) != leaseLook || g.inFlight != 0 {
 		t.Errorf("asked: %v, again at %v, in flight %d", ok, again, g.inFlight)
 	}

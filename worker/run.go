@@ -382,7 +382,7 @@ func (a answered) apply(l *loop) {
 		l.Watch.Called(&a.Answer)
 	}
 	if a.Class == NotSent {
-		l.gate.notSent(a.Fault, l.now)
+		l.gate.notSent(a.Fault, a.sent, l.now)
 	} else {
 		l.gate.tell(ln.agent, a.Answer, a.sent, l.now)
 		l.speed.add(l.now)
