@@ -1,0 +1,117 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// newCluster is a site on three servers; its own connection knows them all.
+func newCluster(t *testing.T) (*site, []*server.Server) {
+	t.Helper()
+	s := &site{t: t, desk: &desk{}, hold: 50 * time.Millisecond, layout: testLayout()}
+	s.layout.Replicas = 3
+	var servers []*server.Server
+	var routes []*url.URL
+	var ports []net.Listener
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports = append(ports, l)
+		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+	}
+	var clients []string
+	for i := range 3 {
+		at := ports[i].Addr().(*net.TCPAddr)
+		ports[i].Close()
+		srv, err := server.NewServer(&server.Options{
+			ServerName: "n" + strconv.Itoa(i), Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: at.Port}, Routes: routes,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv.Start()
+		t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+		servers = append(servers, srv)
+	}
+	for _, srv := range servers {
+		if !srv.ReadyForConnections(30 * time.Second) {
+			t.Fatal("a server does not get ready")
+		}
+		clients = append(clients, srv.ClientURL())
+	}
+	s.server, s.via = servers[0], strings.Join(clients, ",")
+	nc, err := nats.Connect(s.via, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	s.nc = nc
+	if s.js, err = jetstream.New(nc); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("the cluster takes streams", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_, err := s.layout.Ensure(ctx, s.js)
+		return err == nil
+	})
+	return s, servers
+}
+
+// The node is killed that leads the changes: nobody does for a while, and the rest is applied afterwards.
+func TestNodeOfThreeIsKilled(t *testing.T) {
+	s, servers := newCluster(t)
+	s.policy.Rate = 100
+	a, b := s.start("a"), s.start("b")
+	s.wait("one of them is the owner", func() bool {
+		return a.owner.State().Role == RoleOwner || b.owner.State().Role == RoleOwner
+	})
+	for i := range 10 {
+		s.signIn(strconv.Itoa(1001+i), "g")
+	}
+	var all []uint64
+	publish := func(n int) {
+		for range n {
+			all = append(all, s.publish(fmt.Sprintf(`{"agent_id":"%d","flag":"%d"}`, 1001+len(all)%10, len(all)),
+				jetstream.WithMsgID("m"+strconv.Itoa(len(all)))))
+		}
+	}
+	publish(50)
+	s.wait("calls are made", func() bool { return len(s.desk.made()) > 0 })
+	st, err := s.js.Stream(t.Context(), s.layout.Names.ChangesStream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, srv := range servers {
+		if srv.Name() == st.CachedInfo().Cluster.Leader {
+			srv.Shutdown()
+		}
+	}
+	publish(50)
+	s.waitFinished()
+	s.wantOneEndingEach(all)
+	last := map[string]string{}
+	for _, r := range s.results() {
+		if r.Outcome == "applied" {
+			last[r.AgentID] = r.Flag
+		}
+	}
+	for i := range 10 {
+		if agent, want := strconv.Itoa(1001+i), strconv.Itoa(90+i); last[agent] != want {
+			t.Errorf("agent %s is left with %s, want %s", agent, last[agent], want)
+		}
+	}
+}
