@@ -100,6 +100,10 @@ func TestKeyThatComesBackIsASignIn(t *testing.T) {
 	seq := s.publish(item{Agent: agent, Flag: "false", ID: "shift"})
 	s.wait("the change is applied", func() bool { return s.results.has(seq, messages.Applied) })
 	s.signOut(agent)
+	s.wait("the worker has seen the sign-out", func() bool { // a key that is gone for a moment only may never be seen gone
+		view, err := s.desk.Explain(s.t.Context(), agent)
+		return err == nil && !view.SignedIn
+	})
 	guid = s.gateway.SignIn(agent)
 	s.guids.add(guid)
 	s.registerText(agent, guid)
