@@ -10,6 +10,8 @@
 // With -faults.seed it does the same things again; how processes and servers meet them is up to the machine.
 // -faults.logs keeps the logs of the workers in a folder and says when each fault began and was over.
 //
+// TestRollingUpdate has no faults but replaces one worker after another, and measures how long nobody calls.
+//
 // # What is counted
 //
 // Missing endings, second endings, wrong final flags and older flags that took effect after newer ones; also endings out
