@@ -25,17 +25,17 @@ func WriteOutcomes(w io.Writer, of map[messages.Outcome]int) {
 	t.Render()
 }
 
-const resultLine = "%-19s  %-10s  %-7s  %-5s  %-7s  %-30s  %-24s  %s\n"
+const resultLine = "%-19s  %-10s  %-7s  %-5s  %8s  %-7s  %-24s  %s\n"
 
 // WriteResultHead writes the heading over lines of WriteResult.
 func WriteResultHead(w io.Writer) {
-	fmt.Fprintf(w, resultLine, "time", "outcome", "agent", "flag", "retcode", "message", "change", "attempts")
+	fmt.Fprintf(w, resultLine, "time", "outcome", "agent", "flag", "attempts", "retcode", "change", "message")
 }
 
-// WriteResult writes one result, stored at an instant, in one line.
+// WriteResult writes one result, stored at an instant, in one line. The message comes last: it can be long.
 func WriteResult(w io.Writer, at time.Time, r messages.Result) error {
-	_, err := fmt.Fprintf(w, resultLine, Clock(at), r.Outcome, Clean(r.AgentID), orDash(r.Flag), orDash(r.Retcode),
-		Clean(r.Message), Clean(r.ChangeID), strconv.Itoa(r.Attempts))
+	_, err := fmt.Fprintf(w, resultLine, Clock(at), r.Outcome, Clean(r.AgentID), orDash(r.Flag), strconv.Itoa(r.Attempts),
+		orDash(r.Retcode), Clean(r.ChangeID), Clean(r.Message))
 	return err
 }
 

@@ -18,8 +18,8 @@ func Example() {
 		Outcome: messages.Failed, AgentID: "1001", Retcode: "000-002", Message: "no\nsuch agent", ChangeID: "c-1", Attempts: 1,
 	})
 	// Output:
-	// time                 outcome     agent    flag   retcode  message                         change                    attempts
-	//                      failed      1001     -      000-002  no·such agent                   c-1                       1
+	// time                 outcome     agent    flag   attempts  retcode  change                    message
+	//                      failed      1001     -             1  000-002  c-1                       no·such agent
 }
 
 func TestProgressInPlainLines(t *testing.T) {
