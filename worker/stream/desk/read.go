@@ -33,6 +33,7 @@ var errEnough = errors.New("enough")
 const (
 	lookAfter    = time.Second      // without a message, whether there are any more to come
 	readerIsGone = 30 * time.Second // after which the server forgets a reader
+	leaveWithin  = time.Second
 )
 
 // read reads messages one at a time, so that nothing grows with the stream. An ordered consumer finds its way through
@@ -47,6 +48,7 @@ func (d *Desk) read(ctx context.Context, r reading, each func(item) error) error
 	if err != nil {
 		return d.trouble("read stream "+r.stream, "stream "+r.stream, err)
 	}
+	defer d.leave(ctx, s, c)
 	pending, err := d.pendingOf(ctx, c, r)
 	if err != nil {
 		return err
@@ -72,6 +74,15 @@ func (d *Desk) read(ctx context.Context, r reading, each func(item) error) error
 		return ctx.Err()
 	}
 	return err
+}
+
+// leave has the server forget the reader at once: it bears so many only, and a script may ask again and again.
+func (d *Desk) leave(ctx context.Context, s jetstream.Stream, c jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	defer cancel()
+	if info := c.CachedInfo(); info != nil {
+		_ = s.DeleteConsumer(ctx, info.Name) // else it is forgotten after readerIsGone
+	}
 }
 
 func (d *Desk) pendingOf(ctx context.Context, c jetstream.Consumer, r reading) (uint64, error) {

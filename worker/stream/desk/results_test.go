@@ -47,6 +47,24 @@ func TestLastFindsRareOnesFarBack(t *testing.T) {
 	}
 }
 
+// Servers bear so many consumers only, and a script may ask every second.
+func TestReadingLeavesNothingOnTheServer(t *testing.T) {
+	d, js := newSite(t)
+	store(t, js, applied(1001, "a", 1))
+	for range 3 {
+		if err := d.Results(t.Context(), desk.Query{Agent: "1001", Last: 1}, func(desk.Event) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := js.Stream(t.Context(), names.ResultsStream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := s.CachedInfo().State.Consumers; n > 0 {
+		t.Errorf("%d consumers are left", n)
+	}
+}
+
 func TestResultsGoOnAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	srv := natstest.StartAt(t, dir, server.RANDOM_PORT)
