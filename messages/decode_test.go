@@ -13,6 +13,7 @@ const defaultName = "m-1"
 func sole(t *testing.T, body string) (*Change, *Rejection) {
 	t.Helper()
 	m := Decode([]byte(body), defaultName)
+	checkSchema(t, "change", []byte(body), len(m.Rejected) == 0)
 	if m.Items != 1 || len(m.Changes)+len(m.Rejected) != 1 {
 		t.Fatalf("%s: got %d items, %d changes and %d rejections, want one item", body, m.Items, len(m.Changes), len(m.Rejected))
 	}

@@ -64,7 +64,9 @@ func indented(t *testing.T, v any) []byte {
 
 func TestGoldenChanges(t *testing.T) {
 	for name, data := range samples(t, "change") {
-		golden(t, name+".json", indented(t, Decode(data, defaultName)))
+		m := Decode(data, defaultName)
+		checkSchema(t, "change", data, len(m.Rejected) == 0)
+		golden(t, name+".json", indented(t, m))
 	}
 }
 

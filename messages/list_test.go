@@ -54,7 +54,9 @@ func TestDecodeLists(t *testing.T) {
 		{"outer agents in an array's item", `[[{"agent_id":1001,"flag":"true"}]]`, "unknown!message m-1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := brief(Decode([]byte(test.body), defaultName)); got != test.want {
+			m := Decode([]byte(test.body), defaultName)
+			checkSchema(t, "change", []byte(test.body), len(m.Rejected) == 0)
+			if got := brief(m); got != test.want {
 				t.Errorf("%s\n got %s\nwant %s", test.body, got, test.want)
 			}
 		})

@@ -38,6 +38,9 @@ func TestDecodeSession(t *testing.T) {
 			t.Errorf("%s: got %q, %v", test.data, []any{got.GUID, got.Cookies, got.GatewayURL, got.SignedInAt}, err)
 			continue
 		}
+		if strings.Contains(test.data, "{") { // a GUID as plain text is no JSON
+			checkSchema(t, "session", []byte(test.data), true)
+		}
 		if again, err := DecodeSession(EncodeSession(got)); err != nil || !again.SameAs(got) {
 			t.Errorf("%s: encoded anew: %v", test.data, err)
 		}
@@ -50,7 +53,7 @@ func TestDecodeSessionRefuses(t *testing.T) {
 		`"` + secret + `"`: "session: neither", `["` + secret + `"]`: "session: neither",
 		`{"guid":"` + secret + `"`: "session: begins", `{"guid":"` + secret + `"} x`: "session: begins", "{" + secret + "}": "session: begins",
 		`{}`: "guid: missing", `{"GUID":"x"}`: "guid: missing", `{"guid":null}`: "guid: missing",
-		`{"guid":17}`: "guid: no string", `{"guid":""}`: "guid: 0 bytes", "JSESSIONID=": "guid: 0 bytes",
+		`{"guid":17}`: "guid: no string", `{"guid":""}`: "guid: 0 bytes", "JSESSIONID=": "guid: 0 bytes", `{"guid":"JSESSIONID="}`: "guid: 0 bytes",
 		strings.Repeat("g", 257): "guid: 257 bytes",
 		"se cret":                "guid: byte 3", "se\tcret": "guid: byte 3", "se\u00a0cret": "guid: byte 3", "\ufeff" + secret: "guid: byte 1", "sec\x7f": "guid: byte 4",
 		`{"guid":"se\r\ncret"}`: "guid: byte 3", `{"guid":" secret"}`: "guid: byte 1",
@@ -84,6 +87,7 @@ func TestDecodeSessionRefuses(t *testing.T) {
 		`{"guid":"g","signed_in_at":"2026-11-22T18:00:00"}`:                  "signed_in_at: ",
 	} {
 		s, err := DecodeSession([]byte(data))
+		checkSchema(t, "session", []byte(data), err == nil)
 		if err == nil || !strings.HasPrefix(err.Error(), field) {
 			t.Errorf("%.80s: got %v, want %s", data, err, field)
 			continue
