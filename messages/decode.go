@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Decode reads a change message in any of its four shapes. It always returns: what cannot be used is in Rejected.
+// Decode reads a change message in any of its four shapes, or in a CloudEvent. It always returns: what cannot be used is in Rejected.
 //
 // The defaultID names the changes for which the message has no id; it should be one that ValidID accepts. Nothing in
 // the returned Message refers to data, so data may be reused.
@@ -16,17 +16,24 @@ func Decode(data []byte, defaultID string) Message {
 	d := decoder{defaultID: defaultID}
 	body, wrong := whole(data)
 	var outer item
-	switch {
-	case wrong != "":
+	if wrong != "" {
 		d.rejectAll(&outer, wrong)
-	case body[0] == '[':
-		d.list(&outer, "message", body)
-	case body[0] == '{':
-		d.object(body)
-	default:
-		d.rejectAll(&outer, "message: "+shown(body)+" is no change; want an object or an array of objects")
+		return d.message
 	}
+	d.value(&outer, body, true)
 	return d.message
+}
+
+// value reads the one JSON value of a message, or the data of an event.
+func (d *decoder) value(outer *item, body []byte, mayBeEvent bool) {
+	switch body[0] {
+	case '[':
+		d.list(outer, "message", body)
+	case '{':
+		d.object(outer, body, mayBeEvent)
+	default:
+		d.rejectAll(outer, "message: "+shown(body)+" is no change; want an object or an array of objects")
+	}
 }
 
 // whole returns the one JSON value that data is made of, or a sentence that says where it is none.
@@ -53,24 +60,39 @@ type decoder struct {
 	named     map[string]int // how many changes of each agent were met so far; nil where there is one item only
 }
 
-// object reads a message that is an object: one change, one change for many agents, or a batch.
-func (d *decoder) object(body []byte) {
+// object reads a message that is an object: one change, one change for many agents, a batch, or an event with any of
+// them. An event in an event is none, so that the depth is bounded.
+func (d *decoder) object(outer *item, body []byte, mayBeEvent bool) {
 	var o object
 	o.scan(body)
-	var outer item
+	if e, ok := openEvent(body, &o); ok && mayBeEvent {
+		d.event(outer, &e)
+		return
+	}
 	outer.take(&o)
 	one, many, batch := o[agentID] != nil, o[agentIDs] != nil, o[changes] != nil
 	switch {
 	case one && !many && !batch:
 		d.message.Items = 1
-		d.add(&outer, 0, true)
+		d.add(outer, 0, true)
 	case many && !one && !batch:
-		d.list(&outer, "agent_ids", o[agentIDs])
+		d.list(outer, "agent_ids", o[agentIDs])
 	case batch && !one && !many:
-		d.list(&outer, "changes", o[changes])
+		d.list(outer, "changes", o[changes])
 	default:
-		d.rejectAll(&outer, shapes(&o)+"; exactly one of agent_id, agent_ids and changes is needed")
+		d.rejectAll(outer, shapes(&o)+"; exactly one of agent_id, agent_ids and changes is needed")
 	}
+}
+
+// event reads the message in an event, whose source is the default of all its changes. Its id names the event and no
+// change: the same event in another message is another change.
+func (d *decoder) event(outer *item, e *event) {
+	outer.set(source, e.source)
+	if e.wrong != "" {
+		d.rejectAll(outer, e.wrong)
+		return
+	}
+	d.value(outer, e.data, false)
 }
 
 // shapes says which of the fields are there of which exactly one is needed.

@@ -1,7 +1,7 @@
 // Package messages is the contract of the worker in code: what may be published, what comes back, and under which
 // names. It imports the standard library only, so that publishers and readers of results can use it as it is.
 //
-// A change message has one of four shapes:
+// A change message has one of four shapes, or is a CloudEvent with one of them as its data:
 //
 //	{"agent_id": "1001", "flag": "false"}
 //	{"agent_ids": ["1001", "1002"], "flag": true}
@@ -21,6 +21,12 @@
 //  6. Names are matched exactly, letter case included. Unknown fields are ignored; null is as good as missing, save for
 //     the flag, where it is unusable. Of a field that comes twice the last one that is not null counts.
 //  7. The same bytes with the same default id give the same Message, today and when they are delivered again.
+//  8. A CloudEvent 1.0 in structured mode means what its data means; its source is that of the changes that name none.
+//     What is no such event is read as it stands. An event in binary mode has a change message for its body, and its
+//     headers mean nothing here: whatever a message means is in its bytes, so a dead letter means the same.
+//
+// The files in the folder schema say all this as JSON Schema as far as that can, and asyncapi.json says under which
+// subjects it is published.
 //
 // Every change that the stream accepted ends in exactly one Result whose Outcome.Ends. Session is what the registry of
 // sessions holds, and never shows its credentials. Names are the subjects, streams and buckets of a site.

@@ -12,12 +12,7 @@ func Extract(data []byte, index int) []byte {
 	if wrong != "" || index < 0 {
 		return data
 	}
-	var outer object
-	array := body
-	if body[0] == '{' {
-		outer.scan(body)
-		array = outer.items()
-	}
+	outer, array := unfold(body)
 	if len(array) == 0 || array[0] != '[' {
 		return data
 	}
@@ -44,6 +39,26 @@ func Extract(data []byte, index int) []byte {
 	}
 	outer[changes] = nil
 	return fill(value, &outer, name)
+}
+
+// unfold returns the defaults and the items of a message, which may be in an event.
+func unfold(body []byte) (outer object, array []byte) {
+	if body[0] == '{' {
+		outer.scan(body)
+		e, ok := openEvent(body, &outer)
+		switch {
+		case !ok:
+			return outer, outer.items()
+		case e.wrong != "":
+			return outer, nil
+		}
+		outer, body = object{source: e.source}, e.data
+	}
+	if body[0] == '{' {
+		outer.scan(body)
+		return outer, outer.items()
+	}
+	return outer, body
 }
 
 // items returns the one array that holds the items of a message, or nil where there is none or more than one.

@@ -17,6 +17,7 @@ func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		``, `null`, `[[]]`, `{"agent_ids":[1001,1001],"flag":true,"id":"x"}`, `{"\u0061gent_id":"1001","flag":"\ud800"}`,
 		`{"changes":[{"agent_id":1001,"cancel":true,"id":"x"},{},null],"flag":null,"batch_total":3}`,
+		enveloped(`{"agent_ids":[1001,1001],"flag":true,"id":"x"}`), packed(`[{"agent_id":1001,"flag":true},7]`), packed("["),
 	} {
 		f.Add([]byte(seed))
 	}
