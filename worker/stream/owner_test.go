@@ -83,26 +83,6 @@ func TestServerRestart(t *testing.T) {
 	s.wantResults("applied 1001 m1", "waiting 1002 m2", "applied 1001 m3", "applied 1002 m2")
 }
 
-func TestBatchSummary(t *testing.T) {
-	s := newSite(t)
-	a := s.start("a")
-	s.waitOwner(a)
-	s.signIn("1001", "g1")
-	s.signIn("1002", "g1")
-	s.publish(`{"batch_id":"b1","flag":"f","changes":[{"agent_id":"1001"},{"agent_id":"1002"},{"agent_id":"1001"}]}`)
-	s.publish(`{"batch_id":"b2","batch_total":2,"flag":"f","agent_id":"1001"}`)
-	s.publish(`{"batch_id":"b2","batch_total":2,"flag":"f","agent_id":"1002"}`)
-	s.waitFinished()
-	st, _ := s.js.Stream(t.Context(), s.layout.Names.ResultsStream())
-	for _, id := range []string{"b1", "b2"} {
-		m, err := st.GetLastMsgForSubject(t.Context(), s.layout.Names.Batch(id))
-		if err != nil {
-			t.Fatal(id, err)
-		}
-		t.Log(string(m.Data))
-	}
-}
-
 func TestDeadLetter(t *testing.T) {
 	s := newSite(t)
 	s.desk.answer = func(worker.Call) worker.Answer {
