@@ -128,8 +128,8 @@ func (d *Desk) checkNewer(ctx context.Context, l Letter) error {
 	if err != nil {
 		return err
 	}
-	if applied != nil && isNewer(*applied, l.Result) {
-		return &Refused{fmt.Sprintf("the newer change %s of agent %s has been applied since", applied.ChangeID, applied.AgentID), true}
+	if err := newerApplied(applied, l); err != nil {
+		return err
 	}
 	view, err := d.Explain(ctx, l.Result.AgentID)
 	var declined *Declined
@@ -141,7 +141,14 @@ func (d *Desk) checkNewer(ctx context.Context, l Letter) error {
 	case view.Live != nil:
 		return &Refused{fmt.Sprintf("the newer change %s of agent %s is under way", view.Live.ID, l.Result.AgentID), true}
 	}
-	return nil
+	return newerApplied(view.InForce, l) // the bucket follows the results a moment later
+}
+
+func newerApplied(applied *messages.Result, l Letter) error {
+	if applied == nil || !isNewer(*applied, l.Result) {
+		return nil
+	}
+	return &Refused{fmt.Sprintf("the newer change %s of agent %s has been applied since", applied.ChangeID, applied.AgentID), true}
 }
 
 // isNewer compares when two changes took effect; publication breaks ties, as the worker has it.
