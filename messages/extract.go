@@ -7,22 +7,39 @@ import "slices"
 // that whoever reads the letter sees what was sent.
 //
 // A message without that item, or whose items nobody can tell apart, is returned as it is.
-func Extract(data []byte, index int) []byte {
-	body, wrong := whole(data)
-	if wrong != "" || index < 0 {
+func Extract(data []byte, index int) []byte { return NewParts(data).Extract(index) }
+
+// Parts is a change message of which several items are extracted: what is the same for all of them is done once. It is
+// not for use by several goroutines at once.
+type Parts struct {
+	data    []byte
+	outer   object
+	array   []byte
+	decoded *Message // nil: nobody has asked yet
+}
+
+// NewParts returns the parts of a message, which must not change afterwards.
+func NewParts(data []byte) *Parts {
+	p := &Parts{data: data}
+	if body, wrong := whole(data); wrong == "" {
+		p.outer, p.array = unfold(body)
+	}
+	return p
+}
+
+// Extract is the function of the same name for this message.
+func (p *Parts) Extract(index int) []byte {
+	data, outer := p.data, p.outer
+	if index < 0 || len(p.array) == 0 || p.array[0] != '[' {
 		return data
 	}
-	outer, array := unfold(body)
-	if len(array) == 0 || array[0] != '[' {
-		return data
-	}
-	value, ok := elementAt(array, index)
+	value, ok := elementAt(p.array, index)
 	switch {
 	case !ok:
 		return data
 	case outer[agentIDs] != nil:
 		outer[agentID] = value
-		return fill(nil, &outer, numbered(data, &outer, index))
+		return fill(nil, &outer, p.numbered(index))
 	case value[0] != '{':
 		return slices.Clone(value)
 	}
@@ -30,7 +47,7 @@ func Extract(data []byte, index int) []byte {
 	own.scan(value)
 	var name string
 	if own[id] == nil { // else there is no need to decode the whole message for it
-		name = numbered(data, &outer, index)
+		name = p.numbered(index)
 	}
 	for f := range own {
 		if own[f] != nil {
@@ -83,14 +100,18 @@ func elementAt(array []byte, index int) ([]byte, bool) {
 }
 
 // numbered returns the id that Decode gave the item, where it took that of the message and changed it.
-func numbered(data []byte, outer *object, index int) string {
-	if outer[id] == nil {
+func (p *Parts) numbered(index int) string {
+	if p.outer[id] == nil {
 		return "" // the name came from outside of the message
 	}
-	if _, wrong := readID(outer[id]); wrong != "" {
+	if _, wrong := readID(p.outer[id]); wrong != "" {
 		return ""
 	}
-	m := Decode(data, "")
+	if p.decoded == nil {
+		m := Decode(p.data, "")
+		p.decoded = &m
+	}
+	m := p.decoded
 	for i := range m.Changes {
 		if m.Changes[i].Index == index {
 			return m.Changes[i].ID

@@ -98,7 +98,7 @@ func (j *journal) open(ctx context.Context, q worker.BatchQuery, last, summary u
 		from = summary
 	}
 	c.Summary.StartedAt = q.Since
-	m := j.progressMessage(q, messages.BatchProgress{At: time.Now().UTC()})
+	m := j.progressMessage(q, messages.BatchProgress{BatchSummary: c.Summary, At: time.Now().UTC()})
 	m.Header.Set(fromHeader, strconv.FormatUint(from, 10))
 	m.Header.Set(startedHeader, q.Since.Format(time.RFC3339Nano))
 	if _, err := j.js.PublishMsg(ctx, m); err != nil {

@@ -74,20 +74,13 @@ func (j *journal) resultAt(ctx context.Context, seq uint64) ([]byte, error) {
 
 // deadLetter makes the letter from the message as the stream still has it.
 func (j *journal) deadLetter(ctx context.Context, letter worker.DeadLetter, id string, result []byte) (*nats.Msg, error) {
-	s, err := j.js.Stream(ctx, j.names.ChangesStream())
-	if err != nil {
-		return nil, err
-	}
-	original, err := s.GetMsg(ctx, letter.Pos.Seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		original, err = &jetstream.RawStreamMsg{}, nil // deleted by hand: the result is what is left
-	}
+	original, err := j.original(ctx, letter.Pos.Seq)
 	if err != nil {
 		return nil, fmt.Errorf("read the change back: %w", err)
 	}
 	body := original.Data
 	if !letter.Whole {
-		body = messages.Extract(original.Data, letter.Pos.Index)
+		body = j.item(original, letter.Pos.Index)
 	}
 	m := &nats.Msg{Subject: j.names.Dead(letter.Agent), Header: nats.Header{}, Data: body}
 	room := headerRoom
@@ -111,13 +104,50 @@ func (j *journal) deadLetter(ctx context.Context, letter worker.DeadLetter, id s
 	return m, nil
 }
 
+// original reads a message of changes back. The last one is kept: thousands of letters can be of one message.
+func (j *journal) original(ctx context.Context, seq uint64) (*jetstream.RawStreamMsg, error) {
+	j.mu.Lock()
+	last := j.buried
+	j.mu.Unlock()
+	if last != nil && last.Sequence == seq {
+		return last, nil
+	}
+	s, err := j.js.Stream(ctx, j.names.ChangesStream())
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return &jetstream.RawStreamMsg{}, nil // deleted by hand: the result is what is left
+	}
+	if err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	j.buried = m
+	j.mu.Unlock()
+	return m, nil
+}
+
+// item takes one item out of the message. Taking a long message apart for each of its items would cost its square.
+func (j *journal) item(m *jetstream.RawStreamMsg, index int) []byte {
+	j.partsMu.Lock()
+	defer j.partsMu.Unlock()
+	if j.parts == nil || j.partsOf != m {
+		j.parts, j.partsOf = messages.NewParts(m.Data), m
+	}
+	return j.parts.Extract(index)
+}
+
 // headerRoom is what the original's headers may take of a letter: the server takes 64 KiB of headers, and the result
 // must fit beside them.
 const headerRoom = 24 << 10
 
-// deadName keeps headers of the original that mean something to a server from acting once more.
+// deadName keeps headers of the original that mean something to a server from acting once more, and those that look like
+// ours from being taken for them.
 func deadName(name string) string {
-	if len(name) >= 5 && strings.EqualFold(name[:5], "Nats-") {
+	ours := strings.EqualFold(name, messages.ResultHeader) || strings.EqualFold(name, messages.CutHeader)
+	if ours || len(name) >= 5 && strings.EqualFold(name[:5], "Nats-") {
 		return "Idle-" + name
 	}
 	return name
