@@ -1,0 +1,83 @@
+package worker
+
+import "time"
+
+// breaker keeps calls from a gateway that does not answer as a gateway does. A first fault lets calls through one at a
+// time; a second one with no proper answer between them opens it, and then single probes go through with pauses. Calls that
+// were under way before keep nobody waiting: a slow one would hold everybody up for what happened to another.
+type breaker struct {
+	faults int       // since the last proper answer
+	single time.Time // when the one call was sent that is under way since then; zero: none is
+	probes int       // since it opened
+	next   time.Time
+	why    string
+	opened time.Time
+}
+
+// The pauses before probes: short enough that the end of an outage is noticed at once, few enough that a gateway that
+// is down is left alone.
+const (
+	firstProbe = 300 * time.Millisecond
+	nextProbes = 600 * time.Millisecond
+	lateProbes = time.Second
+	manyProbes = 10
+)
+
+func (b *breaker) open() bool { return b.faults >= 2 }
+
+func (b *breaker) holds(now time.Time) (again time.Time, wait bool) {
+	switch {
+	case b.faults == 0:
+		return time.Time{}, false
+	case !b.single.IsZero():
+		return time.Time{}, true
+	case b.open() && now.Before(b.next):
+		return b.next, true
+	}
+	return time.Time{}, false
+}
+
+func (b *breaker) sent(now time.Time) {
+	if b.faults > 0 {
+		b.single = now
+	}
+	if b.open() {
+		b.probes++
+	}
+}
+
+// back notes that the call that was sent then is under way no longer.
+func (b *breaker) back(sent time.Time) {
+	if sent.Equal(b.single) {
+		b.single = time.Time{}
+	}
+}
+
+// sound takes note of a proper answer and tells whether that closed an open breaker.
+func (b *breaker) sound() bool {
+	was := b.open()
+	*b = breaker{}
+	return was
+}
+
+func (b *breaker) fault(why string, sent, now time.Time) {
+	if b.open() && sent.Before(b.opened) {
+		return // it was under way when the breaker opened and tells nothing new
+	}
+	b.faults++
+	b.why = why
+	if !b.open() {
+		return
+	}
+	if b.opened.IsZero() {
+		b.opened = now
+	}
+	switch {
+	case b.probes == 0:
+		b.next = now.Add(firstProbe)
+	case b.probes < manyProbes:
+		b.next = now.Add(nextProbes)
+	default:
+		b.next = now.Add(lateProbes)
+	}
+}
