@@ -29,6 +29,8 @@ type ledger struct {
 	progress  []messages.BatchProgress
 	published map[uint64]struct{}
 	ended     map[place]int
+	told      map[messages.Outcome]map[string]int // how many results of one outcome there are, by the id of the change
+	last      uint64                              // sequence of the last of them
 	bad       error
 }
 
@@ -40,7 +42,9 @@ type place struct {
 
 func followResults(s *site) *ledger {
 	s.t.Helper()
-	l := &ledger{of: map[uint64][]event{}, published: map[uint64]struct{}{}, ended: map[place]int{}}
+	l := &ledger{
+		of: map[uint64][]event{}, published: map[uint64]struct{}{}, ended: map[place]int{}, told: map[messages.Outcome]map[string]int{},
+	}
 	c, err := s.js.OrderedConsumer(s.t.Context(), s.names.ResultsStream(), jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		s.t.Fatal(err)
@@ -56,9 +60,13 @@ func followResults(s *site) *ledger {
 func (l *ledger) take(names messages.Names, m jetstream.Msg) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var err error
 	l.raw = append(l.raw, string(m.Data()))
-	switch meta, _ := m.Metadata(); {
+	meta, err := m.Metadata()
+	if err == nil {
+		l.last = meta.Sequence.Stream
+	}
+	switch {
+	case err != nil:
 	case strings.HasPrefix(m.Subject(), names.Result("", "")[:len(names.Prefix)+len(".result.")]):
 		e := event{stored: meta.Timestamp}
 		if err = json.Unmarshal(m.Data(), &e.Result); err != nil {
@@ -66,6 +74,10 @@ func (l *ledger) take(names messages.Names, m jetstream.Msg) {
 		}
 		l.all = append(l.all, e)
 		l.of[e.ChangeSeq] = append(l.of[e.ChangeSeq], e)
+		if l.told[e.Outcome] == nil {
+			l.told[e.Outcome] = map[string]int{}
+		}
+		l.told[e.Outcome][e.ChangeID]++
 		if e.Outcome.Ends() {
 			l.ended[place{e.ChangeSeq, e.ChangeIndex}]++
 		}
@@ -89,6 +101,13 @@ func (l *ledger) expect(seq uint64) {
 	l.published[seq] = struct{}{}
 }
 
+// heard returns the sequence of the last result so far.
+func (l *ledger) heard() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
 // complete tells whether every message that was published has had an ending; cancels have none.
 func (l *ledger) complete() bool {
 	l.mu.Lock()
@@ -101,13 +120,14 @@ func (l *ledger) complete() bool {
 	return true
 }
 
-// count returns how many results of one outcome there are about changes of this id.
-func (l *ledger) count(o messages.Outcome, id string) int {
+// count returns how many results of one outcome there are about changes of these ids. It is asked again and again while a
+// test waits, and must not take the processor from what it waits for.
+func (l *ledger) count(o messages.Outcome, ids ...string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	n := 0
-	for _, e := range l.pick(0, o) {
-		if e.ChangeID == id {
-			n++
-		}
+	for _, id := range ids {
+		n += l.told[o][id]
 	}
 	return n
 }

@@ -191,11 +191,14 @@ func (s *site) signOut(agent string) {
 	}
 }
 
+// others are agents that a test uses for nothing else.
+var others = []string{"901", "902"}
+
 // settled returns once the worker has seen everything that was said of sessions before, and has made the calls that it
 // makes because of that: sessions come in order, and two agents that sign in afterwards have theirs made.
 func (s *site) settled() {
 	s.t.Helper()
-	for _, agent := range []string{"901", "902"} {
+	for _, agent := range others {
 		seq := s.publish(item{Agent: agent, Flag: "false"})
 		s.wait("the change of "+agent+" waits", func() bool { return s.results.has(seq, messages.Waiting) })
 		s.signIn(agent)
@@ -214,9 +217,16 @@ func (s *site) unfinished() uint64 {
 	return st.CachedInfo().State.Msgs
 }
 
+// waitFinished waits until nothing is unfinished and all that was told of it has been heard.
 func (s *site) waitFinished() {
 	s.t.Helper()
 	s.wait("every change has ended", func() bool { return s.unfinished() == 0 && s.results.complete() })
+	st, err := s.js.Stream(context.Background(), s.names.ResultsStream())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	last := st.CachedInfo().State.LastSeq
+	s.wait("every result has been heard", func() bool { return s.results.heard() >= last })
 }
 
 // flags returns the flags that were set for an agent, in order.
