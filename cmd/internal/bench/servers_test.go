@@ -28,6 +28,7 @@ func playNATS() (obeying, error) {
 // seen is a call as the gateway saw it.
 type seen struct {
 	At, Done int64 // Unix nanoseconds
+	Agent    int
 	Status   int
 	Retcode  string
 	Fault    string
@@ -81,6 +82,7 @@ func calls(g *gatewaytest.Gateway) reply {
 	var r reply
 	for _, c := range g.Calls() {
 		one := seen{At: c.At.UnixNano(), Status: c.Status, Retcode: c.Retcode, Fault: c.Fault}
+		one.Agent, _ = strconv.Atoi(c.AgentID) // 0: the path is that of no call
 		if !c.Done.IsZero() {
 			one.Done = c.Done.UnixNano()
 		}
