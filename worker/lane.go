@@ -134,10 +134,12 @@ func (l *loop) replace(ln *lane, c *change) {
 	}
 }
 
-// takeEffect makes the change the agent's live one, unless a newer one took effect before.
+// takeEffect makes the change the agent's live one, unless a newer one took effect before. Until those before it have taken
+// effect it stays where it waits: their endings list what is open, and a change that is nowhere would be taken for ended.
 func (l *loop) takeEffect(c *change) {
 	ln := c.lane
 	l.dueBefore(ln, c)
+	l.leaveLater(c)
 	e := Effect{At: c.at, Pos: c.pos(l.term.Epoch), ID: c.id, Later: c.later}
 	if !e.Later && !ln.newest.Later {
 		e.At = max(e.At, ln.newest.At)
@@ -169,8 +171,9 @@ func (l *loop) dueBefore(ln *lane, c *change) {
 	}
 	slices.SortFunc(due, byInstant)
 	for _, w := range due {
-		l.leaveLater(w)
-		l.takeEffect(w)
+		if slices.Contains(ln.later, w) {
+			l.takeEffect(w)
+		}
 	}
 }
 
@@ -196,7 +199,6 @@ func (l *loop) caughtUp() {
 	l.behind = false
 	for _, c := range l.overdue {
 		if !c.ended && slices.Contains(c.lane.later, c) {
-			l.leaveLater(c)
 			l.takeEffect(c)
 			l.plan(c.lane)
 		}
@@ -377,7 +379,6 @@ func (l *loop) wakeUp(c *change) {
 			l.overdue = append(l.overdue, c)
 			return
 		}
-		l.leaveLater(c)
 		l.takeEffect(c)
 	}
 	l.plan(ln)

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -252,5 +253,27 @@ func TestImmediateOnesAreOrderedByPublicationWhateverTheClocksSay(t *testing.T) 
 		s.publish(wish("1001", "late", `,"id":"late"`+effective(50*time.Millisecond))) // before one, by its server's clock
 		s.pass(time.Minute)
 		s.wantTold("applied 1001 one", "applied 1001 two", "waiting 1001 late", "superseded 1001 late")
+	})
+}
+
+// Three changes are overdue as a term begins, and the last one to take effect was published before another: it must be
+// among those that the endings of the others call open.
+func TestOverdueChangeIsOpenWhileOthersEnd(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		for i, in := range []time.Duration{time.Second, 3 * time.Second, 2 * time.Second} {
+			s.publish(wish("1001", "f", fmt.Sprintf(`,"id":"c%d"%s`, i, effective(in))))
+		}
+		s.pass(1500 * time.Millisecond) // the first one has told that it waits for its agent
+		s.crash()
+		s.pass(time.Minute)
+		s.start()
+		s.crash()
+		s.start()
+		s.signIn("1001", "g", 1)
+		s.wantNothingWaiting()
+		if told := s.told(); told[len(told)-1] != "applied 1001 c1" {
+			t.Errorf("told %q", told)
+		}
 	})
 }
