@@ -3,10 +3,12 @@ package worker
 import "time"
 
 // breaker keeps calls from a gateway that does not answer as a gateway does. A first fault lets calls through one at a
-// time; a second one with no proper answer between them opens it, and then single probes go through with pauses. Calls that
-// were under way before keep nobody waiting: a slow one would hold everybody up for what happened to another.
+// time; one of another agent with no proper answer between them opens it, and then single probes go through with pauses.
+// Faults of one agent alone never open it: its session may name a node that is down, and it has its own backoff. Calls
+// that were under way before keep nobody waiting: a slow one would hold everybody up for what happened to another.
 type breaker struct {
-	faults int       // since the last proper answer
+	faults int       // since the last proper answer; those of the first agent alone count as one
+	first  string    // the agent of the first of them
 	single time.Time // when the one call was sent that is under way since then; zero: none is
 	probes int       // since it opened
 	next   time.Time
@@ -60,12 +62,18 @@ func (b *breaker) sound() bool {
 	return was
 }
 
-func (b *breaker) fault(why string, sent, now time.Time) {
+func (b *breaker) fault(agent, why string, sent, now time.Time) {
 	if b.open() && sent.Before(b.opened) {
 		return // it was under way when the breaker opened and tells nothing new
 	}
-	b.faults++
 	b.why = why
+	switch {
+	case b.faults == 0:
+		b.first = agent
+	case !b.open() && agent == b.first:
+		return
+	}
+	b.faults++
 	if !b.open() {
 		return
 	}

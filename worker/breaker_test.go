@@ -79,14 +79,43 @@ func TestBreakerSlowCallsFromBeforeKeepNobodyWaiting(t *testing.T) {
 	}
 }
 
+func TestBreakerLeavesOneAgentsFaultsToItsBackoff(t *testing.T) {
+	for name, answer := range map[string]Answer{"fault": fault(0), "503": {Class: Busy, Status: 503, Fault: "503"}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, Policy{}, func(s *site) {
+				all := s.agents(2)
+				s.gateway.answer = func(c Call) Answer {
+					if c.AgentID == all[0] {
+						return answer
+					}
+					return Answer{Class: Success, Retcode: "0"}
+				}
+				s.start()
+				s.publish(wish(all[0], "f", ""))
+				s.pass(10 * time.Minute)
+				if n := len(s.gateway.made()); n > 30 {
+					t.Errorf("%d calls for one agent in ten minutes", n)
+				}
+				at := time.Now()
+				s.publish(wish(all[1], "f", `,"id":"b"`))
+				s.pass(time.Second)
+				s.wantTold("applied 1002 b")
+				if took := s.gateway.at[len(s.gateway.at)-1].Sub(at); took > 2*time.Millisecond {
+					t.Errorf("the other agent's call waited %v", took)
+				}
+			})
+		})
+	}
+}
+
 func TestBreakerCallsFromBeforeItOpenedTellNothing(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 32}, origin)
 	for range 10 {
 		g.ask(origin)
 	}
 	now := origin.Add(time.Second)
-	for range 10 {
-		g.tell("1001", fault(0), origin, now)
+	for i := range 10 {
+		g.tell(nth(i), fault(0), origin, now)
 	}
 	if g.breaker.faults != 2 || g.breaker.next.Sub(now) != firstProbe {
 		t.Errorf("breaker %+v", g.breaker)

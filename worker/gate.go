@@ -22,6 +22,8 @@ type gate struct {
 	shutWhy  string
 	pace     pace
 	breaker  breaker
+	silence  silence
+	heard    time.Time // when the latest call was sent that was answered properly
 
 	holding  string        // what kept the last call back that was asked for; empty: it went out
 	latency  time.Duration // of proper answers lately; 0: not known
@@ -71,6 +73,7 @@ func (g *gate) ask(now time.Time) (ok bool, again time.Time) {
 	}
 	g.inFlight++
 	g.breaker.sent(now)
+	g.silence.sent(now)
 	return true, time.Time{}
 }
 
@@ -83,6 +86,9 @@ func (g *gate) keeps(now time.Time) (what string, again time.Time) {
 		return "retry_after", g.shut
 	}
 	if again, wait := g.breaker.holds(now); wait {
+		return "breaker", again
+	}
+	if again, wait := g.silence.holds(g.usual(), now); wait {
 		return "breaker", again
 	}
 	if g.inFlight >= g.maxInFlight {
@@ -101,12 +107,16 @@ func (g *gate) keeps(now time.Time) (what string, again time.Time) {
 func (g *gate) tell(agent string, a Answer, sent, now time.Time) {
 	g.back(now)
 	g.breaker.back(sent)
+	hung := g.silence.heard()
 	switch {
 	case a.Class.Answered():
 		g.learn(a.Took)
-		if g.breaker.sound() {
+		if g.breaker.sound() || hung {
 			g.bucket = bucket{last: now}
 			g.pace.ramp(now)
+		}
+		if sent.After(g.heard) {
+			g.heard = sent
 		}
 		if g.answered[0].agent != agent {
 			g.answered[1] = g.answered[0]
@@ -121,14 +131,27 @@ func (g *gate) tell(agent string, a Answer, sent, now time.Time) {
 	case a.Class == Busy:
 		g.pace.halve(g.rate, sent, now)
 		if a.Status != statusTooMany {
-			g.breaker.fault(a.Fault, sent, now)
+			g.fault(agent, a.Fault, sent, now)
 		}
 	case a.Class == Unsound:
-		g.breaker.fault(a.Fault, sent, now)
+		g.fault(agent, a.Fault, sent, now)
+	}
+}
+
+// fault tells the breaker of a fault, unless a call that was sent later was answered properly meanwhile: then this is
+// the late time-out of a call that hung before.
+func (g *gate) fault(agent, why string, sent, now time.Time) {
+	if !sent.Before(g.heard) {
+		g.breaker.fault(agent, why, sent, now)
 	}
 }
 
 const statusTooMany = 429
+
+// holdsAfter tells whether the gate itself decides when the call may be made again after that answer.
+func (g *gate) holdsAfter(a *Answer) bool {
+	return g.breaker.open() || (a.Class == Busy && (a.RetryAfter > 0 || a.Status == statusTooMany))
+}
 
 // answeredOther tells whether another agent's call was answered properly after the given time.
 func (g *gate) answeredOther(agent string, after time.Time) bool {
@@ -152,6 +175,8 @@ func (g *gate) state(now time.Time) GateState {
 		s.State, s.Why, s.Until = "shut", g.shutWhy, g.shut
 	case g.breaker.open():
 		s.State, s.Why, s.Until = "probing", g.breaker.why, g.breaker.next
+	case g.silence.long():
+		s.State, s.Why, s.Until = "probing", "no call is answered", g.silence.next
 	case g.pace.cut > 0:
 		s.State, s.Why = "slowed", fmt.Sprintf("the gateway could not take %.4g calls per second", g.pace.from)
 	}
@@ -166,12 +191,20 @@ func (g *gate) learn(took time.Duration) {
 	g.latency += (took - g.latency) / time.Duration(g.known)
 }
 
-// reach is how many calls per second are possible: none waits for another, but only so many are under way at once.
-func (g *gate) reach() float64 {
-	if g.known < enough || g.latency <= 0 {
+// usual is the latency that calls have, once enough were answered; zero: not known.
+func (g *gate) usual() time.Duration {
+	if g.known < enough {
 		return 0
 	}
-	return float64(g.maxInFlight) / g.latency.Seconds()
+	return g.latency
+}
+
+// reach is how many calls per second are possible: none waits for another, but only so many are under way at once.
+func (g *gate) reach() float64 {
+	if g.usual() <= 0 {
+		return 0
+	}
+	return float64(g.maxInFlight) / g.usual().Seconds()
 }
 
 // outOfReach tells once that the rate cannot be reached, and once more when it was within reach meanwhile.
@@ -210,6 +243,7 @@ func (g *gate) back(now time.Time) {
 func (g *gate) notSent(why string, sent, now time.Time) {
 	g.back(now)
 	g.breaker.back(sent)
+	g.silence.heard() // it hangs no more
 	if until := now.Add(leaseLook); until.After(g.shut) {
 		g.shut, g.shutWhy = until, why
 	}

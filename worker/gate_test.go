@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -17,7 +18,7 @@ func pull(g *gate, from, end time.Time, answer func(n int) Answer) []time.Time {
 		ok, again := g.ask(now)
 		if ok {
 			calls = append(calls, now)
-			g.tell("1001", answer(len(calls)), now, now)
+			g.tell(nth(len(calls)), answer(len(calls)), now, now)
 			continue
 		}
 		if again.IsZero() || !again.After(now) {
@@ -27,6 +28,9 @@ func pull(g *gate, from, end time.Time, answer func(n int) Answer) []time.Time {
 	}
 	return calls
 }
+
+// nth names agents that differ from the one before.
+func nth(n int) string { return strconv.Itoa(1001 + n) }
 
 func sound(int) Answer { return Answer{Class: Success, Retcode: "0"} }
 

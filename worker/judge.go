@@ -31,18 +31,17 @@ func (l *loop) judge(c *change, a *answered) {
 	case a.Class == Passing:
 		t.attempts++
 		l.again(c, t.attempts, "")
-	case a.Class == Busy:
-		t.faults++ // it lets others go first
-	case a.Class == Unsound:
+	case a.Class == Unsound && !a.Connect && previous != 0 && l.gate.answeredOther(c.lane.agent, time.Unix(0, previous)):
 		t.faults++
-		if !a.Connect && previous != 0 && l.gate.answeredOther(c.lane.agent, time.Unix(0, previous)) {
-			t.attempts++ // it was heard and others are answered, so it is about this change
-			l.again(c, max(t.attempts, t.faults), a.Fault)
-		} else if !l.gate.breaker.open() {
+		t.attempts++ // it was heard and others are answered, so it is about this change
+		l.again(c, max(t.attempts, t.faults), a.Fault)
+	case a.Class == Unsound, a.Class == Busy:
+		t.faults++ // it lets others go first
+		if !l.gate.holdsAfter(&a.Answer) {
 			t.retry = l.now.Add(l.policy.Backoff.Pause(t.faults)).UnixNano()
 		}
 	}
-	// Busy and NotSent spend nothing: the gate says when to go on.
+	// NotSent spends nothing: the gate says when to go on.
 }
 
 // succeed ends a change, or tells that a policy was applied anew.
