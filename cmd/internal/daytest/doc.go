@@ -18,6 +18,7 @@
 //	a new GUID counts as a sign-in                 TestRotationAppliesNothingAnew, TestRotationDuringAShiftChange
 //	nothing wakes a waiting change as it expires   TestChangesWaitForSignIns, TestBatchIDsAreUsedAgain
 //	a change takes effect 50 ms early              TestLaterIsOnTime, TestDayPlan
+//	the order of changes that are due is by age    TestEarliestDeadlineFirst
 //	one slot is not called for in time             TestDayPlan
 //	the same id replaces nothing                   TestDayPlan
 //	a cancel does nothing                          TestDayPlan

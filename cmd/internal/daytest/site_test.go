@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"idlepolicy/cmd/internal/faulttest"
 	"idlepolicy/config"
 	"idlepolicy/messages"
 	"idlepolicy/worker/gateway/gatewaytest"
@@ -45,6 +46,7 @@ type site struct {
 	log     *logbook
 	results *ledger
 	guids   *credentials
+	stalls  *faulttest.Stalls // what is wanted within a time allows for them; watched for where that is wanted
 	names   messages.Names
 	begin   func() (end func()) // starts a worker, see eachWay
 }
@@ -52,7 +54,13 @@ type site struct {
 func newSite(t *testing.T, o gatewaytest.Options) *site {
 	t.Helper()
 	t.Parallel()
-	s := &site{t: t, nats: natstest.Start(t), log: &logbook{}, guids: &credentials{}, names: messages.Names{Prefix: "centre.1"}}
+	s := &site{
+		t: t, nats: natstest.Start(t), log: &logbook{}, guids: &credentials{}, stalls: &faulttest.Stalls{},
+		names: messages.Names{Prefix: "centre.1"},
+	}
+	if *full {
+		s.stalls = faulttest.WatchStalls(t)
+	}
 	g, err := gatewaytest.Start(o)
 	if err != nil {
 		t.Fatal(err)
