@@ -41,12 +41,12 @@ func (s *silence) sent(now time.Time) {
 	}
 }
 
-// heard takes note of any answer and tells whether calls went out one by one until then.
+// heard takes note of any answer and tells whether it ended a long silence.
 func (s *silence) heard() bool {
 	was := s.long()
 	*s = silence{}
 	return was
 }
 
-// long tells whether it is more than a moment.
-func (s *silence) long() bool { return s.singles > 0 }
+// long tells whether it is more than a moment, after which all may go on at once.
+func (s *silence) long() bool { return s.singles > 1 }
