@@ -27,6 +27,21 @@ func CheckPrefix(prefix string) error {
 	return nil
 }
 
+// PrefixOf returns the prefix of the site that a stream's subject belongs to, as far as it looks like one of ours.
+func PrefixOf(subject string) (prefix string, ok bool) {
+	rest := strings.TrimSuffix(subject, ".>")
+	i := strings.LastIndexByte(rest, '.')
+	if i < 0 || CheckPrefix(rest[:i]) != nil {
+		return "", false
+	}
+	n := Names{Prefix: rest[:i]}
+	switch subject {
+	case n.Changes(), n.ChangesAll(), n.ResultsAll(), n.BatchAll(), n.DeadAll():
+		return n.Prefix, true
+	}
+	return "", false
+}
+
 // Changes is the subject that change messages are published to.
 func (n Names) Changes() string { return n.Prefix + ".changes" }
 

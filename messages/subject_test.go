@@ -23,6 +23,22 @@ func TestNames(t *testing.T) {
 	}
 }
 
+func TestPrefixOf(t *testing.T) {
+	for _, prefix := range []string{"a", "a.b", "a-b", "a.changes", "a.result", "changes"} {
+		n := Names{prefix}
+		for _, subject := range []string{n.Changes(), n.ChangesAll(), n.ResultsAll(), n.BatchAll(), n.DeadAll()} {
+			if got, ok := PrefixOf(subject); !ok || got != prefix {
+				t.Errorf("%s: got %q, %v, want %q", subject, got, ok, prefix)
+			}
+		}
+	}
+	for _, subject := range []string{"", ">", "changes", ".changes", "a.>", "a.result", "a.dead", "a.changes.*", "A.changes", "$KV.a_sessions.>", "orders.new"} {
+		if got, ok := PrefixOf(subject); ok || got != "" {
+			t.Errorf("%s: got %q, %v", subject, got, ok)
+		}
+	}
+}
+
 func TestCheckPrefix(t *testing.T) {
 	for _, prefix := range []string{"idlepolicy", "a", "0", "-", "_", "a.b", "site-1.b_c", strings.Repeat("a", 32)} {
 		if err := CheckPrefix(prefix); err != nil {

@@ -69,7 +69,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			said.forget()
-			log.Info("connected to NATS again", "server", nc.ConnectedUrlRedacted())
+			log.Info("connected to NATS again", "server", Where(nc))
 		}),
 	}
 	if o.Creds != "" {
@@ -167,7 +167,15 @@ func checkVersion(nc *nats.Conn) error {
 		return nil
 	}
 	return fmt.Errorf("NATS server %s at %s has version %s: want %d.%d or newer",
-		nc.ConnectedServerName(), nc.ConnectedUrlRedacted(), version, oldestMajor, oldestMinor)
+		nc.ConnectedServerName(), Where(nc), version, oldestMajor, oldestMinor)
+}
+
+// Where returns the address of the server of a connection as it may be shown. The library's own hides passwords only.
+func Where(nc *nats.Conn) string {
+	if at := nc.ConnectedUrl(); at != "" {
+		return Redact([]string{at})
+	}
+	return "no server at the moment"
 }
 
 // Redact returns URLs as they may be shown: without passwords and tokens.

@@ -21,6 +21,7 @@ import (
 type follower struct {
 	conn   *nats.Conn
 	bucket string
+	site   string // its prefix: nothing of another's is read
 	log    *slog.Logger
 	put    func(key string, value []byte, rev uint64)
 	gone   func(key string)
@@ -61,6 +62,9 @@ func (f *follower) once(ctx context.Context) error {
 	}
 	if err != nil {
 		return fmt.Errorf("open the bucket: %w", plain(err))
+	}
+	if whose := s.CachedInfo().Config.Metadata[markPrefix]; whose != "" && whose != f.site {
+		return fmt.Errorf("follow the bucket: it %w, %s", ErrForeign, whose)
 	}
 	created := s.CachedInfo().Created
 	c, err := s.OrderedConsumer(asking, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy})
@@ -161,7 +165,7 @@ func (in *intake) message(m jetstream.Msg) {
 func FollowSessions(ctx context.Context, nc *nats.Conn, names messages.Names, sessions *worker.Sessions, log *slog.Logger) {
 	bad := map[string]string{} // key to what is wrong, so that a record written again is not logged again
 	f := &follower{
-		conn: nc, bucket: names.SessionsBucket(), log: log,
+		conn: nc, bucket: names.SessionsBucket(), site: names.Prefix, log: log,
 		put: func(key string, value []byte, rev uint64) {
 			session, err := messages.DecodeSession(value)
 			if err == nil && !messages.ValidAgentID(key) {

@@ -30,11 +30,17 @@ const (
 	sameResult = time.Second
 )
 
-// What no waiting mends: a stream of the right name belongs to another prefix, or is of another kind.
+// What no waiting mends: a stream of the right name belongs to another prefix, or is of another kind, or a stream of
+// another name takes what would be ours.
 var (
 	ErrForeign  = errors.New("belongs to another prefix")
+	ErrTaken    = errors.New("is taken by another stream")
 	ErrUnusable = errors.New("cannot be used")
 )
+
+// markPrefix is where a stream says whose it is. Names and a bucket's subjects do not tell prefixes apart that differ in
+// dots and dashes only, and the bucket of the sessions holds credentials.
+const markPrefix = "idlepolicy_prefix"
 
 func (l Layout) changes() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
@@ -98,12 +104,16 @@ func (l Layout) control() jetstream.StreamConfig {
 }
 
 func (l Layout) streams() []jetstream.StreamConfig {
-	return []jetstream.StreamConfig{
+	all := []jetstream.StreamConfig{
 		l.changes(), l.results(), l.dead(),
 		l.bucket(l.Names.SessionsBucket(), "sessions of the agents that are signed in: credentials"),
 		l.control(),
 		l.applied(),
 	}
+	for i := range all {
+		all[i].Metadata = map[string]string{markPrefix: l.Names.Prefix}
+	}
+	return all
 }
 
 func (l Layout) consumer() jetstream.ConsumerConfig {
@@ -116,7 +126,8 @@ func (l Layout) consumer() jetstream.ConsumerConfig {
 }
 
 // Inspect looks at what is on the server and changes nothing: what is missing, and what differs from what the worker
-// needs, one sentence each. Where a stream belongs to another prefix, or its kind is wrong, it fails.
+// needs, one sentence each. Where a stream belongs to another prefix, its kind is wrong, or one of another name takes
+// subjects that would be ours, it fails.
 func (l Layout) Inspect(ctx context.Context, js jetstream.JetStream) (missing []jetstream.StreamConfig, differs []string, err error) {
 	l.Replicas = max(1, l.Replicas)
 	for _, want := range l.streams() {
@@ -125,21 +136,47 @@ func (l Layout) Inspect(ctx context.Context, js jetstream.JetStream) (missing []
 			missing = append(missing, want)
 			continue
 		}
+		if why := lacking(js.Conn(), err); why != nil {
+			return nil, nil, why
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("look up stream %s: %w", want.Name, plain(err))
 		}
 		has := s.CachedInfo().Config
-		if !slices.Equal(has.Subjects, want.Subjects) && len(want.Subjects) > 0 {
-			return nil, nil, fmt.Errorf("stream %s has the subjects %s, not %s: it %w; choose an IDLE_PREFIX of your own",
-				want.Name, strings.Join(has.Subjects, " "), strings.Join(want.Subjects, " "), ErrForeign)
-		}
-		if has.Retention != want.Retention {
-			return nil, nil, fmt.Errorf("stream %s has %s retention, and the worker needs %s: it %w; delete it once it is "+
-				"empty, and the worker creates it anew", want.Name, has.Retention, want.Retention, ErrUnusable)
+		if err := l.owns(has, want); err != nil {
+			return nil, nil, err
 		}
 		differs = append(differs, differences(has, want)...)
 	}
-	return missing, differs, nil
+	blind, err := inTheWay(ctx, js, missing)
+	if blind != nil {
+		differs = append(differs, fmt.Sprintf("whether a stream of another name takes the subjects of those that are missing could not be seen: %v", blind))
+	}
+	return missing, differs, err
+}
+
+// owns tells why a stream that is there cannot be this site's.
+func (l Layout) owns(has, want jetstream.StreamConfig) error {
+	other := has.Metadata[markPrefix]
+	sameSubjects := slices.Equal(has.Subjects, want.Subjects) || len(want.Subjects) == 0
+	if other == "" && !sameSubjects {
+		other = prefixOf(has.Subjects)
+	}
+	switch {
+	case other != "" && other != l.Names.Prefix && sameSubjects:
+		return fmt.Errorf("stream %s %w, %s, whose name is the same without dots and dashes; choose an IDLE_PREFIX of your own",
+			want.Name, ErrForeign, other)
+	case other != "" && other != l.Names.Prefix:
+		return fmt.Errorf("stream %s %w, %s: it has the subjects %s, not %s; choose an IDLE_PREFIX of your own",
+			want.Name, ErrForeign, other, strings.Join(has.Subjects, " "), strings.Join(want.Subjects, " "))
+	case !sameSubjects:
+		return fmt.Errorf("stream %s has the subjects %s, not %s: it %w; choose an IDLE_PREFIX of your own",
+			want.Name, strings.Join(has.Subjects, " "), strings.Join(want.Subjects, " "), ErrForeign)
+	case has.Retention != want.Retention:
+		return fmt.Errorf("stream %s has %s retention, and the worker needs %s: it %w; delete it once it is "+
+			"empty, and the worker creates it anew", want.Name, has.Retention, want.Retention, ErrUnusable)
+	}
+	return nil
 }
 
 // Ensure creates what is missing and returns what differs from what the worker needs. It fails where Inspect fails, and
@@ -150,7 +187,12 @@ func (l Layout) Ensure(ctx context.Context, js jetstream.JetStream) (differs []s
 		return nil, err
 	}
 	for _, want := range missing {
-		if _, err := js.CreateStream(ctx, want); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		switch _, err := js.CreateStream(ctx, want); {
+		case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse): // somebody was quicker, who may be of another prefix
+			return l.Ensure(ctx, js)
+		case isOverlap(err):
+			return differs, fmt.Errorf("create stream %s: one of its subjects, %s, %w", want.Name, strings.Join(want.Subjects, " "), ErrTaken)
+		case err != nil:
 			return differs, fmt.Errorf("create stream %s: %w", want.Name, plain(err))
 		}
 	}
@@ -213,7 +255,7 @@ func Prepare(ctx context.Context, nc *nats.Conn, l Layout) (wrong bool, err erro
 		return false, err
 	}
 	_, err = l.Ensure(ctx, js)
-	return errors.Is(err, ErrForeign) || errors.Is(err, ErrUnusable), err
+	return errors.Is(err, ErrForeign) || errors.Is(err, ErrTaken) || errors.Is(err, ErrUnusable), err
 }
 
 // Report says what a worker would find on the server and changes nothing: one sentence each.

@@ -137,6 +137,9 @@ func (o *Owner) recover(ctx context.Context, err error) {
 		}
 		pauseFor(ctx, o.Layout.Takeover)
 	default:
+		if why := lacking(o.Conn, err); why != nil {
+			err = why
+		}
 		o.troubles.meet(takingPart, err)
 		pauseFor(ctx, lookEvery)
 	}

@@ -214,7 +214,7 @@ func readControls(ctx context.Context, kv jetstream.KeyValue) (controls, uint64,
 // followControls has the worker keep to what operators set, now and whenever it changes.
 func (s *Service) followControls(ctx context.Context) {
 	f := &follower{
-		conn: s.Conn, bucket: s.Names.ControlBucket(), log: s.Log,
+		conn: s.Conn, bucket: s.Names.ControlBucket(), site: s.Names.Prefix, log: s.Log,
 		put: func(key string, value []byte, _ uint64) {
 			var c controls
 			if key != controlsKey {

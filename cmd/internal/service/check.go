@@ -43,7 +43,7 @@ func checkNATS(ctx context.Context, c config.Config, w io.Writer) bool {
 		return say(w, "NATS", err)
 	}
 	defer conn.Close()
-	say(w, fmt.Sprintf("NATS at %s, server version %s", conn.ConnectedUrlRedacted(), conn.ConnectedServerVersion()), nil)
+	say(w, fmt.Sprintf("NATS at %s, server version %s", stream.Where(conn), conn.ConnectedServerVersion()), nil)
 	remarks, err := stream.Report(ctx, conn, layout(c))
 	if !say(w, "streams and buckets of "+c.Prefix, err) {
 		return false

@@ -52,7 +52,7 @@ func On(nc *nats.Conn, names messages.Names) (*Desk, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	return &Desk{names: names, nc: nc, js: js, where: nc.ConnectedUrlRedacted()}, nil
+	return &Desk{names: names, nc: nc, js: js, where: stream.Where(nc)}, nil
 }
 
 // Close ends the connection.

@@ -1,0 +1,41 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// What is missing where a server is there and lets this user in.
+const (
+	noJetStream = "the NATS server at %s offers no JetStream, which keeps the changes and their results: start it with " +
+		"nats-server -js, or with jetstream {} in its configuration"
+	noJetStreamHere = "the NATS server at %s offers no JetStream to the account of this user, and it keeps the changes and " +
+		"their results: write jetstream: enabled into that account"
+)
+
+// lacking says it where a request failed because there is no JetStream; nil: it did not fail for that.
+func lacking(nc *nats.Conn, err error) error {
+	code := jetstream.ErrorCode(0)
+	if answer, ok := errors.AsType[*jetstream.APIError](err); ok {
+		code = answer.ErrorCode
+	}
+	switch {
+	case errors.Is(err, nats.ErrNoResponders), code == jetstream.JSErrCodeJetStreamNotEnabled:
+		return lackingError{fmt.Sprintf(noJetStream, Where(nc)), err}
+	case code == jetstream.JSErrCodeJetStreamNotEnabledForAccount:
+		return lackingError{fmt.Sprintf(noJetStreamHere, Where(nc)), err}
+	}
+	return nil
+}
+
+// lackingError is a sentence of ours for an error of the library.
+type lackingError struct {
+	sentence string
+	error
+}
+
+func (e lackingError) Error() string { return e.sentence }
+func (e lackingError) Unwrap() error { return e.error }
