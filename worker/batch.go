@@ -18,6 +18,8 @@ type BatchQuery struct {
 	Key   BatchKey
 	Pos   Position  // of its first message that is unfinished
 	Since time.Time // when the stream stored that message
+	// Epochs in which that message may have had another position.
+	Earlier []int64
 }
 
 // BatchCount is what results tell of a batch.
@@ -79,7 +81,7 @@ func (l *loop) batchOf(m *message, id string, total int) *batch {
 func (l *loop) newBatch(key BatchKey, m *message, before *batch) *batch {
 	stored := time.Unix(0, m.receipt.Stored).UTC()
 	b := &batch{key: key, query: BatchQuery{
-		Key: key, Pos: Position{l.term.Epoch, m.receipt.Seq, 0}, Since: stored,
+		Key: key, Pos: Position{l.term.Epoch, m.receipt.Seq, 0}, Since: stored, Earlier: l.term.Earlier,
 	}}
 	b.sum.BatchID, b.sum.StartedAt = key.ID, stored
 	b.admitted = key.Seq == 0

@@ -120,8 +120,11 @@ func (l *loop) carryOn(ln *lane, e *entry) Ledger {
 	next := ln.ledger
 	next.Newest = ln.newest
 	next.Last = Last{l.posOf(e), e.result.Outcome}
-	if !e.change.again() && next.Last.Pos.Compare(next.Done) > 0 {
-		next.Done = next.Last.Pos
+	if !e.change.again() {
+		next.Stored = max(next.Stored, e.change.msg.receipt.Stored)
+		if next.Last.Pos.Compare(next.Done) > 0 {
+			next.Done = next.Last.Pos
+		}
 	}
 	if e.ends() {
 		next.remember(e.change.msg.hash, e.change.msg.receipt.Stored)
@@ -146,7 +149,7 @@ func (l *loop) openBelow(ln *lane, e *entry, done Position) []Open {
 		if c == nil || c.again() || (c == e.change && e.ends()) {
 			return
 		}
-		if p := c.pos(l.term.Epoch); p.Compare(done) <= 0 && !ln.ledger.Ended(p) {
+		if p := c.pos(l.term.Epoch); p.Compare(done) <= 0 && !l.hasEnded(&ln.ledger, c) {
 			open = append(open, Open{p, c.told, c.rev})
 		}
 	}
@@ -267,6 +270,7 @@ func (r reloaded) apply(l *loop) {
 	ln := r.lane
 	ln.reloading = false
 	e, ledger := ln.storing, r.fresh
+	ledger.begin(l.term.Epoch)
 	ln.storing = nil
 	was := l.has(&ledger, e)
 	ln.ledger = ledger
@@ -286,10 +290,10 @@ func (r reloaded) apply(l *loop) {
 func (l *loop) has(ledger *Ledger, e *entry) bool {
 	switch {
 	case e.ends():
-		return ledger.Ended(l.posOf(e))
+		return l.hasEnded(ledger, e.change)
 	case e.result.Outcome == messages.Waiting:
-		open, ok := ledger.open(l.posOf(e))
-		return ok && open.Told&e.told != 0 || ledger.Ended(l.posOf(e))
+		open, ok := l.openAs(ledger, e.change)
+		return ok && open.Told&e.told != 0 || l.hasEnded(ledger, e.change)
 	default:
 		return ledger.SignIn == e.signIn
 	}
@@ -302,14 +306,20 @@ func (l *loop) elsewhere(ln *lane, e *entry) {
 		b.doubt = true
 		l.count(b)
 	}
-	last := ln.ledger.Last
-	if e.ends() && last.Pos == l.posOf(e) && (last.Outcome == messages.Failed || last.Outcome == messages.Rejected) {
+	if e.ends() && l.deadAsLast(ln, e.change) {
 		ln.storing = e
-		letter := DeadLetter{Pos: last.Pos, Agent: ln.agent, Whole: e.change.msg.items == 1, Seq: ln.ledger.Seq}
+		letter := DeadLetter{Pos: ln.ledger.Last.Pos, Agent: ln.agent, Whole: e.change.msg.items == 1, Seq: ln.ledger.Seq}
 		l.term.Journal.Bury(letter, func() { l.mail.push(buried{ln}) })
 		return
 	}
 	l.letGo(e)
+}
+
+// deadAsLast tells whether the agent's last result ended the change as one that is a dead letter, which may be missing.
+func (l *loop) deadAsLast(ln *lane, c *change) bool {
+	last := ln.ledger.Last
+	at, ended := l.endedAt(&ln.ledger, c)
+	return ended && last.Pos == at && (last.Outcome == messages.Failed || last.Outcome == messages.Rejected)
 }
 
 // reconcile brings a lane in line with a ledger in which another owner may have ended some of its changes.
@@ -318,7 +328,7 @@ func (l *loop) reconcile(ln *lane) {
 		ln.newest = ln.ledger.Newest
 	}
 	for _, c := range append(slices.Clone(ln.later), ln.live) {
-		if c != nil && c != ln.inFlight && ln.ledger.Ended(c.pos(l.term.Epoch)) {
+		if c != nil && c != ln.inFlight && l.hasEnded(&ln.ledger, c) {
 			l.forget(c)
 		}
 	}

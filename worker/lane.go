@@ -55,7 +55,7 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 		return
 	}
 	l.date(c, mc)
-	open, _ := ln.ledger.open(c.pos(l.term.Epoch))
+	open, _ := l.openAs(&ln.ledger, c)
 	c.told, c.rev = open.Told, open.Rev
 	if l.term.LastSeq >= m.receipt.Seq {
 		ln.held = true
@@ -103,14 +103,14 @@ func nanos(t time.Time) int64 {
 
 // knownBefore tells whether the change needs no ending from us: it has had one, or its message came again.
 func (l *loop) knownBefore(c *change) bool {
-	ln, pos := c.lane, c.pos(l.term.Epoch)
+	ln := c.lane
 	switch {
-	case ln.ledger.Ended(pos):
+	case l.hasEnded(&ln.ledger, c):
 		if c.batch != nil {
 			c.batch.doubt = true
 		}
-		if last := ln.ledger.Last; last.Pos == pos && (last.Outcome == messages.Failed || last.Outcome == messages.Rejected) {
-			letter := DeadLetter{Pos: pos, Agent: ln.agent, Whole: c.msg.items == 1, Seq: ln.ledger.Seq}
+		if l.deadAsLast(ln, c) {
+			letter := DeadLetter{Pos: ln.ledger.Last.Pos, Agent: ln.agent, Whole: c.msg.items == 1, Seq: ln.ledger.Seq}
 			l.term.Journal.Bury(letter, func() { l.mail.push(buriedBefore{c.msg}) })
 			return true
 		}

@@ -21,6 +21,8 @@ type Ledger struct {
 	Seq     uint64   // of the agent's last result in the results' stream: what the next compare-and-set expects
 	Done    Position // every change up to here has ended, except those in Open
 	Open    []Open   // in the order of their positions
+	Stored  int64    // when the stream stored the youngest change that results of Done's epoch tell of; 0: not said
+	Past    []Past   // what was said of earlier epochs, oldest first
 	Newest  Effect   // of the changes that took effect, the one that took effect last
 	SignIn  SignIn   // for which the gateway was last told a policy
 	Recent  []Recent // message IDs of the last few endings, oldest first
@@ -31,7 +33,7 @@ type Ledger struct {
 // Position tells any two changes apart and orders them as they were published. A stream that was deleted or restored
 // starts its sequences anew, so its creation time comes first.
 type Position struct {
-	Epoch int64  // creation of the changes' stream, in Unix nanoseconds
+	Epoch int64  // creation of the changes' stream, in Unix nanoseconds, or what counts for it
 	Seq   uint64 // of the message in that stream
 	Index int    // of the change in its message
 }
@@ -121,11 +123,15 @@ func (l *Ledger) Ended(p Position) bool {
 }
 
 func (l *Ledger) open(p Position) (Open, bool) {
-	i, ok := slices.BinarySearchFunc(l.Open, p, func(o Open, p Position) int { return o.Pos.Compare(p) })
+	i, ok := findOpen(l.Open, p)
 	if !ok {
 		return Open{}, false
 	}
 	return l.Open[i], true
+}
+
+func findOpen(open []Open, p Position) (int, bool) {
+	return slices.BinarySearchFunc(open, p, func(o Open, p Position) int { return o.Pos.Compare(p) })
 }
 
 // SameAsRecent tells whether a message with this ID, stored then, is one that ended lately and came again.
@@ -187,6 +193,13 @@ func (l *Ledger) AppendText(b []byte) ([]byte, error) {
 		b = append(b, [...]string{" o=", ","}[min(i, 1)]...)
 		b = appendNum(strconv.AppendUint(b, o.Pos.Seq, 36), int64(o.Pos.Index))
 		b = appendNum(appendNum(b, int64(o.Told)), int64(o.Rev))
+	}
+	if l.Stored != 0 {
+		b = strconv.AppendInt(append(b, " t="...), l.Stored, 36)
+	}
+	for i := range l.Past {
+		b = append(b, [...]string{" p=", ","}[min(i, 1)]...)
+		b = appendPast(b, &l.Past[i])
 	}
 	return b, nil
 }
@@ -255,6 +268,18 @@ func (l *Ledger) readField(name, value string) error {
 			}
 			pos := Position{l.Done.Epoch, uint64(n[0]), int(n[1])}
 			l.Open = append(l.Open, Open{pos, Told(n[2]), uint64(n[3])})
+		}
+	case "t":
+		n, err := numbers(value, 1)
+		l.Stored = n[0]
+		return err
+	case "p":
+		for text := range strings.SplitSeq(value, ",") {
+			p, err := readPast(text)
+			if err != nil {
+				return err
+			}
+			l.Past = append(l.Past, p)
 		}
 	}
 	return nil // a field of a later minor change: not ours to judge

@@ -201,6 +201,7 @@ func workerSteps() []step {
 		{"crash and takeover", func(w *world) { w.ends(false); w.start(true) }},
 		{"crash and takeover", func(w *world) { w.ends(false); w.start(true) }},
 		{"crash and takeover, no call under way", func(w *world) { w.ends(false); w.start(false) }},
+		{"crash, and all is restored", func(w *world) { w.ends(false); w.restored(); w.start(true) }},
 		{"stop", func(w *world) { w.ends(true) }},
 		{"stop and start", func(w *world) { w.ends(true); w.start(false) }},
 		{"start", func(w *world) { w.start(true) }},

@@ -92,6 +92,7 @@ func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 		l.holdUntil = term.HoldUntil.UnixNano()
 	}
 	for agent, ledger := range term.Ledgers {
+		ledger.begin(term.Epoch)
 		l.lanes[agent] = &lane{agent: agent, ledger: ledger, newest: ledger.Newest}
 	}
 	term.Ledgers = nil // the lanes have them
@@ -389,7 +390,7 @@ func (a answered) apply(l *loop) {
 	}
 	l.remember(c, &a)
 	switch {
-	case !c.again() && ln.ledger.Ended(c.pos(l.term.Epoch)):
+	case !c.again() && l.hasEnded(&ln.ledger, c):
 		l.forget(c) // another owner's ending was found meanwhile
 		l.store(ln)
 	case !c.again(), !c.ended, a.Class == Success:

@@ -26,8 +26,9 @@ type site struct {
 	journal  *book
 	gateway  *desk
 
-	epoch int64
-	seq   uint64
+	epoch   int64
+	earlier []int64 // epochs from before the stream was restored
+	seq     uint64
 
 	mu      sync.Mutex           // guards waiting
 	waiting map[uint64]*Delivery // what the stream of changes holds
@@ -67,7 +68,7 @@ func (s *site) start() {
 	s.journal.revive()
 	unfinished := s.held()
 	term := &Term{
-		Journal: s.journal, Inbox: s.inbox, Epoch: s.epoch, LastSeq: s.seq, Unfinished: uint64(len(unfinished)),
+		Journal: s.journal, Inbox: s.inbox, Epoch: s.epoch, Earlier: s.earlier, LastSeq: s.seq, Unfinished: uint64(len(unfinished)),
 		Ledgers: s.journal.ledgers(s.t), Stop: s.stop,
 	}
 	if s.hold > 0 {
@@ -98,6 +99,12 @@ func (s *site) held() []Delivery {
 		held = append(held, *s.waiting[seq])
 	}
 	return held
+}
+
+// restored has the stream of changes live on under another creation time, with what it holds.
+func (s *site) restored() {
+	s.pass(time.Nanosecond)
+	s.earlier, s.epoch = append(slices.Clone(s.earlier), s.epoch), time.Now().UnixNano()
 }
 
 // crash ends the term at once: nothing that was under way is heard of again.

@@ -108,7 +108,8 @@ type Delivery struct {
 type Term struct {
 	Journal    Journal
 	Inbox      *Inbox
-	Epoch      int64             // creation of the stream of changes, Unix nanoseconds
+	Epoch      int64             // creation of the stream of changes, Unix nanoseconds, or what counts for it
+	Earlier    []int64           // the same, from before it was restored from a backup
 	LastSeq    uint64            // of that stream as the term began: what is behind it is new
 	Unfinished uint64            // messages in it as the term began
 	Ledgers    map[string]Ledger // of all agents that results tell of

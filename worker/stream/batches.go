@@ -60,7 +60,7 @@ func (j *journal) count(ctx context.Context, q worker.BatchQuery) (worker.BatchC
 		if slices.Contains(closed, batchName(q)) {
 			return worker.BatchCount{Closed: true, UpTo: s.CachedInfo().State.LastSeq}, nil
 		}
-		return j.tally(ctx, q, 0, q.Since)
+		return j.tally(ctx, q, 0, q.Since, closed...)
 	}
 	marker, err := s.GetLastMsgForSubject(ctx, j.names.BatchProgress(q.Key.ID))
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -107,8 +107,10 @@ func (j *journal) open(ctx context.Context, q worker.BatchQuery, last, summary u
 	return c, nil
 }
 
-// tally counts the endings of a batch in the results, from a sequence or an instant on.
-func (j *journal) tally(ctx context.Context, q worker.BatchQuery, from uint64, since time.Time) (worker.BatchCount, error) {
+// tally counts the endings of a batch in the results, from a sequence or an instant on. A batch of one message may have
+// been closed before the message was restored: then some of its endings are under the name that is closed. Endings that
+// are older than the message are of another one, whatever their names.
+func (j *journal) tally(ctx context.Context, q worker.BatchQuery, from uint64, since time.Time, closed ...string) (worker.BatchCount, error) {
 	var c worker.BatchCount
 	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: true, DeliverPolicy: jetstream.DeliverAllPolicy}
 	switch {
@@ -133,8 +135,12 @@ func (j *journal) tally(ctx context.Context, q worker.BatchQuery, from uint64, s
 		if seq < from || seq > c.UpTo || m.Headers().Get(batchHeader) != want {
 			return nil
 		}
-		if q.Key.Seq != 0 && !ofEpoch(m.Headers(), q.Pos.Epoch) {
-			return nil
+		if q.Key.Seq != 0 {
+			name, ok := nameOf(m.Headers(), q)
+			if !ok {
+				return nil
+			}
+			c.Closed = c.Closed || slices.Contains(closed, name)
 		}
 		if outcome, _, ok := j.names.ParseResultSubject(m.Subject()); ok {
 			c.Summary.Count(outcome)
@@ -144,10 +150,15 @@ func (j *journal) tally(ctx context.Context, q worker.BatchQuery, from uint64, s
 	return c, err
 }
 
-// ofEpoch tells whether a result is about a change of that stream of changes.
-func ofEpoch(h nats.Header, epoch int64) bool {
+// nameOf returns the name that the batch of one message had as a result of it was stored. It tells false where the result
+// is about another stream of changes.
+func nameOf(h nats.Header, q worker.BatchQuery) (string, bool) {
 	pos, err := parsePosition(h.Get(nats.MsgIdHdr))
-	return err == nil && pos.Epoch == epoch
+	if err != nil || (pos.Epoch != q.Pos.Epoch && !slices.Contains(q.Earlier, pos.Epoch)) {
+		return "", false
+	}
+	q.Pos.Epoch = pos.Epoch
+	return batchName(q), true
 }
 
 // lastSummary returns the sequence of the last summary of an ID, and the batches that it knows to be closed.

@@ -14,9 +14,10 @@ import (
 
 // taken is what taking over brought.
 type taken struct {
-	term *worker.Term
-	mine owners // what the control bucket says of us
-	rev  uint64 // of that record
+	term    *worker.Term
+	created int64  // creation of the stream of changes as the server has it, in Unix nanoseconds
+	mine    owners // what the control bucket says of us
+	rev     uint64 // of that record
 }
 
 // take waits for the server to pick this process and takes over: the pin first, then the consumer from its start, so
@@ -186,12 +187,9 @@ func (o *Owner) begin(ctx context.Context) (taken, error) {
 		return taken{}, err
 	}
 	info := s.CachedInfo()
-	term := &worker.Term{
-		Epoch: info.Created.UnixNano(), LastSeq: info.State.LastSeq, Unfinished: info.State.Msgs,
-		Inbox: worker.NewInbox(),
-	}
+	term := &worker.Term{LastSeq: info.State.LastSeq, Unfinished: info.State.Msgs, Inbox: worker.NewInbox()}
 	if last.Name != "" && !last.Released {
 		term.HoldUntil = began.Add(o.Hold)
 	}
-	return taken{term, mine, rev}, nil
+	return taken{term, info.Created.UnixNano(), mine, rev}, nil
 }

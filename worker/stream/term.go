@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,6 +58,9 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 		return err
 	}
 	if ledgers != nil {
+		if err := o.setEpoch(term, t.term, t.created, ledgers); err != nil {
+			return cmp.Or(context.Cause(term), err)
+		}
 		t.term.Journal, t.term.Ledgers, t.term.Stop = journal, ledgers, ctx.Done()
 		o.setRole(RoleOwner, o.Name)
 		o.troubles.meet(takingPart, nil)

@@ -1,0 +1,157 @@
+package worker
+
+import (
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+const lived = "v=1 d=b.5.0 o=3.0.1.0 t=zz p=9.4.2.a1.1.0.1.2.7.0,a.2s.0.b2"
+
+func TestPastText(t *testing.T) {
+	var l Ledger
+	if err := l.UnmarshalText([]byte(lived)); err != nil {
+		t.Fatal(err)
+	}
+	want := Ledger{
+		Done: Position{11, 5, 0}, Open: []Open{{Position{11, 3, 0}, ToldInstant, 0}}, Stored: 35*36 + 35,
+		Past: []Past{
+			{Position{9, 4, 2}, 361, []Open{{Position{9, 1, 0}, ToldInstant, 0}, {Position{9, 2, 7}, 0, 0}}},
+			{Position{10, 100, 0}, 398, nil},
+		},
+	}
+	if !reflect.DeepEqual(l, want) {
+		t.Errorf("got  %+v\nwant %+v", l, want)
+	}
+	if text, _ := l.AppendText(nil); string(text) != lived {
+		t.Errorf("got  %q\nwant %q", text, lived)
+	}
+	for _, text := range []string{"v=1 t=", "v=1 p=", "v=1 p=1.2.3", "v=1 p=1.2.3.4.5", "v=1 p=1.2.3.4,"} {
+		if err := l.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q was read as %+v", text, l)
+		}
+	}
+}
+
+// A message of which some changes had ended is restored: those stay ended, and nothing that waits is told again.
+func TestRestoredMessageGoesOn(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.signIn("1001", "g", 1)
+		s.publish(`{"agent_ids":["1001","1002","1003"],"flag":"f","id":"m","batch_id":"b"}`)
+		s.crash()
+		s.restored()
+		s.start()
+		s.publish(wish("1001", "g", `,"id":"new"`))
+		s.signIn("1002", "g", 2)
+		s.crash()
+		s.restored()
+		s.start()
+		s.signIn("1003", "g", 3)
+		s.wantNothingWaiting()
+		want := []string{"applied 1001 m", "waiting 1002 m", "waiting 1003 m", "applied 1001 new", "applied 1002 m", "applied 1003 m"}
+		got := s.told()
+		slices.Sort(got[:3]) // of different agents
+		if !slices.Equal(got, want) {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+	})
+}
+
+// Older changes were restored beside newer results: what is published then has sequences that results tell of already.
+func TestNewMessageWithAnOldSequence(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.signIn("1001", "g", 1)
+		s.publish(wish("1001", "a", `,"id":"one"`))
+		s.publish(wish("1001", "b", `,"id":"two"`))
+		s.crash()
+		s.seq = 0
+		s.restored()
+		s.start()
+		s.publish(wish("1001", "c", `,"id":"three"`))
+		s.crash()
+		s.start()
+		s.publish(wish("1001", "d", `,"id":"four"`))
+		s.wantNothingWaiting()
+		s.wantTold("applied 1001 one", "applied 1001 two", "applied 1001 three", "applied 1001 four")
+	})
+}
+
+// Two streams of the same name: what is told of the one that was deleted says nothing of the other.
+func TestStreamThatWasMadeAnewHasNoPast(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.signIn("1001", "g", 1)
+		s.publish(wish("1001", "a", `,"id":"one"`))
+		s.crash()
+		other := s.store(wish("1001", "b", `,"id":"other"`))
+		d := s.waiting[other]
+		s.seq, d.Seq, d.Stored = 1, 1, d.Stored-1 // published elsewhere, and before one was
+		delete(s.waiting, other)
+		s.waiting[1] = d
+		s.restored()
+		s.earlier = nil
+		s.start()
+		s.wantNothingWaiting()
+		s.wantTold("applied 1001 one", "applied 1001 other")
+	})
+}
+
+// Of a restored stream an older version of the worker knows nothing of the past, and carries nothing of it on. What it
+// left open must not be taken for what has ended.
+func TestOlderVersionAfterARestore(t *testing.T) {
+	fields := regexp.MustCompile(` [tp]=\S+`)
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(`{"agent_ids":["1001","1002"],"flag":"f","id":"m"}`)
+		s.publish(wish("1002", "f", `,"id":"n"`+effective(time.Hour)))
+		s.crash()
+		forget := func() {
+			for i := range s.journal.records {
+				s.journal.records[i].Ledger = fields.ReplaceAll(s.journal.records[i].Ledger, nil)
+			}
+		}
+		earlier := []int64{s.epoch}
+		s.restored()
+		s.earlier = nil // as the older version sees it
+		forget()
+		s.start()
+		s.signIn("1001", "g", 1)
+		s.crash()
+		forget()
+		s.earlier = earlier
+		s.start()
+		s.signIn("1002", "g", 2)
+		s.pass(2 * time.Hour)
+		s.wantNothingWaiting()
+		endings := slices.DeleteFunc(s.told(), func(told string) bool { return strings.HasPrefix(told, "waiting") })
+		if want := []string{"applied 1001 m", "applied 1002 m", "applied 1002 n"}; !slices.Equal(endings, want) {
+			t.Errorf("got %q, want %q", endings, want)
+		}
+	})
+}
+
+// A result from before the restore is found only when the agent's next one is refused: the change that it ended is known.
+func TestEndingOfAnEarlierEpochIsFoundLate(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.journal.lingers = time.Second
+		s.start()
+		s.signIn("1001", "g", 1)
+		s.journal.set(func() { s.journal.takes = 100 * time.Millisecond })
+		s.publish(wish("1001", "a", `,"id":"one"`))
+		s.pass(50 * time.Millisecond)
+		s.crash()
+		s.restored()
+		s.hold = 5 * time.Second
+		s.start()
+		s.pass(10 * time.Second)
+		synctest.Wait()
+		s.wantNothingWaiting()
+		s.wantTold("applied 1001 one")
+	})
+}

@@ -1,0 +1,122 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/worker"
+)
+
+// epochs are the lives of one stream of changes, oldest first: a stream that is restored from a backup begins another one.
+// They stand in the metadata of its consumer, because that is saved and restored with the stream, and gone with it: a
+// stream that is deleted and made anew has a consumer of its own and none of these.
+type epochs []epoch
+
+type epoch struct {
+	number  int64 // as positions carry it: the creation time, in Unix nanoseconds, unless that is not later than the last
+	created int64
+}
+
+const (
+	epochsKey  = "idlepolicy.epochs"
+	keepEpochs = 8
+)
+
+// with returns the epochs of a stream that the server says was created then, where the newest result is of that epoch.
+//
+// The creation time alone says little. Of a stream that was restored on three servers each may name another one, by
+// which server led the restore, and so it may change with a restart and go back: then all that is new would be taken for
+// what has ended. Here it never goes back, and one that is known is no new life.
+func (e epochs) with(created, newest int64) epochs {
+	var last int64
+	if len(e) > 0 {
+		last = e[len(e)-1].number
+	}
+	if last >= newest && slices.ContainsFunc(e, func(x epoch) bool { return x.created == created }) {
+		return e
+	}
+	number := created
+	if most := max(last, newest); number < most || number == last {
+		number = most + 1
+	}
+	return append(slices.Clone(e[max(0, len(e)-keepEpochs+1):]), epoch{number, created})
+}
+
+func (e epochs) String() string {
+	var parts []string
+	for _, x := range e {
+		text := strconv.FormatInt(x.number, 36)
+		if x.created != x.number {
+			text += "." + strconv.FormatInt(x.created, 36)
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, " ")
+}
+
+// parseEpochs reads what String wrote. What it cannot read tells of nothing: then all that is in the stream is new.
+func parseEpochs(text string) epochs {
+	var all epochs
+	for part := range strings.FieldsSeq(text) {
+		number, created, differs := strings.Cut(part, ".")
+		if !differs {
+			created = number
+		}
+		n, err := strconv.ParseInt(number, 36, 64)
+		c, err2 := strconv.ParseInt(created, 36, 64)
+		if errors.Join(err, err2) != nil || (len(all) > 0 && n <= all[len(all)-1].number) {
+			return nil
+		}
+		all = append(all, epoch{n, c})
+	}
+	return all
+}
+
+// setEpoch tells a term in which epoch it is, and has the consumer say so before any result does.
+func (o *Owner) setEpoch(ctx context.Context, t *worker.Term, created int64, ledgers map[string]worker.Ledger) error {
+	info, err := o.info(ctx, o.consumer, requestFor)
+	if err != nil {
+		return err
+	}
+	var newest int64
+	for _, l := range ledgers {
+		newest = max(newest, l.Done.Epoch)
+	}
+	had := parseEpochs(info.Config.Metadata[epochsKey])
+	all := had.with(created, newest)
+	if text := all.String(); text != info.Config.Metadata[epochsKey] {
+		if err := o.writeEpochs(ctx, info, text); err != nil {
+			return err
+		}
+	}
+	for _, e := range all[:len(all)-1] {
+		t.Earlier = append(t.Earlier, e.number)
+	}
+	t.Epoch = all[len(all)-1].number
+	if len(had) > 0 && len(all) > len(had) {
+		o.Log.Info("the stream of changes was restored: what had ended by then is known", "unfinished_messages", t.Unfinished)
+	}
+	return nil
+}
+
+func (o *Owner) writeEpochs(ctx context.Context, info *jetstream.ConsumerInfo, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestFor)
+	defer cancel()
+	cfg := info.Config
+	cfg.Metadata = maps.Clone(cfg.Metadata)
+	if cfg.Metadata == nil {
+		cfg.Metadata = map[string]string{}
+	}
+	cfg.Metadata[epochsKey] = text
+	if _, err := o.js.UpdateConsumer(ctx, info.Stream, cfg); err != nil {
+		return fmt.Errorf("note the life of the stream at its consumer: %w", plain(err))
+	}
+	return nil
+}
