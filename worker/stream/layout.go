@@ -236,6 +236,7 @@ func (l Layout) Consumer(ctx context.Context, js jetstream.JetStream) (jetstream
 		return nil, nil, fmt.Errorf("look up consumer %s of %s: %w", consumerName, name, plain(err))
 	}
 	has, want := c.CachedInfo().Config, l.consumer()
+	want.Metadata = has.Metadata // the epochs of the stream
 	var differs []string
 	if has.PinnedTTL != want.PinnedTTL || has.AckWait != want.AckWait || has.MaxAckPending != want.MaxAckPending {
 		differs = append(differs, fmt.Sprintf("consumer %s of %s had a takeover time of %v, ack wait %v: now %v and %v",

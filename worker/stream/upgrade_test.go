@@ -99,6 +99,7 @@ func TestOlderConfiguration(t *testing.T) {
 	}
 	was := s.layout.consumer()
 	was.AckWait, was.MaxAckPending, was.PinnedTTL = time.Hour, 1000, time.Minute
+	was.Metadata = map[string]string{epochsKey: epochs{{1, 1}}.String()}
 	if _, err := s.js.CreateConsumer(ctx, s.layout.Names.ChangesStream(), was); err != nil {
 		t.Fatal(err)
 	}
@@ -114,6 +115,9 @@ func TestOlderConfiguration(t *testing.T) {
 	has, want := c.CachedInfo().Config, s.layout.consumer()
 	if has.AckWait != want.AckWait || has.MaxAckPending != want.MaxAckPending || has.PinnedTTL != want.PinnedTTL {
 		t.Errorf("the consumer is still as it was: %+v", has)
+	}
+	if known := parseEpochs(has.Metadata[epochsKey]); len(known) != 2 || known[0].number != 1 {
+		t.Errorf("the consumer tells of the epochs %v", known)
 	}
 	_, said, err := s.layout.Inspect(ctx, s.js)
 	if err != nil || len(said) != 1 || !strings.Contains(said[0], "max age 48h") {
