@@ -56,7 +56,7 @@ func (c *Client) Open() error {
 		c.InFlight = 32
 	}
 	c.home, c.ignored = home, map[string]struct{}{}
-	c.files = files{ca: c.CA, cert: c.Cert, key: c.Key}
+	c.files = files{ca: c.CA, cert: c.Cert, key: c.Key, log: c.log()}
 	if _, err := c.files.load(); err != nil {
 		return err
 	}

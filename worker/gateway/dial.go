@@ -105,7 +105,7 @@ func (l *leased) Write(b []byte) (int, error) {
 
 // Check opens a connection to the gateway and closes it again. It makes no call and needs no lease.
 func (c *Client) Check(ctx context.Context) error {
-	free := &Client{Timeout: c.Timeout, ServerName: c.ServerName, Insecure: c.Insecure, files: files{ca: c.CA, cert: c.Cert, key: c.Key}}
+	free := &Client{Timeout: c.Timeout, ServerName: c.ServerName, Insecure: c.Insecure, files: files{ca: c.CA, cert: c.Cert, key: c.Key, log: c.log()}}
 	dial := free.dialTLS
 	if c.home.scheme == "http" {
 		dial = free.dial

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -12,10 +13,12 @@ import (
 // files are the certificates on disk, read again when they change.
 type files struct {
 	ca, cert, key string
+	log           *slog.Logger
 
 	mu     sync.Mutex // guards what follows
 	stamps [3]stamp
 	last   *loaded
+	bad    [3]stamp // the state that was called unusable last
 }
 
 type loaded struct {
@@ -30,7 +33,7 @@ type stamp struct {
 }
 
 // load returns what the files hold. Where they cannot be used now, because somebody is just replacing them, what they held
-// before serves on.
+// before serves on, and each such state is told once: else nobody learns of it before the old certificate runs out.
 func (f *files) load() (*loaded, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -40,12 +43,16 @@ func (f *files) load() (*loaded, error) {
 	}
 	next, err := f.read()
 	if err != nil {
-		if f.last != nil {
-			return f.last, nil
+		if f.last == nil {
+			return nil, err
 		}
-		return nil, err
+		if f.bad != now {
+			f.bad = now
+			f.log.Warn("a file for the gateway was replaced by one that cannot be used, the old one stays in use", "err", err)
+		}
+		return f.last, nil
 	}
-	f.stamps, f.last = now, next
+	f.stamps, f.last, f.bad = now, next, [3]stamp{}
 	return next, nil
 }
 
@@ -75,7 +82,7 @@ func (f *files) read() (*loaded, error) {
 	if f.cert != "" {
 		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 		if err != nil {
-			return nil, fmt.Errorf("read the client certificate: %w", err)
+			return nil, fmt.Errorf("read the client certificate %s with the key %s: %w", f.cert, f.key, err)
 		}
 		l.pair = &pair
 	}
