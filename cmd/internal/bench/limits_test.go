@@ -4,8 +4,6 @@ import (
 	"sort"
 	"testing"
 	"time"
-
-	"idlepolicy/worker/gateway/gatewaytest"
 )
 
 // precision is how near the calls come to the rate, and whether any window holds too many, as the gateway saw them.
@@ -30,8 +28,12 @@ func between(at []int64, from, to int64) int {
 	return place(to) - place(from)
 }
 
-// outage resets every connection for 2 s in the middle of a burst.
-func outage(tb testing.TB, s side) []float64 {
+// outage has the gateway out of order for 2 s in the middle of a burst.
+func outage(down order) func(tb testing.TB, s side) []float64 {
+	return func(tb testing.TB, s side) []float64 { tb.Helper(); return outageOf(tb, s, down) }
+}
+
+func outageOf(tb testing.TB, s side, kind order) []float64 {
 	tb.Helper()
 	rate, down := 500.0, sized(2*time.Second, 500*time.Millisecond)
 	before, after := sized(2*time.Second, 300*time.Millisecond), sized(4*time.Second, time.Second)
@@ -40,11 +42,11 @@ func outage(tb testing.TB, s side) []float64 {
 	a.publish(n, n)
 	a.begin(s, rate)
 	a.results(int(rate * before.Seconds()))
-	a.gateway.ask(order{Do: "outage", N: int(gatewaytest.Resetting)})
+	a.gateway.ask(kind)
 	began := a.countCalls()
 	time.Sleep(down)
 	whileDown := a.countCalls() - began
-	a.gateway.ask(order{Do: "outage", N: int(gatewaytest.NoOutage)})
+	a.gateway.ask(order{Do: "mend"})
 	end := time.Now().UnixNano()
 	a.results(n)
 	var good []seen

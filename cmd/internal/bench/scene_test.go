@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"testing"
+
+	"idlepolicy/worker/gateway/gatewaytest"
 )
 
 // scene is one scenario: what it measures, and how it goes for one side.
@@ -21,7 +23,10 @@ var scenes = []scene{
 	{"rate", []string{"achieved at 500/s", "most in 1 s at 500/s", "most in 100 ms at 500/s"}, precision},
 	{"outage", []string{
 		"outage of 2 s at 500/s: calls while down", "first success after it, ms", "80 % of the rate after it, ms", "failed",
-	}, outage},
+	}, outage(order{Do: "outage", N: int(gatewaytest.Resetting)})},
+	{"hang", []string{
+		"a hang of 2 s at 500/s: calls meanwhile", "first success after the hang, ms", "80 % of the rate after the hang, ms", "failed after it",
+	}, outage(order{Do: "hang"})},
 	{"429", []string{"429 with `Retry-After: 2`: calls before it was over", "longest silence, s"}, tooMany},
 	{"kill", []string{"longest silence after kill -9 of one of two, s"}, takeover((*process).kill)},
 	{"stop", []string{"longest silence after SIGTERM, s"}, takeover((*process).stop)},

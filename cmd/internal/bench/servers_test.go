@@ -52,6 +52,8 @@ func playGateway() (obeying, error) {
 			return reply{}, nil
 		},
 		"outage": func(o order) (reply, error) { return reply{}, g.SetOutage(gatewaytest.Outage(o.N)) },
+		"hang":   func(order) (reply, error) { g.On("", gatewaytest.Rule{Fault: gatewaytest.Hang}); return reply{}, nil },
+		"mend":   func(order) (reply, error) { g.ClearRules(); return reply{}, g.SetOutage(gatewaytest.NoOutage) },
 		"count":  func(order) (reply, error) { return count(g), nil },
 		"calls":  func(order) (reply, error) { return calls(g), nil },
 	}}, nil
