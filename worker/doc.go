@@ -1,9 +1,11 @@
 // Package worker is what the product is, in time and memory only: it knows neither NATS nor HTTP. Changes come in, each
 // agent's newest one goes to the gateway when the gate lets it through, and each gets exactly one ending.
 //
-// worker.go has the Worker and the few small interfaces it needs, run.go the event loop, lane.go one agent, gate.go the
-// one way to the gateway, ending.go the way from a verdict over the ledger to the acknowledgement, batch.go what counts
-// together, session.go who is signed in, view.go what operators see.
+// worker.go has the Worker and the few small interfaces it needs, run.go the event loop, admit.go what comes in, lane.go
+// one agent, gate.go the one way to the gateway (its rate in bucket.go and pace.go, what a gateway in trouble gets in
+// breaker.go and silence.go), attempt.go a call and its answer, judge.go what becomes of the change, ending.go the way
+// from a verdict over the ledger to the acknowledgement, batch.go what counts together, session.go who is signed in,
+// control.go what operators ask for, view.go what they see.
 //
 // What the package promises, whatever order things happen in:
 //

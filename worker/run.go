@@ -3,12 +3,8 @@ package worker
 import (
 	"container/heap"
 	"context"
-	"log/slog"
-	"math"
 	"sync"
 	"time"
-
-	"idlepolicy/messages"
 )
 
 // loop is one term of the worker: one goroutine that owns the lanes and never waits for NATS or HTTP. Everything
@@ -47,14 +43,6 @@ type loop struct {
 	recent    recent
 	oldestSeq uint64        // of the oldest message, as of the last view
 	ended     chan struct{} // closed when the term is over
-}
-
-// job is a call on its way to the gateway.
-type job struct {
-	change  *change
-	call    Call
-	session Session
-	sent    time.Time
 }
 
 // Run works until the term ends: ctx is cancelled (the term was lost: everything is dropped where it stands), or
@@ -191,26 +179,6 @@ func (l *loop) dispatch() {
 	l.gate.holding = "" // nothing waits
 }
 
-// call sends a change to the gateway with the agent's session as of now.
-func (l *loop) call(c *change, session Session) {
-	ln := c.lane
-	ln.inFlight, ln.since = c, l.now.UnixNano()
-	l.unschedule(c)
-	c.rev = 0
-	j := job{change: c, session: session, sent: l.now, call: Call{AgentID: ln.agent, Flag: c.flag, Session: session.Session}}
-	if c.msg != nil && c.msg.trace != nil {
-		j.call.TraceParent, j.call.TraceState = c.msg.trace.parent, c.msg.trace.state
-	}
-	l.calls <- j // never blocks: the gate lets no more through than the channel holds
-}
-
-// caller makes calls until there are none left to make.
-func (l *loop) caller() {
-	for j := range l.calls {
-		l.mail.push(answered{j, l.Gateway.Set(l.ctx, j.call)})
-	}
-}
-
 func (l *loop) untilNext() time.Duration {
 	next := l.now.Add(time.Hour)
 	if len(l.timers) > 0 {
@@ -233,34 +201,6 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// noteGate says once when what holds calls back changes.
-func (l *loop) noteGate() {
-	if l.gate.outOfReach() {
-		l.log().Warn("the rate cannot be reached: too few calls may be under way for the time that each takes",
-			"rate", l.gate.rate, "reach", math.Round(l.gate.reach()), "in_flight", l.gate.maxInFlight, "latency", l.gate.latency)
-	}
-	s := l.gate.state(l.now)
-	if l.Watch != nil {
-		l.Watch.Gate(s)
-	}
-	if s.State == l.gateWas {
-		return
-	}
-	was, since := l.gateWas, l.gateSince
-	l.gateWas, l.gateSince = s.State, l.now
-	switch {
-	case was == "":
-	case s.State == "open":
-		l.log().Info("the gate is open again", "was", was, "after", l.now.Sub(since).Round(time.Millisecond))
-	default:
-		log := l.log()
-		if !s.Until.IsZero() {
-			log = log.With("until", s.Until)
-		}
-		log.Warn("the gate holds calls back", "state", s.State, "why", s.Why)
-	}
 }
 
 // setTimer sets the change's timer; setReady puts it among the ready ones or takes it out.
@@ -291,127 +231,7 @@ func (l *loop) unschedule(c *change) {
 	l.setReady(c, false)
 }
 
-// The events, in the order in which a change meets them.
-
-type delivered []Delivery
-
-func (ds delivered) apply(l *loop) {
-	items := 0
-	for i := range ds {
-		items += ds[i].Message.Items
-		if !l.stopping {
-			l.admit(&ds[i])
-		}
-	}
-	l.term.Inbox.add(-items)
-}
-
-// admit takes a message into the lanes, item by item in their order.
-func (l *loop) admit(d *Delivery) {
-	defer l.arrived(d)
-	if m := l.msgs[d.Seq]; m != nil {
-		m.receipt = d.Receipt // it came again while its changes are in the lanes
-		return
-	}
-	m := &message{receipt: d.Receipt, hash: HashID(d.MsgID), open: 1, items: d.Message.Items}
-	if d.TraceParent != "" {
-		m.trace = &trace{d.TraceParent, d.TraceState}
-	}
-	l.msgs[d.Seq] = m
-	changes, rejected := d.Message.Changes, d.Message.Rejected
-	for len(changes)+len(rejected) > 0 {
-		if len(rejected) == 0 || (len(changes) > 0 && changes[0].Index < rejected[0].Index) {
-			l.admitOne(m, &changes[0])
-			changes = changes[1:]
-		} else {
-			l.reject(m, &rejected[0])
-			rejected = rejected[1:]
-		}
-	}
-	for _, b := range m.batches {
-		b.admitted = true
-		l.count(b)
-		l.closeIfComplete(b)
-	}
-	l.release(m)
-}
-
-func (l *loop) admitOne(m *message, mc *messages.Change) {
-	if mc.Cancel {
-		l.cancel(m, mc)
-	} else {
-		l.enter(m, mc)
-	}
-}
-
-// reject ends an item that cannot be used.
-func (l *loop) reject(m *message, r *messages.Rejection) {
-	c := &change{
-		lane: l.lane(r.AgentID), msg: m, id: r.ID, flag: r.Flag, reason: r.Reason, source: r.Source,
-		index: int32(r.Index), batch: l.batchOf(m, r.BatchID, r.BatchTotal),
-	}
-	m.open++
-	if !l.knownBefore(c) {
-		l.withdraw(c, messages.Rejected, r.Message, "")
-	}
-}
-
-// arrived notes when everything that was unfinished as the term began has been read.
-func (l *loop) arrived(d *Delivery) {
-	if !l.behind {
-		return
-	}
-	if l.unread--; l.unread == 0 || d.Seq >= l.term.LastSeq || d.Pending == 0 {
-		l.caughtUp()
-	}
-}
-
+// sessionChanged is the event that an agent signed in or out, or has another GUID.
 type sessionChanged string
 
 func (s sessionChanged) apply(l *loop) { l.signedIn(string(s)) }
-
-type answered struct {
-	job
-	Answer
-}
-
-func (a answered) apply(l *loop) {
-	c := a.change
-	ln := c.lane
-	ln.inFlight = nil
-	if l.Watch != nil {
-		l.Watch.Called(&a.Answer)
-	}
-	if a.Class == NotSent {
-		l.gate.notSent(a.Fault, a.sent, l.now)
-	} else {
-		l.gate.tell(ln.agent, a.Answer, a.sent, l.now)
-		l.speed.add(l.now)
-	}
-	l.remember(c, &a)
-	switch {
-	case !c.again() && l.hasEnded(&ln.ledger, c):
-		l.forget(c) // another owner's ending was found meanwhile
-		l.store(ln)
-	case !c.again(), !c.ended, a.Class == Success:
-		l.judge(c, &a)
-	}
-	l.plan(ln)
-}
-
-type controlled struct{ Controls }
-
-func (c controlled) apply(l *loop) { l.control(c.Controls) }
-
-func (l *loop) control(c Controls) {
-	l.gate.paused = c.Paused
-	rate, burst := l.policy.Rate, l.policy.Burst
-	if c.Rate != nil && *c.Rate != rate {
-		rate = *c.Rate
-		burst = max(1, rate/10)
-	}
-	if rate != l.gate.rate {
-		l.log().Log(l.ctx, slog.LevelInfo, "rate of calls to the gateway changed", "rate", rate, "burst", burst)
-		l.gate.setRate(rate, burst, l.now)
-	}
-}

@@ -1,0 +1,77 @@
+package worker
+
+import "idlepolicy/messages"
+
+// delivered is the event that messages have come.
+type delivered []Delivery
+
+func (ds delivered) apply(l *loop) {
+	items := 0
+	for i := range ds {
+		items += ds[i].Message.Items
+		if !l.stopping {
+			l.admit(&ds[i])
+		}
+	}
+	l.term.Inbox.add(-items)
+}
+
+// admit takes a message into the lanes, item by item in their order.
+func (l *loop) admit(d *Delivery) {
+	defer l.arrived(d)
+	if m := l.msgs[d.Seq]; m != nil {
+		m.receipt = d.Receipt // it came again while its changes are in the lanes
+		return
+	}
+	m := &message{receipt: d.Receipt, hash: HashID(d.MsgID), open: 1, items: d.Message.Items}
+	if d.TraceParent != "" {
+		m.trace = &trace{d.TraceParent, d.TraceState}
+	}
+	l.msgs[d.Seq] = m
+	changes, rejected := d.Message.Changes, d.Message.Rejected
+	for len(changes)+len(rejected) > 0 {
+		if len(rejected) == 0 || (len(changes) > 0 && changes[0].Index < rejected[0].Index) {
+			l.admitOne(m, &changes[0])
+			changes = changes[1:]
+		} else {
+			l.reject(m, &rejected[0])
+			rejected = rejected[1:]
+		}
+	}
+	for _, b := range m.batches {
+		b.admitted = true
+		l.count(b)
+		l.closeIfComplete(b)
+	}
+	l.release(m)
+}
+
+func (l *loop) admitOne(m *message, mc *messages.Change) {
+	if mc.Cancel {
+		l.cancel(m, mc)
+	} else {
+		l.enter(m, mc)
+	}
+}
+
+// reject ends an item that cannot be used.
+func (l *loop) reject(m *message, r *messages.Rejection) {
+	c := &change{
+		lane: l.lane(r.AgentID), msg: m, id: r.ID, flag: r.Flag, reason: r.Reason, source: r.Source,
+		index: int32(r.Index), batch: l.batchOf(m, r.BatchID, r.BatchTotal),
+	}
+	m.open++
+	if !l.knownBefore(c) {
+		l.withdraw(c, messages.Rejected, r.Message, "")
+	}
+}
+
+// arrived notes when everything that was unfinished as the term began has been read.
+func (l *loop) arrived(d *Delivery) {
+	if !l.behind {
+		return
+	}
+	if l.unread--; l.unread == 0 || d.Seq >= l.term.LastSeq || d.Pending == 0 {
+		l.caughtUp()
+	}
+}
