@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"idlepolicy/cmd/internal/build"
 	"idlepolicy/config"
 	"idlepolicy/worker/stream/desk"
 )
@@ -83,7 +84,7 @@ NATS and the site come from the environment, as for the worker: IDLE_NATS_URL, I
 IDLE_NATS_CERT, IDLE_NATS_KEY and IDLE_PREFIX. Flags override them; --context takes one of the nats command instead.
 
 Exit status: 0 fine, 1 something failed, 2 wrong usage or unusable input, 3 NATS or a stream cannot be reached.`,
-		SilenceUsage: true, SilenceErrors: true, Version: programVersion(),
+		SilenceUsage: true, SilenceErrors: true, Version: build.Version(version),
 	}
 	a.flags.add(root.PersistentFlags())
 	_ = root.RegisterFlagCompletionFunc("context", contextNames) // fails only for a flag that is not there

@@ -2,11 +2,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -22,13 +20,4 @@ func main() {
 	// shells send it to the program and to its process group.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
 	os.Exit(run(ctx, os.Args[1:], config.LoadClient, os.Stdin, os.Stdout, os.Stderr))
-}
-
-// programVersion is what the build stamped in, or what the Go tool knows.
-func programVersion() string {
-	known := ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		known = info.Main.Version
-	}
-	return cmp.Or(version, known, "(devel)")
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // version is stamped in by the build: -ldflags "-X main.version=1.2.3".
-var version = "0.0.0-dev"
+var version = ""
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

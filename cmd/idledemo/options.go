@@ -19,6 +19,7 @@ type options struct {
 	simulator string
 	ca        string
 	names     string
+	version   bool
 }
 
 func (o *options) flags() *flag.FlagSet {
@@ -32,6 +33,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.StringVar(&o.simulator, "simulator", "", "be nothing but the simulated gateway, at this `address`, for workers elsewhere")
 	f.StringVar(&o.ca, "ca", "", "with -simulator: write the `file` with the authority of its certificate")
 	f.StringVar(&o.names, "names", "", "with -simulator: more host `names` for its certificate, comma-separated")
+	f.BoolVar(&o.version, "version", false, "print the version")
 	return f
 }
 

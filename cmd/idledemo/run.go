@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"idlepolicy/cmd/internal/build"
 	"idlepolicy/config"
 )
 
@@ -28,6 +29,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case err != nil:
 		fmt.Fprintf(stderr, "idledemo: %v\nidledemo: -help shows what there is\n", err)
 		return statusUsage
+	case o.version:
+		fmt.Fprintln(stdout, "idledemo", build.Version(version))
+		return statusFine
 	case o.simulator != "":
 		err = simulate(ctx, o, stdout)
 	default:

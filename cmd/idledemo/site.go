@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"idlepolicy/cmd/internal/build"
 	"idlepolicy/cmd/internal/service"
 	"idlepolicy/config"
 	"idlepolicy/messages"
@@ -94,7 +95,7 @@ func tempDir() (string, error) {
 func (s *site) startWorker(ctx context.Context, fail func(error)) error {
 	listens := make(chan string, 1)
 	worker := &service.Service{
-		Config: s.config, Name: service.ProcessName(), Version: version, Log: s.log,
+		Config: s.config, Name: service.ProcessName(), Version: build.Version(version), Log: s.log,
 		Page: func(address string) { listens <- address },
 	}
 	working, stop := context.WithCancel(ctx)

@@ -1,15 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 
+	"idlepolicy/cmd/internal/build"
 	"idlepolicy/cmd/internal/service"
 	"idlepolicy/config"
 	"idlepolicy/worker/status"
@@ -43,7 +42,7 @@ func run(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) 
 		return statusUsage
 	}
 	if *showVersion {
-		fmt.Fprintln(stdout, "idleworker", programVersion())
+		fmt.Fprintln(stdout, "idleworker", build.Version(version))
 		return statusFine
 	}
 	c, err := config.Load()
@@ -69,7 +68,7 @@ func exit(fine bool) int {
 
 // work is the worker itself.
 func work(ctx context.Context, c config.Config, stderr *os.File) int {
-	s := &service.Service{Config: c, Name: service.ProcessName(), Version: programVersion(), Log: service.NewLog(c, stderr)}
+	s := &service.Service{Config: c, Name: service.ProcessName(), Version: build.Version(version), Log: service.NewLog(c, stderr)}
 	s.Page = func(address string) { s.Log.Info("status page", "url", "http://"+address+"/") }
 	s.Log.Info("idleworker starts", "version", s.Version, "name", s.Name, "prefix", c.Prefix, "gateway", c.GatewayURL)
 	if err := s.Run(ctx); err != nil {
@@ -87,13 +86,4 @@ func usage(w io.Writer, flags *flag.FlagSet) {
 	fmt.Fprintln(w, "\nFlags:")
 	flags.SetOutput(w)
 	flags.PrintDefaults()
-}
-
-// programVersion is what the build stamped in, or what the Go tool knows.
-func programVersion() string {
-	known := ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		known = info.Main.Version
-	}
-	return cmp.Or(version, known, "(devel)")
 }

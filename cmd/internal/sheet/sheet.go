@@ -181,10 +181,15 @@ func (s *Sheet) stampAll(batch string) {
 		l := &s.Messages[i]
 		l.Body = withBatch(l.Body, batch, total)
 		for _, c := range messages.Decode(l.Body, "x").Changes {
-			if !c.Cancel && (c.BatchID != batch || c.BatchTotal != total) {
-				s.fault(l.Line, "", "batch_total: given here and with --batch, which sets it; want one of them")
-				break
+			if c.Cancel || c.BatchID == batch && c.BatchTotal == total {
+				continue
 			}
+			why := "batch_total: given here and with --batch, which sets it; want one of them"
+			if c.BatchID == "" { // what stands outside the data of a CloudEvent is the envelope's
+				why = "--batch does not reach into a CloudEvent; want batch_id and batch_total in its data instead"
+			}
+			s.fault(l.Line, "", why)
+			break
 		}
 	}
 }

@@ -47,6 +47,20 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// What stands beside the data of an event is the envelope's, so that a batch cannot be put there.
+func TestBatchOfAnEvent(t *testing.T) {
+	event := `{"specversion":"1.0","id":"1","source":"/w","type":"t","data":{"agent_id":1001,"flag":true}}`
+	for _, format := range []string{sheet.JSON, sheet.JSONL} {
+		s, err := sheet.Read("e", format, []byte(event), sheet.Stamp{Batch: "late-7"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, "CloudEvent") || !strings.Contains(s.Problems[0].Text, "batch_total in its data") {
+			t.Errorf("%s: problems %v", format, s.Problems)
+		}
+	}
+}
+
 func TestFormatIsFoundOut(t *testing.T) {
 	for _, test := range []struct {
 		name, text string
