@@ -14,6 +14,7 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -33,7 +34,7 @@ type Config struct {
 
 	Replicas  int           `envconfig:"IDLE_REPLICAS" default:"1" desc:"replicas of the streams and buckets that the worker creates" want:"a whole number from 1 to 5"`
 	Retention time.Duration `envconfig:"IDLE_RETENTION" default:"720h" desc:"how long results and dead letters are kept" want:"a duration of at least 1s, such as 720h"`
-	Takeover  time.Duration `envconfig:"IDLE_TAKEOVER" default:"3s" desc:"how long a silent active worker keeps its place before a standby takes it; at least 2.5s" want:"a duration of at least 2.5s"`
+	Takeover  time.Duration `envconfig:"IDLE_TAKEOVER" default:"3s" desc:"how long a silent active worker keeps its place before a standby takes it, at least 2.5s; calls for agents with unfinished changes go on one IDLE_GATEWAY_TIMEOUT after that" want:"a duration of at least 2.5s"`
 
 	Rate        float64 `envconfig:"IDLE_RATE" default:"50" desc:"requests per second to the gateway, retries included, decimals allowed; 0 is no limit" want:"a number of requests per second, 0 or more, decimals allowed"`
 	Burst       float64 `envconfig:"IDLE_BURST" otherwise:"a tenth of the rate" desc:"how many requests may go out at once after a pause, at least 1; means nothing where the rate is 0" want:"a number of requests, 1 or more, decimals allowed"`
@@ -63,6 +64,18 @@ type Client struct {
 	NATSCert  string   `envconfig:"IDLE_NATS_CERT" desc:"PEM file of the client certificate shown to NATS; needs IDLE_NATS_KEY" want:"a PEM certificate that fits the key in IDLE_NATS_KEY"`
 	NATSKey   string   `envconfig:"IDLE_NATS_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
 	Prefix    string   `envconfig:"IDLE_PREFIX" default:"idlepolicy" desc:"names one site: the first part of its subjects, streams and buckets" want:"1 to 32 of a-z, 0-9, -, _ and single dots inside"`
+}
+
+// Warnings says what is no error and still may not be what was meant, one sentence each.
+func (c *Config) Warnings() (all []string) {
+	if c.GatewayInsecure {
+		all = append(all, "IDLE_GATEWAY_INSECURE=true: the gateway's certificate is not verified: whoever is between here and there can read the agents' GUIDs")
+	}
+	if c.Validity > c.Retention {
+		all = append(all, fmt.Sprintf("IDLE_VALIDITY=%v is longer than IDLE_RETENTION=%v: no change stays in force for longer than results are kept, so it counts as %v",
+			c.Validity, c.Retention, c.Retention))
+	}
+	return all
 }
 
 // Load reads idleworker's environment. Its error is of type Problems and holds everything that is wrong.

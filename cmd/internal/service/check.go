@@ -20,6 +20,9 @@ func Check(ctx context.Context, c config.Config, w io.Writer) bool {
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
 	fmt.Fprintln(w, "ok      configuration")
+	for _, warning := range c.Warnings() {
+		fmt.Fprintln(w, "warning "+warning)
+	}
 	all := checkNATS(ctx, c, w)
 	all = checkGateway(ctx, c, w) && all
 	if on, err := trace.Check(ctx); on || err != nil {

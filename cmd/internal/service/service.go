@@ -138,11 +138,10 @@ func unlessStopped(ctx context.Context, err error) error {
 	return err
 }
 
-// warn says at the start what the configuration makes dangerous.
+// warn says at the start what -check says too.
 func (s *Service) warn() {
-	if s.Config.GatewayInsecure {
-		s.Log.Warn("the gateway's certificate is not verified: whoever is between here and there can read the agents' GUIDs",
-			"variable", "IDLE_GATEWAY_INSECURE")
+	for _, w := range s.Config.Warnings() {
+		s.Log.Warn("a setting may not be what was meant", "why", w)
 	}
 }
 

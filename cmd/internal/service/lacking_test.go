@@ -1,0 +1,86 @@
+package service
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/worker/stream/natstest"
+)
+
+// startPlain starts a server without JetStream.
+func startPlain(t *testing.T) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { natstest.Stop(s) })
+	s.Start()
+	if !s.ReadyForConnections(30 * time.Second) {
+		t.Fatal("the NATS server did not get ready")
+	}
+	return s
+}
+
+func (s *site) check(fine bool, says ...string) {
+	s.t.Helper()
+	var out bytes.Buffer
+	if got := Check(s.t.Context(), s.config, &out); got != fine {
+		s.t.Errorf("the check says %t, want %t:\n%s", got, fine, out.String())
+	}
+	for _, want := range says {
+		if !strings.Contains(out.String(), want) {
+			s.t.Errorf("the check does not say %q:\n%s", want, out.String())
+		}
+	}
+}
+
+// A server without JetStream is named by the check and, once, by the worker, which goes on when the server has it.
+func TestServerWithoutJetStreamIsNamed(t *testing.T) {
+	s := newSite(t)
+	natstest.Stop(s.nats)
+	s.nats = startPlain(t)
+	s.config.NATSURLs = []string{s.nats.ClientURL()}
+	const lacks = "offers no JetStream"
+	s.check(false, "FAILED", lacks, s.nats.Addr().String(), "-js")
+	s.start()
+	s.wait("/readyz says why", func() bool { return strings.Contains(s.ready().Reason, lacks) })
+	port := natstest.Port(s.nats)
+	natstest.Stop(s.nats)
+	s.nats = natstest.StartAt(t, t.TempDir(), port)
+	s.isOwner()
+	if n := strings.Count(s.log.text(), lacks); n != 1 {
+		t.Errorf("said %d times:\n%s", n, s.log.text())
+	}
+}
+
+// What no waiting mends ends the worker, and the check says the same.
+func TestSubjectsThatAreTakenEndTheStart(t *testing.T) {
+	s := newSite(t)
+	if _, err := s.connect().CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"centre.1.result.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	const taken = "is taken by another stream: ORDERS"
+	s.check(false, "FAILED", taken)
+	w := Service{Config: s.config, Name: "w1", Log: slog.New(slog.DiscardHandler)}
+	if err := w.Run(t.Context()); err == nil || !strings.Contains(err.Error(), taken) {
+		t.Errorf("the worker ended with: %v", err)
+	}
+}
+
+func TestWarningsAreSaid(t *testing.T) {
+	s := newSite(t)
+	s.config.Validity = 2 * s.config.Retention
+	s.check(true, "warning IDLE_VALIDITY=2h0m0s")
+	s.start()
+	s.isOwner()
+	if n := strings.Count(s.log.text(), "IDLE_VALIDITY=2h0m0s"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, s.log.text())
+	}
+}
