@@ -38,10 +38,9 @@ func (l *loop) admit(d *Delivery) {
 			rejected = rejected[1:]
 		}
 	}
-	for _, b := range m.batches {
-		b.admitted = true
-		l.count(b)
-		l.closeIfComplete(b)
+	for _, s := range m.shares {
+		l.count(s.batch)
+		l.closeIfComplete(s.batch)
 	}
 	l.release(m)
 }
@@ -58,7 +57,7 @@ func (l *loop) admitOne(m *message, mc *messages.Change) {
 func (l *loop) reject(m *message, r *messages.Rejection) {
 	c := &change{
 		lane: l.lane(r.AgentID), msg: m, id: r.ID, flag: r.Flag, reason: r.Reason, source: r.Source,
-		index: int32(r.Index), batch: l.batchOf(m, r.BatchID, r.BatchTotal),
+		index: int32(r.Index), share: l.shareOf(m, r.BatchID, r.BatchTotal),
 	}
 	m.open++
 	if !l.knownBefore(c) {

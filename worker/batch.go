@@ -7,54 +7,60 @@ import (
 	"idlepolicy/messages"
 )
 
-// BatchKey names a batch: all messages with its ID until the total is reached, or one message.
+// BatchKey names a batch: all messages with its ID, or one message.
 type BatchKey struct {
 	ID  string
-	Seq uint64 // of the one message; 0: over several messages
+	Seq uint64 // of the one message; 0: over several messages, each time until the total is reached
 }
 
-// BatchQuery asks for what is known of a batch.
+// BatchQuery asks for what is known of one round of a batch.
 type BatchQuery struct {
 	Key   BatchKey
 	Pos   Position  // of its first message that is unfinished
 	Since time.Time // when the stream stored that message
+	Last  Position  // of its last message so far
+	Total int       // changes it shall have; 0: not known
 	// Epochs in which that message may have had another position.
 	Earlier []int64
 }
 
 // BatchCount is what results tell of a batch.
 type BatchCount struct {
-	Summary messages.BatchSummary // counts and the start; zero time: not known
-	UpTo    uint64                // sequence of the results up to which the counts go
-	Closed  bool                  // its summary is stored
+	Endings []Ending  // of its changes, save those of messages up to Before
+	UpTo    uint64    // sequence of the results up to which they go
+	Before  Position  // of the last message of the last round that was summed up
+	Started time.Time // when the stream stored the first message of the round; zero: not known
+	Closed  bool      // the summary of the one message is stored
+}
+
+// Ending is that of one change.
+type Ending struct {
+	Pos     Position
+	Outcome messages.Outcome
 }
 
 // batch is a batch some of whose changes have not ended. Its counts come from the results themselves: those that this
 // term has stored are added up as they are stored, those of the time before are counted there.
 type batch struct {
 	key      BatchKey
-	total    int
-	sum      messages.BatchSummary
-	query    BatchQuery
-	members  []*message // that are not acknowledged
-	since    []tally    // stored while the results are being counted
-	upTo     uint64     // results up to here are in sum: they can be counted before we learn that they are stored
-	admitted bool       // its one message is in the lanes whole
-	doubt    bool       // endings from before this term, or from elsewhere, are not in sum
-	counting bool       // the results are being counted
-	closing  bool       // its summary is on its way
-	closed   bool
-	after    *batch // the next batch of the same ID, begun while this one was closing
-	told     int    // endings as of the last progress
+	shares   []*share // the messages of it that are here
+	left     int      // shares that are there no longer
+	rounds   []*round // the first one is summed up next, the others are waiting for that
+	since    []tally  // stored while the results are being counted
+	upTo     uint64   // results up to here are counted: they can be before we learn that they are stored
+	doubt    bool     // endings from before this term, or from elsewhere, are not counted
+	counting bool     // the results are being counted
+	closing  bool     // the summary of the first round is on its way
 }
 
 type tally struct {
+	share   *share
 	outcome messages.Outcome
 	seq     uint64
 }
 
-// batchOf returns the batch that a change of the message belongs to, or nil.
-func (l *loop) batchOf(m *message, id string, total int) *batch {
+// shareOf returns the share of a batch that a change of the message belongs to, or nil.
+func (l *loop) shareOf(m *message, id string, total int) *share {
 	if id == "" {
 		return nil
 	}
@@ -63,135 +69,131 @@ func (l *loop) batchOf(m *message, id string, total int) *batch {
 		key.Seq = m.receipt.Seq
 	}
 	b := l.batches[key]
-	if b == nil || b.closing || b.closed {
-		b = l.newBatch(key, m, b)
+	if b == nil {
+		b = &batch{key: key, doubt: key.Seq == 0}
+		l.batches[key] = b
 	}
-	if total > 0 {
-		b.total = total
-	} else {
-		b.total++
+	if n := len(b.shares); n > 0 && b.shares[n-1].msg == m {
+		b.shares[n-1].add(1)
+		return b.shares[n-1]
 	}
-	if !slices.Contains(m.batches, b) {
-		m.batches = append(m.batches, b)
-		b.members = append(b.members, m)
-	}
-	return b
+	s := &share{batch: b, msg: m, total: total, items: 1}
+	b.shares, m.shares = append(b.shares, s), append(m.shares, s)
+	l.join(s)
+	return s
 }
 
-func (l *loop) newBatch(key BatchKey, m *message, before *batch) *batch {
-	stored := time.Unix(0, m.receipt.Stored).UTC()
-	b := &batch{key: key, query: BatchQuery{
-		Key: key, Pos: Position{l.term.Epoch, m.receipt.Seq, 0}, Since: stored, Earlier: l.term.Earlier,
-	}}
-	b.sum.BatchID, b.sum.StartedAt = key.ID, stored
-	b.admitted = key.Seq == 0
-	l.batches[key] = b
-	switch {
-	case key.Seq != 0:
-	case before != nil && !before.closed:
-		before.after, b.counting = b, true
-	default:
-		b.doubt = true
-		l.count(b)
+// recount has the results counted again after an ending was found that this term has not stored.
+func (l *loop) recount(s *share) {
+	if s != nil {
+		s.mistrust()
+		l.count(s.batch)
 	}
-	return b
 }
 
 // count has the results counted, because they tell of endings that this term knows nothing of.
 func (l *loop) count(b *batch) {
-	if b.counting || b.closing || !b.doubt || !b.admitted {
+	if b.counting || b.closing || !b.doubt || len(b.rounds) == 0 {
 		return
 	}
 	b.doubt, b.counting = false, true
-	l.term.Journal.Count(b.query, func(c BatchCount) { l.mail.push(countedBatch{b, c}) })
+	q := b.rounds[0].query
+	l.term.Journal.Count(q, func(c BatchCount) { l.mail.push(countedBatch{b, q, c}) })
 }
 
 type countedBatch struct {
 	batch *batch
+	query BatchQuery
 	count BatchCount
 }
 
 func (c countedBatch) apply(l *loop) {
 	b := c.batch
-	started := b.sum.StartedAt
-	b.sum = c.count.Summary
-	b.sum.BatchID, b.upTo = b.key.ID, c.count.UpTo
-	if b.sum.StartedAt.IsZero() || (b.key.Seq != 0 && started.Before(b.sum.StartedAt)) {
-		b.sum.StartedAt = started
-	}
-	for _, s := range b.since {
-		if s.seq > b.upTo {
-			b.sum.Count(s.outcome)
+	b.counting, b.upTo = false, c.count.UpTo
+	l.arrange(b, &c.count)
+	for _, t := range b.since {
+		if t.seq > b.upTo && t.share.round != nil {
+			t.share.round.sum.Count(t.outcome)
 		}
 	}
-	b.counting, b.closed, b.since = false, c.count.Closed, nil
+	b.since = nil
+	// A message of a round that was summed up opens none.
+	b.doubt = len(b.rounds) > 0 && (b.doubt || b.key.Seq == 0 && c.query.Pos.Compare(c.count.Before) <= 0)
 	l.count(b)
 	l.closeIfComplete(b)
-	l.ackMembers(b)
+	l.ackShares(b)
+	l.dropIfEmpty(b)
 }
 
 // counted adds an ending that this term has stored.
-func (l *loop) counted(b *batch, o messages.Outcome, seq uint64) {
-	if b.counting || b.doubt {
-		b.since = append(b.since, tally{o, seq})
+func (l *loop) counted(s *share, o messages.Outcome, seq uint64) {
+	b := s.batch
+	switch {
+	case s.round == nil:
+		return // its round was summed up without it
+	case b.counting || b.doubt:
+		b.since = append(b.since, tally{s, o, seq})
 		return
-	}
-	if seq > b.upTo {
-		b.sum.Count(o)
+	case seq > b.upTo:
+		s.round.sum.Count(o)
 	}
 	l.closeIfComplete(b)
 }
 
-// closeIfComplete stores the summary once the last change of the batch has ended; the messages that wait for it are
-// acknowledged afterwards.
+// closeIfComplete stores the summary once the last change of the round has ended; the messages that wait for it are
+// acknowledged afterwards. What was not read yet may belong to it, if there is more of it than its total says.
 func (l *loop) closeIfComplete(b *batch) {
-	if b.counting || b.doubt || b.closing || !b.admitted {
+	if len(b.rounds) == 0 || b.counting || b.doubt || b.closing {
 		return
 	}
-	if b.closed || (b.total <= 0 && b.key.Seq != 0) {
-		l.closedBatch(b)
+	r := b.rounds[0]
+	if b.key.Seq != 0 && r.size == 0 {
+		l.closedRound(b)
 		return
 	}
-	if b.sum.Ended() < b.total {
+	if !r.complete() || (b.key.Seq == 0 && l.behind) {
 		return
+	}
+	if b.key.Seq == 0 && r.size > r.total {
+		l.log().Warn("a batch has more changes than its batch_total", "batch", b.key.ID, "batch_total", r.total, "changes", r.size)
 	}
 	b.closing = true
-	b.sum.Total, b.sum.FinishedAt = b.total, l.now.UTC()
+	r.sum.Total, r.sum.FinishedAt = r.size, l.now.UTC()
 	l.closings++
-	l.term.Journal.Summarise(b.query, b.sum, func() { l.mail.push(summarised{b}) })
+	l.term.Journal.Summarise(r.query, r.sum, func() { l.mail.push(summarised{b}) })
 }
 
 type summarised struct{ batch *batch }
 
 func (s summarised) apply(l *loop) {
 	l.closings--
-	l.closedBatch(s.batch)
+	l.closedRound(s.batch)
 }
 
-func (l *loop) closedBatch(b *batch) {
-	b.closed, b.closing = true, false
-	if l.batches[b.key] == b {
+// closedRound goes on with the next round, whose endings are counted now: it may have begun in an earlier term.
+func (l *loop) closedRound(b *batch) {
+	for _, s := range b.shares {
+		if s.round == b.rounds[0] {
+			s.round = nil
+		}
+	}
+	b.rounds = b.rounds[1:]
+	b.closing, b.doubt = false, len(b.rounds) > 0
+	l.count(b)
+	l.ackShares(b)
+	l.dropIfEmpty(b)
+}
+
+func (l *loop) dropIfEmpty(b *batch) {
+	if len(b.rounds) == 0 && !b.counting && l.batches[b.key] == b {
 		delete(l.batches, b.key)
 	}
-	l.ackMembers(b)
-	if next := b.after; next != nil {
-		b.after, next.counting, next.doubt = nil, false, true
-		l.count(next)
-	}
 }
 
-func (l *loop) ackMembers(b *batch) {
-	for _, m := range slices.Clone(b.members) {
-		l.ackIfDone(m)
+func (l *loop) ackShares(b *batch) {
+	for _, s := range slices.Clone(b.shares) {
+		l.ackIfDone(s.msg)
 	}
-}
-
-// holds tells whether a message whose changes have all ended must stay in the stream for the batch's sake.
-func (b *batch) holds() bool {
-	if b.closed {
-		return false
-	}
-	return b.key.Seq != 0 || b.counting || b.doubt || b.closing
 }
 
 // release takes one hold from a message: a change or a cancel of it is finished.
@@ -202,17 +204,13 @@ func (l *loop) release(m *message) {
 
 // ackIfDone acknowledges a message as soon as nothing of it is unfinished.
 func (l *loop) ackIfDone(m *message) {
-	if m.open > 0 || l.msgs[m.receipt.Seq] != m || slices.ContainsFunc(m.batches, (*batch).holds) {
+	if m.open > 0 || l.msgs[m.receipt.Seq] != m || slices.ContainsFunc(m.shares, (*share).holds) {
 		return
 	}
 	delete(l.msgs, m.receipt.Seq)
-	for _, b := range m.batches {
-		if i := slices.Index(b.members, m); i >= 0 {
-			b.members = slices.Delete(b.members, i, i+1)
-		}
-		if len(b.members) == 0 && b.sum.Ended() == 0 && l.batches[b.key] == b {
-			delete(l.batches, b.key) // a message came again after its batch had been summed up
-		}
+	for _, s := range m.shares {
+		s.leave()
+		l.dropIfEmpty(s.batch)
 	}
 	l.term.Journal.Ack(m.receipt)
 }
@@ -227,13 +225,13 @@ func (l *loop) tellProgress() {
 	}
 	l.toldAt = l.now
 	for _, b := range l.batches {
-		ended := b.sum.Ended()
-		if b.counting || b.closing || b.closed || ended == b.told {
+		if len(b.rounds) == 0 || b.counting || b.doubt || b.closing {
 			continue
 		}
-		b.told = ended
-		sum := b.sum
-		sum.Total = b.total
-		l.term.Journal.Progress(b.query, l.progress(sum))
+		r := b.rounds[0]
+		if ended := r.sum.Ended(); ended != r.told {
+			r.told = ended
+			l.term.Journal.Progress(r.query, l.progress(r.sofar()))
+		}
 	}
 }

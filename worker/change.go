@@ -14,8 +14,8 @@ type message struct {
 	hash    uint64 // of its Nats-Msg-Id; 0: it has none
 	open    int    // changes and cancels that hold it, and 1 while it is being admitted
 	items   int
-	batches []*batch
-	trace   *trace // nil: none
+	shares  []*share // in batches
+	trace   *trace   // nil: none
 }
 
 type trace struct{ parent, state string }
@@ -25,7 +25,7 @@ type trace struct{ parent, state string }
 type change struct {
 	lane   *lane
 	msg    *message // nil: it is a policy in force that is applied anew
-	batch  *batch   // nil: none
+	share  *share   // in its batch; nil: it has none
 	id     string
 	flag   string
 	reason string
@@ -115,8 +115,8 @@ func (c *change) result(o messages.Outcome, text string, now time.Time) messages
 		EffectiveAt: instant(c.at), ValidUntil: instant(c.until), FinishedAt: now.UTC(),
 		Reason: c.reason, Source: c.source,
 	}
-	if c.batch != nil {
-		r.BatchID = c.batch.key.ID
+	if c.share != nil {
+		r.BatchID = c.share.batch.key.ID
 	}
 	if c.try != nil {
 		r.Retcode = c.try.retcode

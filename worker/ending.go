@@ -14,6 +14,7 @@ type entry struct {
 	result    messages.Result
 	undecided bool // its change's call is under way; it keeps its place among the agent's endings
 	inOrder   bool // it has such a place
+	letter    bool // it took the room of those that become dead letters
 	told      Told // what a waiting result tells
 	signIn    SignIn
 	inForce   Position // of the policy that was applied anew
@@ -61,10 +62,20 @@ func (l *loop) put(e *entry, line *[]*entry) {
 	} else {
 		e.inOrder = line == &e.change.lane.ordered
 		*line = append(*line, e)
-		l.entries++
-		l.term.Inbox.add(1)
+		e.letter = e.dead()
+		l.hold(e, 1)
 	}
 	l.store(e.change.lane)
+}
+
+// hold counts a result that is not stored in, or out below 0.
+func (l *loop) hold(e *entry, n int) {
+	l.entries += n
+	if e.letter {
+		l.term.Inbox.addDead(n)
+	} else {
+		l.term.Inbox.add(n)
+	}
 }
 
 // store sends the next result of the agent to the ledger, one at a time: each expects the sequence of the last.
@@ -99,8 +110,8 @@ func (l *loop) send(ln *lane) {
 	ln.next = &next
 	text, _ := ln.next.AppendText(make([]byte, 0, 160)) // never fails
 	rec := Record{Result: e.result, Ledger: text, Expect: ln.ledger.Seq, Pos: l.posOf(e)}
-	if b := e.change.batch; b != nil && e.ends() {
-		rec.Batch = b.key
+	if s := e.change.share; s != nil && e.ends() {
+		rec.Batch = s.batch.key
 	}
 	if m := e.change.msg; m != nil && m.trace != nil {
 		rec.TraceParent, rec.TraceState = m.trace.parent, m.trace.state
@@ -206,8 +217,8 @@ func (s stored) apply(l *loop) {
 	l.recent.add(&e.result)
 	l.logResult(&e.result)
 	l.tell(e)
-	if b := e.change.batch; b != nil && e.ends() {
-		l.counted(b, e.result.Outcome, s.seq)
+	if share := e.change.share; share != nil && e.ends() {
+		l.counted(share, e.result.Outcome, s.seq)
 	}
 	if e.dead() {
 		l.bury(ln, e)
@@ -238,8 +249,7 @@ func (l *loop) finish(ln *lane) {
 
 // letGo gives back what an entry held: its room in the pipeline, its message and those of its cancels.
 func (l *loop) letGo(e *entry) {
-	l.entries--
-	l.term.Inbox.add(-1)
+	l.hold(e, -1)
 	if !e.ends() || e.change.again() {
 		return
 	}
@@ -302,9 +312,8 @@ func (l *loop) has(ledger *Ledger, e *entry) bool {
 // elsewhere finishes an entry that the ledger knows already, stored by us without our learning of it or by another
 // owner.
 func (l *loop) elsewhere(ln *lane, e *entry) {
-	if b := e.change.batch; b != nil && e.ends() {
-		b.doubt = true
-		l.count(b)
+	if e.ends() {
+		l.recount(e.change.share)
 	}
 	if e.ends() && l.deadAsLast(ln, e.change) {
 		ln.storing = e
@@ -349,9 +358,8 @@ func (l *loop) reconcile(ln *lane) {
 }
 
 func (l *loop) elsewhereQuiet(e *entry) {
-	if b := e.change.batch; b != nil && e.ends() {
-		b.doubt = true
-		l.count(b)
+	if e.ends() {
+		l.recount(e.change.share)
 	}
 	l.letGo(e)
 }
@@ -366,15 +374,11 @@ func (l *loop) forget(c *change) {
 	c.lane.ordered = slices.DeleteFunc(c.lane.ordered, func(e *entry) bool {
 		its := e.change == c && e.undecided
 		if its {
-			l.entries--
-			l.term.Inbox.add(-1)
+			l.hold(e, -1)
 		}
 		return its
 	})
-	if c.batch != nil {
-		c.batch.doubt = true
-		l.count(c.batch)
-	}
+	l.recount(c.share)
 	l.release(c.msg)
 	if c.try != nil {
 		for _, m := range c.try.cancels {

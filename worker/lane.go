@@ -48,7 +48,7 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 	ln := l.lane(mc.AgentID)
 	c := &change{
 		lane: ln, msg: m, id: mc.ID, flag: mc.Flag, reason: mc.Reason, source: mc.Source, index: int32(mc.Index),
-		batch: l.batchOf(m, mc.BatchID, mc.BatchTotal),
+		share: l.shareOf(m, mc.BatchID, mc.BatchTotal),
 	}
 	m.open++
 	if l.knownBefore(c) {
@@ -106,17 +106,15 @@ func (l *loop) knownBefore(c *change) bool {
 	ln := c.lane
 	switch {
 	case l.hasEnded(&ln.ledger, c):
-		if c.batch != nil {
-			c.batch.doubt = true
-		}
+		c.share.endedBefore()
 		if l.deadAsLast(ln, c) {
 			letter := DeadLetter{Pos: ln.ledger.Last.Pos, Agent: ln.agent, Whole: c.msg.items == 1, Seq: ln.ledger.Seq}
 			l.term.Journal.Bury(letter, func() { l.mail.push(buriedBefore{c.msg}) })
 			return true
 		}
 	case ln.ledger.SameAsRecent(c.msg.hash, c.msg.receipt.Stored):
-		if c.batch != nil && c.batch.key.Seq != 0 {
-			c.batch.total--
+		if c.share != nil {
+			c.share.add(-1)
 		}
 	default:
 		return false
@@ -204,6 +202,9 @@ func (l *loop) caughtUp() {
 		}
 	}
 	l.overdue = nil
+	for _, b := range l.batches {
+		l.closeIfComplete(b)
+	}
 	l.wakeReapplies()
 }
 

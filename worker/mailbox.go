@@ -48,11 +48,17 @@ type Inbox struct {
 
 	mu   sync.Mutex // guards what follows
 	load int        // changes handed over whose endings are not stored and that do not wait in a lane
+	dead int        // of those that failed or cannot be used, until their dead letters are stored
 	room chan struct{}
 }
 
-// How many changes may be between the stream and the lanes or the ledger.
-const inboxRoom = 2048
+// How many changes may be between the stream and the lanes or the ledger. Those that become dead letters take longest,
+// and tens of thousands of them can be in one message: they have room of their own, and hold up what is behind them only
+// when that is full.
+const (
+	inboxRoom = 2048
+	deadRoom  = 32 << 10
+)
 
 // NewInbox returns an empty Inbox.
 func NewInbox() *Inbox {
@@ -87,7 +93,7 @@ func (i *Inbox) WaitRoom(ctx context.Context, atMost time.Duration) bool {
 	defer timer.Stop()
 	for {
 		i.mu.Lock()
-		free := i.load < inboxRoom
+		free := i.free()
 		i.mu.Unlock()
 		if free {
 			return true
@@ -103,10 +109,17 @@ func (i *Inbox) WaitRoom(ctx context.Context, atMost time.Duration) bool {
 }
 
 // add counts changes in (or out, below 0).
-func (i *Inbox) add(n int) {
+func (i *Inbox) add(n int) { i.count(&i.load, n) }
+
+// addDead counts in changes that become dead letters.
+func (i *Inbox) addDead(n int) { i.count(&i.dead, n) }
+
+func (i *Inbox) free() bool { return i.load < inboxRoom && i.dead < deadRoom }
+
+func (i *Inbox) count(what *int, n int) {
 	i.mu.Lock()
-	i.load += n
-	free := i.load < inboxRoom
+	*what += n
+	free := i.free()
 	i.mu.Unlock()
 	if free && n < 0 {
 		select {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,6 +73,35 @@ func TestInboxRoom(t *testing.T) {
 		if free, took := waits(t.Context(), in); !free || took != 3*time.Second {
 			t.Errorf("no room after one change was stored: %v after %v", free, took)
 		}
+	})
+}
+
+// Tens of thousands of unusable items in one message keep nothing waiting while their letters are written; more than
+// can be kept in memory do.
+func TestManyDeadLettersLeaveRoom(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.journal.takes = 20 * time.Second
+		s.start()
+		unusable := func(from, to int) {
+			var b strings.Builder
+			for agent := from; agent < to; agent++ {
+				fmt.Fprintf(&b, `,"%d"`, 100_000+agent)
+			}
+			s.publish(`{"flag":"yes","agent_ids":[` + b.String()[1:] + `]}`)
+		}
+		unusable(0, 20_000)
+		if free, took := waits(context.Background(), s.inbox); !free || took > 0 {
+			t.Errorf("room behind 20,000 unusable items: %v after %v", free, took)
+		}
+		s.publish(wish("1001", "f", ""))
+		s.wantCalls("1001 f g")
+		unusable(20_000, deadRoom)
+		if free, took := waits(context.Background(), s.inbox); !free || took < 30*time.Second {
+			t.Errorf("room beside more than can be kept: %v after %v", free, took)
+		}
+		s.pass(3 * time.Minute)
+		s.wantNothingWaiting()
 	})
 }
 

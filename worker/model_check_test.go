@@ -181,9 +181,37 @@ func (w *world) checkWaits() {
 	}
 }
 
-// checkBatches: one summary of each batch, and it is right.
+// checkBatches: one summary of each round of a batch, in their order, and it is right.
 func (w *world) checkBatches(endings map[*item]*ending) {
-	want := map[BatchKey]*messages.BatchSummary{}
+	want := w.rounds(endings)
+	for i, got := range w.journal.summaries {
+		key := w.journal.summed[i]
+		if len(want[key]) == 0 {
+			w.t.Errorf("a second summary, or one of nothing: %+v", got)
+			continue
+		}
+		sum := want[key][0]
+		want[key] = want[key][1:]
+		if got.StartedAt.IsZero() || got.FinishedAt.Add(w.ahead).Before(got.StartedAt) {
+			w.t.Errorf("a batch from %v to %v", got.StartedAt, got.FinishedAt)
+		}
+		got.StartedAt, got.FinishedAt = sum.StartedAt, sum.FinishedAt
+		if got != *sum || got.Total != got.Ended() {
+			w.t.Errorf("summary %+v, want %+v", got, *sum)
+		}
+	}
+	for key, missing := range want {
+		if len(missing) > 0 {
+			w.t.Errorf("%d summaries of %+v are missing", len(missing), key)
+		}
+	}
+}
+
+// rounds are the batches as they were published: those over several messages until the total is reached.
+func (w *world) rounds(endings map[*item]*ending) map[BatchKey][]*messages.BatchSummary {
+	rounds := map[BatchKey][]*messages.BatchSummary{}
+	var last uint64 // message of a batch over several, and its total
+	var total int
 	for _, it := range w.items {
 		if it.BatchID == "" || it.again || it.Cancel || endings[it] == nil {
 			continue
@@ -192,30 +220,18 @@ func (w *world) checkBatches(endings map[*item]*ending) {
 		if it.BatchTotal == 0 {
 			key.Seq = it.seq
 		}
-		if want[key] == nil {
-			want[key] = &messages.BatchSummary{BatchID: it.BatchID}
+		all := rounds[key]
+		if n := len(all); n == 0 || (key.Seq == 0 && all[n-1].Total >= total && it.seq != last) {
+			all = append(all, &messages.BatchSummary{BatchID: it.BatchID})
+			rounds[key] = all
 		}
-		want[key].Total++
-		want[key].Count(endings[it].Outcome)
+		if key.Seq == 0 {
+			total, last = it.BatchTotal, it.seq
+		}
+		all[len(all)-1].Total++
+		all[len(all)-1].Count(endings[it].Outcome)
 	}
-	for i, got := range w.journal.summaries {
-		sum := want[w.journal.summed[i]]
-		if sum == nil {
-			w.t.Errorf("a second summary, or one of nothing: %+v", got)
-			continue
-		}
-		if got.StartedAt.IsZero() || got.FinishedAt.Add(w.ahead).Before(got.StartedAt) {
-			w.t.Errorf("a batch from %v to %v", got.StartedAt, got.FinishedAt)
-		}
-		got.StartedAt, got.FinishedAt = sum.StartedAt, sum.FinishedAt
-		if got != *sum || got.Total != got.Ended() {
-			w.t.Errorf("summary %+v, want %+v", got, *sum)
-		}
-		delete(want, w.journal.summed[i])
-	}
-	for key := range want {
-		w.t.Errorf("no summary of %+v", key)
-	}
+	return rounds
 }
 
 // checkLetters: one dead letter for each change that failed or was rejected, and no other.
@@ -246,7 +262,7 @@ func (w *world) checkRest() {
 			w.t.Errorf("left: messages %v, ready %d, timers %d, batches %v, overdue %d, entries %d, closings %d, in flight %d, behind %v",
 				l.msgs, len(l.ready), len(l.timers), l.batches, len(l.overdue), l.entries, l.closings, l.gate.inFlight, l.behind)
 		}
-		if n := l.term.Inbox.load; n != 0 {
+		if n := l.term.Inbox.load + l.term.Inbox.dead; n != 0 {
 			w.t.Errorf("left in the inbox: %d", n)
 		}
 		for _, ln := range l.lanes {

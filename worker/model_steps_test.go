@@ -78,10 +78,14 @@ func (w *world) batch(more string) string {
 func (w *world) publishRest() {
 	if len(w.left) == 0 {
 		w.many++
-		b := fmt.Sprintf(`,"batch_id":"many%d","batch_total":4`, w.many)
-		w.left = []string{
-			wish("1001", w.flag(), b), fmt.Sprintf(`{"agent_ids":["1002","1003"],"flag":"%s"%s}`, w.flag(), b),
-			wish("1003", "yes", b),
+		total, rest := 4, `["1002","1003"]`
+		if w.many%3 == 0 {
+			total, rest = 2, `["1002","1003","1001"]` // goes beyond the total
+		}
+		b := fmt.Sprintf(`,"batch_id":"many","batch_total":%d`, total)
+		w.left = []string{wish("1001", w.flag(), b), fmt.Sprintf(`{"agent_ids":%s,"flag":"%s"%s}`, rest, w.flag(), b)}
+		if total == 4 {
+			w.left = append(w.left, wish("1003", "yes", b))
 		}
 	}
 	body := w.left[0]

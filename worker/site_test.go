@@ -217,10 +217,11 @@ type book struct {
 	late      map[int]bool // of the records those that came after their term had died
 	last      map[string]uint64
 	letters   []DeadLetter
+	buried    map[Position]bool // those that have one
 	summaries []messages.BatchSummary
-	summed    []BatchKey     // whose summaries these are
-	opened    map[string]int // batches over several messages that are open: where in records their endings begin
-	summedAt  map[string]int // where records ended as the last summary of a batch over several messages was stored
+	summed    []BatchKey            // whose summaries these are
+	opened    map[string]BatchQuery // the rounds of batches over several messages that were begun last
+	before    map[string]Position   // the last messages of those that were summed up last
 	progress  []messages.BatchProgress
 	acked     func(seq uint64)
 	acks      []uint64
@@ -234,7 +235,7 @@ type book struct {
 }
 
 func newBook() *book {
-	return &book{last: map[string]uint64{}, opened: map[string]int{}, summedAt: map[string]int{}, late: map[int]bool{}}
+	return &book{last: map[string]uint64{}, opened: map[string]BatchQuery{}, before: map[string]Position{}, late: map[int]bool{}, buried: map[Position]bool{}}
 }
 
 // set changes how the journal goes on.
@@ -346,9 +347,10 @@ func (b *book) Bury(letter DeadLetter, done func()) {
 	b.later(func() func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		if !slices.ContainsFunc(b.letters, func(l DeadLetter) bool { return l.Pos == letter.Pos }) {
+		if !b.buried[letter.Pos] {
 			b.letters = append(b.letters, letter)
 		}
+		b.buried[letter.Pos] = true
 		return done
 	})
 }
@@ -365,29 +367,26 @@ func (b *book) Count(q BatchQuery, done func(BatchCount)) {
 }
 
 // count counts as the real one does: a batch over several messages goes on until its summary, after which its ID serves
-// for another one.
+// for another round.
 func (b *book) count(q BatchQuery) BatchCount {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := BatchCount{UpTo: uint64(len(b.records))}
-	from, since := 0, time.Time{}
+	c := BatchCount{UpTo: uint64(len(b.records)), Before: b.before[q.Key.ID]}
 	if q.Key.Seq != 0 {
-		c.Closed = slices.Contains(b.summed, q.Key)
-	} else if opened, ok := b.opened[q.Key.ID]; ok {
-		from = opened
+		c.Before, c.Closed = Position{}, slices.Contains(b.summed, q.Key)
+	}
+	for _, rec := range b.records {
+		if rec.Batch == q.Key && rec.Result.Outcome.Ends() && rec.Pos.Compare(c.Before) > 0 && rec.Pos.Seq != c.Before.Seq {
+			c.Endings = append(c.Endings, Ending{rec.Pos, rec.Result.Outcome})
+		}
+	}
+	if q.Key.Seq != 0 || q.Pos.Compare(c.Before) <= 0 {
+		return c
+	}
+	if opened, ok := b.opened[q.Key.ID]; ok && opened.Pos.Compare(c.Before) > 0 && len(c.Endings) > 0 {
+		c.Started = opened.Since
 	} else {
-		from, since = b.summedAt[q.Key.ID], q.Since.Add(-time.Minute) // the clocks of two streams may differ
-	}
-	for i, rec := range b.records[from:] {
-		if rec.Batch == q.Key && !b.at[from+i].Before(since) {
-			c.Summary.Count(rec.Result.Outcome)
-		}
-	}
-	if _, ok := b.opened[q.Key.ID]; !ok && q.Key.Seq == 0 {
-		if c.Summary.Ended() == 0 {
-			from = len(b.records)
-		}
-		b.opened[q.Key.ID] = from
+		b.opened[q.Key.ID] = q
 	}
 	return c
 }
@@ -396,13 +395,12 @@ func (b *book) Summarise(q BatchQuery, sum messages.BatchSummary, done func()) {
 	b.later(func() func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		_, open := b.opened[q.Key.ID]
-		if q.Key.Seq != 0 && !slices.Contains(b.summed, q.Key) || q.Key.Seq == 0 && open {
+		known := q.Key.Seq != 0 && slices.Contains(b.summed, q.Key) || q.Key.Seq == 0 && q.Last.Compare(b.before[q.Key.ID]) <= 0
+		if !known {
 			b.summaries, b.summed = append(b.summaries, sum), append(b.summed, q.Key)
 		}
 		if q.Key.Seq == 0 {
-			delete(b.opened, q.Key.ID)
-			b.summedAt[q.Key.ID] = len(b.records)
+			b.before[q.Key.ID] = later(q.Last, b.before[q.Key.ID])
 		}
 		return done
 	})

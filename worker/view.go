@@ -152,9 +152,9 @@ func (l *loop) viewLanes(v *View) {
 func (l *loop) viewBatches(v *View) {
 	v.Batches = make([]BatchView, 0, len(l.batches))
 	for _, b := range l.batches {
-		sum := b.sum
-		sum.BatchID, sum.Total = b.key.ID, b.total
-		v.Batches = append(v.Batches, BatchView{b.key.ID, sum})
+		if len(b.rounds) > 0 {
+			v.Batches = append(v.Batches, BatchView{b.key.ID, b.rounds[0].sofar()})
+		}
 	}
 	slices.SortFunc(v.Batches, func(a, b BatchView) int {
 		return cmp.Or(a.Progress.StartedAt.Compare(b.Progress.StartedAt), cmp.Compare(a.ID, b.ID))

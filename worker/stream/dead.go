@@ -49,7 +49,7 @@ func (j *journal) bury(ctx context.Context, letter worker.DeadLetter, result []b
 }
 
 func (j *journal) isBuried(ctx context.Context, agent, id string) (bool, error) {
-	s, err := j.js.Stream(ctx, j.names.DeadStream())
+	s, err := j.dead.get(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -61,7 +61,7 @@ func (j *journal) isBuried(ctx context.Context, agent, id string) (bool, error) 
 }
 
 func (j *journal) resultAt(ctx context.Context, seq uint64) ([]byte, error) {
-	s, err := j.js.Stream(ctx, j.names.ResultsStream())
+	s, err := j.results.get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (j *journal) original(ctx context.Context, seq uint64) (*jetstream.RawStrea
 	if last != nil && last.Sequence == seq {
 		return last, nil
 	}
-	s, err := j.js.Stream(ctx, j.names.ChangesStream())
+	s, err := j.changes.get(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ type journal struct {
 	reads, letters, counts, summaries *errands
 	progress                          *errands // not told again where that fails
 
+	results, dead, changes *handle
+
 	partsMu sync.Mutex      // guards what follows
 	parts   *messages.Parts // of the message that letters were taken from last
 	partsOf *jetstream.RawStreamMsg
@@ -44,6 +46,7 @@ type journal struct {
 	pending map[*nats.Msg]func(uint64, error)
 	settled chan struct{}           // holds one token after a result was settled
 	signal  chan struct{}           // holds one token while out may hold something
+	asked   []*counting             // batches that are to be counted
 	buried  *jetstream.RawStreamMsg // the last message of changes that was read back for a dead letter
 }
 
@@ -71,6 +74,8 @@ func newJournal(ctx context.Context, o *Owner, box *inbox) (*journal, error) {
 	j := &journal{
 		conn: o.Conn, js: o.js, layout: o.Layout, names: o.Layout.Names, inbox: box, log: o.Log, met: &o.troubles, ended: ctx.Err,
 		pending: map[*nats.Msg]func(uint64, error){},
+		results: newHandle(o.js, o.Layout.Names.ResultsStream()), dead: newHandle(o.js, o.Layout.Names.DeadStream()),
+		changes: newHandle(o.js, o.Layout.Names.ChangesStream()),
 		settled: make(chan struct{}, 1), signal: make(chan struct{}, 1),
 	}
 	j.reads = newErrands("cannot read the ledger of an agent", j.met, j.mend)
@@ -276,6 +281,9 @@ func (j *journal) flush(ctx context.Context) error {
 
 // mend makes anew what is missing on the server.
 func (j *journal) mend(ctx context.Context, err error) {
+	for _, h := range [...]*handle{j.results, j.dead, j.changes} {
+		h.forget()
+	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) {
 		_, err := j.layout.Ensure(ctx, j.js)
 		if ctx.Err() == nil {

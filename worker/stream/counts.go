@@ -1,0 +1,197 @@
+package stream
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/worker"
+)
+
+// counting is a batch whose endings are being looked for in the results.
+type counting struct {
+	query worker.BatchQuery
+	done  func(worker.BatchCount)
+	have  worker.BatchCount
+	mark  marker
+	from  uint64 // sequence of the results from which on its endings may lie; 0: since says it
+	since time.Time
+	first uint64 // sequence of the first of its endings
+	// Names of batches of the same ID that are closed.
+	closed []string
+}
+
+// Count implements worker.Journal. After a takeover many batches are in doubt at once: one reading of the results is for
+// all that have been asked for by then.
+func (j *journal) Count(q worker.BatchQuery, done func(worker.BatchCount)) {
+	j.mu.Lock()
+	j.asked = append(j.asked, &counting{query: q, done: done})
+	j.mu.Unlock()
+	j.counts.add(j.countAsked)
+}
+
+func (j *journal) countAsked(ctx context.Context) error {
+	j.mu.Lock()
+	asked := j.asked
+	j.asked = nil
+	j.mu.Unlock()
+	left, err := j.countAll(ctx, asked)
+	j.mu.Lock()
+	j.asked = append(left, j.asked...)
+	j.mu.Unlock()
+	return err
+}
+
+// countAll returns those that could not be counted.
+func (j *journal) countAll(ctx context.Context, asked []*counting) ([]*counting, error) {
+	if len(asked) == 0 {
+		return nil, nil // an earlier errand saw to them
+	}
+	var open []*counting
+	for i, c := range asked {
+		closed, err := j.lookUp(ctx, c)
+		if err != nil {
+			return append(open, asked[i:]...), err
+		}
+		if closed {
+			c.done(c.have)
+		} else {
+			open = append(open, c)
+		}
+	}
+	if err := j.tally(ctx, open); err != nil {
+		return open, err
+	}
+	for i, c := range open {
+		if err := j.open(ctx, c); err != nil {
+			return open[i:], err
+		}
+		c.done(c.have)
+	}
+	return nil, nil
+}
+
+// lookUp finds out whether the batch is closed, and else from where on it is to be counted.
+func (j *journal) lookUp(ctx context.Context, c *counting) (closed bool, err error) {
+	q := c.query
+	*c = counting{query: q, done: c.done, since: q.Since}
+	s, err := j.results.get(ctx)
+	if err != nil {
+		return false, err
+	}
+	last, err := j.lastSummary(ctx, s, q.Key.ID)
+	if err != nil {
+		return false, err
+	}
+	if q.Key.Seq != 0 {
+		c.closed = last.closed
+		c.have.Closed = slices.Contains(c.closed, batchName(q))
+		return c.have.Closed, nil
+	}
+	c.have.Before = last.last
+	if c.mark, err = j.marker(ctx, s, q.Key.ID); err != nil {
+		return false, err
+	}
+	if c.opened() {
+		c.from, c.since = c.mark.from+1, time.Time{}
+	} else {
+		c.since = q.Since.Add(-clocksDiffer)
+	}
+	return false, nil
+}
+
+// clocksDiffer is how far the clocks of the servers may be apart that store changes and results.
+const clocksDiffer = time.Minute
+
+// opened tells whether the round that the marker is of goes on.
+func (c *counting) opened() bool { return c.mark.first.Compare(c.have.Before) > 0 }
+
+// tally looks for the endings of all these batches in the results.
+func (j *journal) tally(ctx context.Context, all []*counting) error {
+	s, err := j.results.get(ctx)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	info, err := s.Info(ctx)
+	if err != nil {
+		return err
+	}
+	bySeq, byTime := map[string]*counting{}, map[string]*counting{}
+	var from uint64
+	var since time.Time
+	for _, c := range all {
+		c.have.UpTo, c.have.Endings, c.first = info.State.LastSeq, nil, 0
+		if c.from > 0 {
+			bySeq[batchText(c.query.Key)] = c
+			if from == 0 || c.from < from {
+				from = c.from
+			}
+			continue
+		}
+		byTime[batchText(c.query.Key)] = c
+		if since.IsZero() || c.since.Before(since) {
+			since = c.since
+		}
+	}
+	if len(bySeq) > 0 {
+		cfg := jetstream.OrderedConsumerConfig{HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from}
+		if err := j.read(ctx, cfg, bySeq); err != nil {
+			return err
+		}
+	}
+	if len(byTime) == 0 {
+		return nil
+	}
+	return j.read(ctx, jetstream.OrderedConsumerConfig{
+		HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+	}, byTime)
+}
+
+func (j *journal) read(ctx context.Context, cfg jetstream.OrderedConsumerConfig, of map[string]*counting) error {
+	for _, c := range of {
+		if c.have.UpTo < cfg.OptStartSeq {
+			return nil // there is none so far
+		}
+	}
+	return scan(ctx, j.js, j.names.ResultsStream(), j.names.ResultsAll(), cfg, func(m jetstream.Msg, seq uint64) error {
+		if c := of[m.Headers().Get(batchHeader)]; c != nil {
+			j.note(c, m, seq)
+		}
+		return nil
+	})
+}
+
+// ofMessage tells whether an ending is one of the one message: an older one is of another message that had its sequence
+// before the stream was restored. Where the batch was closed before that, the endings are under the name it had then.
+func (c *counting) ofMessage(m jetstream.Msg, pos worker.Position) bool {
+	meta, err := m.Metadata()
+	if err != nil || meta.Timestamp.Before(c.query.Since) {
+		return false
+	}
+	name := c.query
+	if name.Pos.Epoch = pos.Epoch; pos.Epoch != c.query.Pos.Epoch && !slices.Contains(name.Earlier, pos.Epoch) {
+		return false
+	}
+	c.have.Closed = c.have.Closed || slices.Contains(c.closed, batchName(name))
+	return true
+}
+
+func (j *journal) note(c *counting, m jetstream.Msg, seq uint64) {
+	outcome, _, ok := j.names.ParseResultSubject(m.Subject())
+	pos, err := parsePosition(m.Headers().Get(nats.MsgIdHdr))
+	place := worker.Position{Epoch: pos.Epoch, Seq: pos.Seq}
+	switch {
+	case !ok, err != nil, !outcome.Ends(), seq < c.from, seq > c.have.UpTo, place.Compare(c.have.Before) <= 0:
+		return
+	}
+	if c.query.Key.Seq != 0 && !c.ofMessage(m, pos) {
+		return
+	}
+	if c.first == 0 {
+		c.first = seq
+	}
+	c.have.Endings = append(c.have.Endings, worker.Ending{Pos: pos, Outcome: outcome})
+}
