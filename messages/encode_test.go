@@ -3,7 +3,10 @@ package messages
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"math"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,4 +110,31 @@ func FuzzResult(f *testing.F) {
 			t.Fatalf("got %s\nwant %s", text, want)
 		}
 	})
+}
+
+// A field that is new in the struct has to be written by hand, too.
+func TestAppendJSONWritesEveryField(t *testing.T) {
+	var r Result
+	for _, f := range reflect.ValueOf(&r).Elem().Fields() {
+		switch f.Kind() {
+		case reflect.String:
+			f.SetString("x")
+		case reflect.Int:
+			f.SetInt(1)
+		case reflect.Uint64:
+			f.SetUint(1)
+		case reflect.Struct:
+			f.Set(reflect.ValueOf(time.Unix(1, 0)))
+		default:
+			t.Fatalf("no value for a %s", f.Type())
+		}
+	}
+	written := map[string]any{}
+	if err := json.Unmarshal(r.AppendJSON(nil), &written); err != nil {
+		t.Fatal(err)
+	}
+	got, want := slices.Sorted(maps.Keys(written)), slices.Sorted(slices.Values(jsonNames(reflect.TypeFor[Result]())))
+	if !slices.Equal(got, want) {
+		t.Errorf("written are %v\nwant %v", got, want)
+	}
 }

@@ -139,7 +139,9 @@ func (x *explanation) inForce(now time.Time) *messages.Result {
 	return x.InForce
 }
 
-// waitsText says what a change waits for, and until when.
+// waitsText says what a change waits for, and until when. Which cause it is, the worker has decided (waitsFor in
+// worker/view.go), for the page and for here alike: a cause that has no sentence of its own here is told in the worker's
+// word. What the verdict finds out itself is what no worker is needed for: it has to answer where none runs.
 func waitsText(c worker.ChangeView, now time.Time) string {
 	text, ok := map[string]string{
 		"instant":         "it waits for its effective_at",
