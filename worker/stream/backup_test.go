@@ -300,6 +300,7 @@ func TestOlderChangesBesideNewerResults(t *testing.T) {
 	older := s.backup(s.layout.Names.ChangesStream())
 	s.signIn("1002", "guid")
 	s.publish(`{"id":"two","agent_id":"1001","flag":"true"}`)
+	s.waitFinished() // else the next one may take its place
 	s.publish(`{"id":"three","agent_id":"1001","flag":"true"}`)
 	s.waitFinished()
 	r.finish()

@@ -58,6 +58,10 @@ func TestEverythingDeletedBetweenTwoTerms(t *testing.T) {
 	}
 	p.setDown(false)
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
+	s.wait("the sessions are there, too", func() bool {
+		_, err := s.js.KeyValue(t.Context(), s.layout.Names.SessionsBucket())
+		return err == nil
+	})
 	s.signIn("1001", "g")
 	s.waitFinished()
 	s.wait("it is applied", func() bool { return s.inForce("1001") == "c1" })
