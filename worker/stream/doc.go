@@ -5,7 +5,8 @@
 // it is, lease.go whether it may call the gateway at this moment. pull.go and inbox.go bring messages in; journal.go
 // stores results and acknowledges, with load.go for the ledgers, dead.go for dead letters, batches.go for summaries and
 // errands.go for what is rare. follow.go follows the sessions, service.go answers operators, control.go keeps what they
-// set. layout.go names the streams, connect.go reaches the server.
+// set. layout.go names the streams, connect.go reaches the server; overlap.go and lacking.go say what stands in the way there, and
+// what is missing.
 //
 // Promises:
 //

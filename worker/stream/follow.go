@@ -63,8 +63,8 @@ func (f *follower) once(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the bucket: %w", plain(err))
 	}
-	if whose := s.CachedInfo().Config.Metadata[markPrefix]; whose != "" && whose != f.site {
-		return fmt.Errorf("follow the bucket: it %w, %s", ErrForeign, whose)
+	if err := Foreign(s.CachedInfo().Config, messages.Names{Prefix: f.site}); err != nil {
+		return fmt.Errorf("follow the bucket: %w", err)
 	}
 	created := s.CachedInfo().Created
 	c, err := s.OrderedConsumer(asking, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy})

@@ -79,6 +79,15 @@ func prefixOf(subjects []string) string {
 	return ""
 }
 
+// Foreign tells why a stream, or the one behind a bucket, is not to be read by a site of these names; nil: it may be. One
+// that says nothing of its prefix was made by somebody else.
+func Foreign(has jetstream.StreamConfig, names messages.Names) error {
+	if whose := has.Metadata[markPrefix]; whose != "" && whose != names.Prefix {
+		return fmt.Errorf("stream %s %w, %s; want that as IDLE_PREFIX, or one of your own", has.Name, ErrForeign, whose)
+	}
+	return nil
+}
+
 // isOverlap tells whether the server refused a stream for its subjects; the library has no name for that.
 func isOverlap(err error) bool {
 	const subjectsOverlap jetstream.ErrorCode = 10065

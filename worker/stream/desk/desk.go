@@ -67,7 +67,7 @@ func (d *Desk) stream(ctx context.Context, name string) (jetstream.Stream, error
 	if err != nil {
 		return nil, d.trouble("look up stream "+name, "stream "+name, err)
 	}
-	return s, nil
+	return s, stream.Foreign(s.CachedInfo().Config, d.names)
 }
 
 func (d *Desk) bucket(ctx context.Context, name string) (jetstream.KeyValue, error) {
@@ -75,5 +75,6 @@ func (d *Desk) bucket(ctx context.Context, name string) (jetstream.KeyValue, err
 	if err != nil {
 		return nil, d.trouble("look up bucket "+name, "bucket "+name, err)
 	}
-	return kv, nil
+	_, err = d.stream(ctx, "KV_"+name) // whose it is, the library does not tell of buckets
+	return kv, err
 }

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/stream"
 	"idlepolicy/worker/stream/desk"
+	"idlepolicy/worker/stream/natstest"
 )
 
 func TestSessionsOfAWholeSite(t *testing.T) {
@@ -35,6 +37,28 @@ func TestSessionsOfAWholeSite(t *testing.T) {
 	})
 	if err != nil || seen != agents {
 		t.Errorf("%d sessions, want %d: %v", seen, agents, err)
+	}
+}
+
+// A prefix that differs in dots and dashes only has the same bucket, with somebody else's credentials in it.
+func TestSessionsOfAnotherSite(t *testing.T) {
+	url := natstest.Start(t).ClientURL()
+	_, js := siteAt(t, url)
+	other := messages.Names{Prefix: "a.b"}
+	if _, err := (stream.Layout{Names: other, Retention: time.Hour, Takeover: 3 * time.Second}).Ensure(t.Context(), js); err != nil {
+		t.Fatal(err)
+	}
+	d, err := desk.Open(t.Context(), stream.Options{URLs: []string{url}, Name: "test"}, messages.Names{Prefix: "a-b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	_, written := d.PutSession(t.Context(), "1001", messages.Session{GUID: "g"})
+	read := d.Sessions(t.Context(), func(desk.SessionEntry) error { return nil })
+	for _, err := range []error{written, read, d.DeleteSession(t.Context(), "1001")} {
+		if !errors.Is(err, stream.ErrForeign) || !strings.Contains(err.Error(), "a.b") {
+			t.Errorf("error %v", err)
+		}
 	}
 }
 
