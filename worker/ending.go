@@ -132,10 +132,7 @@ func (l *loop) carryOn(ln *lane, e *entry) Ledger {
 	next.Newest = ln.newest
 	next.Last = Last{l.posOf(e), e.result.Outcome}
 	if !e.change.again() {
-		next.Stored = max(next.Stored, e.change.msg.receipt.Stored)
-		if next.Last.Pos.Compare(next.Done) > 0 {
-			next.Done = next.Last.Pos
-		}
+		next.advance(next.Last.Pos, e.change.msg.receipt.Stored)
 	}
 	if e.ends() {
 		next.remember(e.change.msg.hash, e.change.msg.receipt.Stored)

@@ -35,6 +35,17 @@ func (l *Ledger) begin(epoch int64) {
 	l.Done, l.Stored, l.Open = Position{Epoch: epoch}, 0, nil
 }
 
+// advance notes that a result tells of the change at p. Of what an older version of the worker told it is not known when
+// it was stored: until something newer is told, neither is it of the whole.
+func (l *Ledger) advance(p Position, stored int64) {
+	if p.Compare(l.Done) > 0 {
+		l.Done = p
+	} else if l.Stored == 0 {
+		return
+	}
+	l.Stored = max(l.Stored, stored)
+}
+
 func (l *Ledger) pastOpen() (n int) {
 	for _, p := range l.Past {
 		n += len(p.Open)
@@ -55,15 +66,16 @@ func (p *Past) tells(seq uint64, index int, stored int64) (at Position, told Tol
 	return at, told, !open, true
 }
 
-// endedAt tells whether the ledger knows of the change's ending, and under which position it was stored.
+// endedAt tells whether the ledger knows of the change's ending, and under which position it was stored. Where
+// the stream went back without anybody's notice, only the store times tell the new from the old.
 func (l *loop) endedAt(ledger *Ledger, c *change) (Position, bool) {
-	at := c.pos(l.term.Epoch)
-	if ledger.Ended(at) {
+	at, stored := c.pos(l.term.Epoch), c.msg.receipt.Stored
+	if ledger.Ended(at) && (ledger.Stored == 0 || stored <= ledger.Stored) {
 		return at, true
 	}
 	for i := range ledger.Past {
 		if p := &ledger.Past[i]; l.ours(p) {
-			if at, _, ended, _ := p.tells(c.seq(), int(c.index), c.msg.receipt.Stored); ended {
+			if at, _, ended, _ := p.tells(c.seq(), int(c.index), stored); ended {
 				return at, true
 			}
 		}

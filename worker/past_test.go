@@ -67,18 +67,42 @@ func TestNewMessageWithAnOldSequence(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.signIn("1001", "g", 1)
-		s.publish(wish("1001", "a", `,"id":"one"`))
-		s.publish(wish("1001", "b", `,"id":"two"`))
+		for _, id := range []string{"one", "two", "three"} {
+			s.publish(wish("1001", "f", `,"id":"`+id+`"`))
+		}
 		s.crash()
 		s.seq = 0
 		s.restored()
 		s.start()
-		s.publish(wish("1001", "c", `,"id":"three"`))
+		s.publish(wish("1001", "d", `,"id":"four"`))
+		s.publish(wish("1001", "e", `,"id":"five"`+effective(time.Hour)))
 		s.crash()
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"six"`))
+		s.pass(2 * time.Hour)
+		s.wantNothingWaiting()
+		s.wantTold("applied 1001 one", "applied 1001 two", "applied 1001 three", "applied 1001 four", "waiting 1001 five",
+			"applied 1001 six", "applied 1001 five")
+	})
+}
+
+// The stream went back without anybody's notice, so that nothing but the store times tells the new from the old.
+func TestNewMessageWithAnOldPosition(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.signIn("1001", "g", 1)
+		for range 3 {
+			s.publish(wish("1001", "f", ""))
+		}
+		s.crash()
+		s.seq = 0
+		s.pass(time.Nanosecond)
 		s.start()
 		s.publish(wish("1001", "d", `,"id":"four"`))
 		s.wantNothingWaiting()
-		s.wantTold("applied 1001 one", "applied 1001 two", "applied 1001 three", "applied 1001 four")
+		if told := s.told(); len(told) != 4 || !strings.HasSuffix(told[3], "1001 four") {
+			t.Errorf("told %q", told)
+		}
 	})
 }
 

@@ -3,7 +3,10 @@ package stream
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/stream/natstest"
 )
 
 // saved is one stream as "nats stream backup" saves it: what the server says of it, and its files.
@@ -356,6 +360,42 @@ func (s *site) live(id string) jetstream.ConsumerConfig {
 		s.t.Fatal(err)
 	}
 	return c.CachedInfo().Config
+}
+
+// The disk of the changes lost the last messages, as after a power failure, and that of the results did not: the stream
+// gives out sequences again that results tell of already, and nobody says that it is another one.
+func TestChangesWithoutTheirLastMessages(t *testing.T) {
+	s := newSite(t)
+	r := s.start("before")
+	s.waitOwner(r)
+	s.signIn("1001", "guid")
+	s.publish(`{"id":"one","agent_ids":["1001","1002"],"flag":"true"}`)
+	s.wait("one of two has ended", func() bool { return s.told(messages.Applied, "1001", "one") == 1 })
+	files, older := filepath.Join(s.dir, "jetstream", "$G", "streams", s.layout.Names.ChangesStream()), filepath.Join(t.TempDir(), "older")
+	s.whileStopped(func() error { return os.CopyFS(older, os.DirFS(files)) })
+	for _, id := range []string{"two", "three", "four"} {
+		s.publish(`{"id":"` + id + `","agent_id":"1001","flag":"true"}`)
+		s.wait(id+" has ended", func() bool { return s.told(messages.Applied, "1001", id) == 1 })
+	}
+	s.whileStopped(func() error {
+		return errors.Join(os.RemoveAll(files), os.CopyFS(files, os.DirFS(older)))
+	})
+	s.publish(`{"id":"five","agent_id":"1001","flag":"false"}`)
+	s.wait("the new one has ended", func() bool { return s.told(messages.Applied, "1001", "five") == 1 })
+	s.signIn("1002", "guid")
+	s.waitFinished()
+	s.wantEndings("applied 1001 one", "applied 1002 one", "applied 1001 two", "applied 1001 three", "applied 1001 four", "applied 1001 five")
+}
+
+// whileStopped does something while the server is down.
+func (s *site) whileStopped(do func() error) {
+	s.t.Helper()
+	port := natstest.Port(s.server)
+	natstest.Stop(s.server)
+	if err := do(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.startServer(port)
 }
 
 // Of a stream that was restored on three servers, each may name another creation time: when another one leads, what is

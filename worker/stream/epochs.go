@@ -29,17 +29,22 @@ const (
 	keepEpochs = 8
 )
 
-// with returns the epochs of a stream that the server says was created then, where the newest result is of that epoch.
+// with returns the epochs of a stream that the server says was created then, where the newest result is of that epoch, and
+// which went back or not: results tell of sequences that it has not given out. A disk that lost the last messages does
+// that, and so does a restore by a server that leaves the stream the creation time that it had.
 //
 // The creation time alone says little. Of a stream that was restored on three servers each may name another one, by
 // which server led the restore, and so it may change with a restart and go back: then all that is new would be taken for
 // what has ended. Here it never goes back, and one that is known is no new life.
-func (e epochs) with(created, newest int64) epochs {
+func (e epochs) with(created, newest int64, back bool) epochs {
+	if len(e) == 0 && newest == created {
+		e = epochs{{created, created}} // results of an older version of the worker
+	}
 	var last int64
 	if len(e) > 0 {
 		last = e[len(e)-1].number
 	}
-	if last >= newest && slices.ContainsFunc(e, func(x epoch) bool { return x.created == created }) {
+	if (last > newest || (last == newest && !back)) && slices.ContainsFunc(e, func(x epoch) bool { return x.created == created }) {
 		return e
 	}
 	number := created
@@ -85,12 +90,9 @@ func (o *Owner) setEpoch(ctx context.Context, t *worker.Term, created int64, led
 	if err != nil {
 		return err
 	}
-	var newest int64
-	for _, l := range ledgers {
-		newest = max(newest, l.Done.Epoch)
-	}
 	had := parseEpochs(info.Config.Metadata[epochsKey])
-	all := had.with(created, newest)
+	newest, seq := newestOf(ledgers)
+	all := had.with(created, newest, seq > t.LastSeq)
 	if text := all.String(); text != info.Config.Metadata[epochsKey] {
 		if err := o.writeEpochs(ctx, info, text); err != nil {
 			return err
@@ -104,6 +106,19 @@ func (o *Owner) setEpoch(ctx context.Context, t *worker.Term, created int64, led
 		o.Log.Info("the stream of changes was restored: what had ended by then is known", "unfinished_messages", t.Unfinished)
 	}
 	return nil
+}
+
+// newestOf returns the newest epoch that ledgers tell of, and the last sequence in it.
+func newestOf(ledgers map[string]worker.Ledger) (epoch int64, seq uint64) {
+	for _, l := range ledgers {
+		switch d := l.Done; {
+		case d.Epoch > epoch:
+			epoch, seq = d.Epoch, d.Seq
+		case d.Epoch == epoch:
+			seq = max(seq, d.Seq)
+		}
+	}
+	return epoch, seq
 }
 
 func (o *Owner) writeEpochs(ctx context.Context, info *jetstream.ConsumerInfo, text string) error {
