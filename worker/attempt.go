@@ -46,7 +46,7 @@ func (a answered) apply(l *loop) {
 	if a.Class == NotSent {
 		l.gate.notSent(a.Fault, a.sent, l.now)
 	} else {
-		l.gate.tell(ln.agent, a.Answer, a.sent, l.now)
+		l.gate.tell(a.about(), a.Answer, a.sent, l.now)
 		l.speed.add(l.now)
 	}
 	l.remember(c, &a)
@@ -58,4 +58,12 @@ func (a answered) apply(l *loop) {
 		l.judge(c, &a)
 	}
 	l.plan(ln)
+}
+
+// about names the agent that the answer tells of; none where nobody listens at the address that all agents share.
+func (a *answered) about() string {
+	if a.Connect && a.session.GatewayURL == "" {
+		return everybodys
+	}
+	return a.change.lane.agent
 }

@@ -4,8 +4,9 @@ import "time"
 
 // breaker keeps calls from a gateway that does not answer as a gateway does. A first fault lets calls through one at a
 // time; one of another agent with no proper answer between them opens it, and then single probes go through with pauses.
-// Faults of one agent alone never open it: its session may name a node that is down, and it has its own backoff. Calls
-// that were under way before keep nobody waiting: a slow one would hold everybody up for what happened to another.
+// Faults of one agent alone never open it: they may be about its session, and it has its own backoff. An address of
+// everybody's where nobody listens is nobody's own fault. Calls that were under way before keep nobody waiting: a slow
+// one would hold everybody up for what happened to another.
 type breaker struct {
 	faults int       // since the last proper answer; those of the first agent alone count as one
 	first  string    // the agent of the first of them
@@ -24,6 +25,9 @@ const (
 	lateProbes = time.Second
 	manyProbes = 10
 )
+
+// everybodys stands for the agent where a fault is about none.
+const everybodys = ""
 
 func (b *breaker) open() bool { return b.faults >= 2 }
 
@@ -62,6 +66,7 @@ func (b *breaker) sound() bool {
 	return was
 }
 
+// fault takes note of a fault of an agent, or of everybody's.
 func (b *breaker) fault(agent, why string, sent, now time.Time) {
 	if b.open() && sent.Before(b.opened) {
 		return // it was under way when the breaker opened and tells nothing new
@@ -70,7 +75,7 @@ func (b *breaker) fault(agent, why string, sent, now time.Time) {
 	switch {
 	case b.faults == 0:
 		b.first = agent
-	case !b.open() && agent == b.first:
+	case !b.open() && agent == b.first && agent != everybodys:
 		return
 	}
 	b.faults++

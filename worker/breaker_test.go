@@ -108,6 +108,24 @@ func TestBreakerLeavesOneAgentsFaultsToItsBackoff(t *testing.T) {
 	}
 }
 
+// Nobody listens at the address that all agents share: one agent is enough to find that out, and that somebody does again.
+func TestBreakerWhereNobodyListens(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.agents(1)
+		s.gateway.reply(Answer{Class: Unsound, Connect: true, Fault: "connection refused"})
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.pass(10 * time.Minute)
+		v, _ := s.worker.View(s.t.Context())
+		if v.Gate.State != "probing" || v.Gate.Why != "connection refused" {
+			t.Errorf("gate %+v", v.Gate)
+		}
+		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
+		s.pass(1100 * time.Millisecond)
+		s.wantTold("applied 1001 a")
+	})
+}
+
 func TestBreakerCallsFromBeforeItOpenedTellNothing(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 32}, origin)
 	for range 10 {

@@ -103,7 +103,7 @@ func (g *gate) keeps(now time.Time) (what string, again time.Time) {
 	return "", time.Time{}
 }
 
-// tell takes note of an answer about agent to a call sent at the given time.
+// tell takes note of an answer about an agent, or about everybody, to a call sent at the given time.
 func (g *gate) tell(agent string, a Answer, sent, now time.Time) {
 	g.back(now)
 	g.breaker.back(sent)
