@@ -51,6 +51,7 @@ type try struct {
 	retry       int64 // no attempt before it, in Unix nanoseconds
 	retcode     string
 	message     string
+	fault       string  // what kept the last call from a proper answer; empty: nothing
 	session     Session // of the last call
 	overtaken   *change // the newer change that took effect while the call was under way
 	overtakenBy string

@@ -11,7 +11,7 @@ import (
 func (l *loop) judge(c *change, a *answered) {
 	t := c.tries()
 	previous := t.last
-	t.last, t.session, t.retry = a.sent.UnixNano(), a.session, 0
+	t.last, t.session, t.retry, t.fault = a.sent.UnixNano(), a.session, 0, a.Fault
 	if a.Class.Answered() {
 		t.retcode, t.message, t.faults = a.Retcode, a.Message, 0
 	}

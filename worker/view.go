@@ -67,6 +67,7 @@ type ChangeView struct {
 	Next        time.Time `json:"next_attempt_at,omitzero"`
 	Retcode     string    `json:"retcode,omitempty"`
 	Message     string    `json:"message,omitempty"`
+	Fault       string    `json:"fault,omitempty"` // what kept the last call from a proper answer, in words; empty: nothing
 }
 
 // View asks the running term; ok is false while this process is not the owner.
@@ -253,7 +254,7 @@ func (c *change) view(waitsFor string) ChangeView {
 		v.Next = v.EffectiveAt
 	}
 	if c.try != nil {
-		v.Retcode, v.Message = c.try.retcode, c.try.message
+		v.Retcode, v.Message, v.Fault = c.try.retcode, c.try.message, c.try.fault
 		if waitsFor == "retry" {
 			v.Next = instant(c.try.retry)
 		}

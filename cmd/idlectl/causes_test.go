@@ -92,6 +92,12 @@ func TestExplainNamesTheCause(t *testing.T) {
 		t.Errorf("the older change is not shown as superseded:\n%s", out)
 	}
 
+	signIn("1007")
+	g.On("1007", gatewaytest.Rule{Status: 500})
+	publish(`{"agent_id":"1007","flag":"false","id":"its own node"}`)
+	s.explained("1007", "it pauses before another attempt")
+	s.explained("1007", "the last call came to nothing: ")
+
 	if err := g.SetOutage(gatewaytest.Refusing); err != nil {
 		t.Fatal(err)
 	}

@@ -161,6 +161,9 @@ func waitsText(c worker.ChangeView, now time.Time) string {
 	if c.Attempts > 0 {
 		text += ", after " + terminal.Plural(c.Attempts, "attempt")
 	}
+	if c.Fault != "" {
+		text += "; the last call came to nothing: " + terminal.Clean(c.Fault)
+	}
 	if c.Message != "" || c.Retcode != "" {
 		text += fmt.Sprintf("; the gateway last said %s %q", terminal.Clean(c.Retcode), terminal.Clean(c.Message))
 	}

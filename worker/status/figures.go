@@ -226,13 +226,13 @@ func batchLines(v *worker.View) (all []batchLine, hidden int) {
 type waitLine struct {
 	worker.Wait
 	Why  string
-	Said string // what the gateway said last
+	Said string // what came of the last call
 }
 
 func waitLines(v *worker.View) (all []waitLine, hidden int) {
 	n := min(len(v.Waits), shownWaits)
 	for _, w := range v.Waits[:n] {
-		all = append(all, waitLine{w, whyText(w.Change), saidText(w.Change.Retcode, w.Change.Message)})
+		all = append(all, waitLine{w, whyText(w.Change), lastCallText(w.Change)})
 	}
 	return all, max(0, v.Later+v.NotSignedIn+v.Retrying-n)
 }
@@ -260,6 +260,14 @@ func whyText(c worker.ChangeView) string {
 	default:
 		return "waits for " + c.WaitsFor
 	}
+}
+
+// lastCallText says what came of the last call for a change.
+func lastCallText(c worker.ChangeView) string {
+	if c.Fault != "" {
+		return c.Fault
+	}
+	return saidText(c.Retcode, c.Message)
 }
 
 func saidText(retcode, message string) string {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"idlepolicy/messages"
-	"idlepolicy/worker"
 )
 
 //go:embed page
@@ -36,7 +35,7 @@ func asset(name, kind string) http.HandlerFunc {
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"clock": clock, "ago": ago, "lasting": lasting, "count": count, "rate": perSecond, "flag": flagText, "sign": outcomeSign,
-	"why": whyText, "said": func(c worker.ChangeView) string { return saidText(c.Retcode, c.Message) },
+	"why": whyText, "said": lastCallText,
 	"details": details, "first": first, "rest": rest,
 }).ParseFS(files, "page/*.html"))
 
