@@ -61,7 +61,7 @@ func (l *loop) reject(m *message, r *messages.Rejection) {
 	}
 	m.open++
 	if !l.knownBefore(c) {
-		l.withdraw(c, messages.Rejected, r.Message, "")
+		l.refuse(c, r.Message)
 	}
 }
 

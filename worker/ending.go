@@ -31,7 +31,13 @@ func (l *loop) end(c *change, o messages.Outcome, text, by string) {
 	l.put(l.decide(c, o, text, by), &c.lane.ordered)
 }
 
-// withdraw ends a change that was rejected, replaced or cancelled: its result waits for no call under way.
+// refuse ends an item that cannot be used. One message may have a hundred thousand of them, and all whose agent is not
+// known are in one lane: they have a line of their own, in which nobody has to look far.
+func (l *loop) refuse(c *change, text string) {
+	l.put(l.decide(c, messages.Rejected, text, ""), &c.lane.refused)
+}
+
+// withdraw ends a change that was replaced or cancelled: its result waits for no call under way.
 func (l *loop) withdraw(c *change, o messages.Outcome, text, by string) {
 	l.put(l.decide(c, o, text, by), &c.lane.free)
 }
@@ -55,7 +61,7 @@ func (l *loop) decide(c *change, o messages.Outcome, text, by string) *entry {
 	return &entry{change: c, result: r}
 }
 
-// put places a result in one of the two lines of its agent to the ledger. An overtaken change has its place already.
+// put places a result in one of the lines of its agent to the ledger. An overtaken change has its place already.
 func (l *loop) put(e *entry, line *[]*entry) {
 	if e.undecided && e.result.Outcome != "" {
 		e.undecided = false
@@ -84,6 +90,9 @@ func (l *loop) store(ln *lane) {
 		return
 	}
 	switch {
+	case len(ln.refused) > 0 && (len(ln.free) == 0 || l.posOf(ln.refused[0]).Compare(l.posOf(ln.free[0])) < 0):
+		ln.storing = ln.refused[0]
+		ln.refused = shift(ln.refused)
 	case len(ln.free) > 0:
 		ln.storing = ln.free[0]
 		ln.free = shift(ln.free)
@@ -167,6 +176,12 @@ func (l *loop) openBelow(ln *lane, e *entry, done Position) []Open {
 	}
 	for _, c := range ln.later {
 		add(c)
+	}
+	for _, w := range ln.refused {
+		if l.posOf(w).Compare(done) > 0 {
+			break
+		}
+		add(w.change)
 	}
 	for _, q := range [2][]*entry{ln.free, ln.ordered} {
 		for _, w := range q {
@@ -347,7 +362,7 @@ func (l *loop) reconcile(ln *lane) {
 			return true
 		})
 	}
-	ln.free, ln.ordered = keep(ln.free), keep(ln.ordered)
+	ln.refused, ln.free, ln.ordered = keep(ln.refused), keep(ln.free), keep(ln.ordered)
 	c := ln.live
 	if c != nil && c != ln.inFlight && ln.newest.Pos.Compare(c.pos(l.term.Epoch)) != 0 {
 		l.end(c, messages.Superseded, "a newer change for this agent took effect", ln.newest.ID)

@@ -23,6 +23,7 @@ type lane struct {
 	since    int64   // when that call was made, in Unix nanoseconds
 	gaveUp   uint64  // revision of the session for which applying anew was refused
 
+	refused   []*entry // endings of items that cannot be used, in the order of their positions
 	free      []*entry // endings that wait for no other ending, and what is told
 	ordered   []*entry // endings in the order in which their changes took effect
 	storing   *entry
@@ -63,8 +64,8 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 	l.replace(ln, c)
 	switch {
 	case c.later && len(ln.later) >= maxLater:
-		l.withdraw(c, messages.Rejected, fmt.Sprintf("effective_at: the agent has %d changes that wait for their "+
-			"instant already, and more are not kept", maxLater), "")
+		l.refuse(c, fmt.Sprintf("effective_at: the agent has %d changes that wait for their "+
+			"instant already, and more are not kept", maxLater))
 	case c.later && c.at > l.now.UnixNano():
 		ln.later = append(ln.later, c)
 		l.setTimer(c, c.at)
@@ -308,7 +309,7 @@ func (l *loop) considerReapply(ln *lane) {
 		ln.ledger.InForce = nil
 		return
 	}
-	if ln.storing != nil || len(ln.free) > 0 || len(ln.ordered) > 0 || ln.inFlight != nil {
+	if ln.storing != nil || len(ln.refused)+len(ln.free)+len(ln.ordered) > 0 || ln.inFlight != nil {
 		return // the ledger is about to say more; plan is asked again then
 	}
 	ln.reapply = &change{

@@ -266,7 +266,7 @@ func (w *world) checkRest() {
 			w.t.Errorf("left in the inbox: %d", n)
 		}
 		for _, ln := range l.lanes {
-			if ln.live != nil || ln.inFlight != nil || len(ln.later)+len(ln.free)+len(ln.ordered) > 0 || ln.storing != nil {
+			if ln.live != nil || ln.inFlight != nil || len(ln.later)+len(ln.refused)+len(ln.free)+len(ln.ordered) > 0 || ln.storing != nil {
 				w.t.Errorf("left in lane: %+v", ln)
 			}
 		}
