@@ -2,11 +2,14 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -36,7 +39,7 @@ func read(resp *http.Response, session messages.Session, now time.Time, m *memor
 	switch resp.StatusCode {
 	case http.StatusOK:
 		if err := m.read(resp.Body); err != nil {
-			return unsound(a, "the answer broke off: "+err.Error())
+			return unsound(a, "the answer broke off: "+inWords(err))
 		}
 		return m.last.verdict(a, session)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
@@ -99,7 +102,7 @@ func understand(body []byte) said {
 	}
 	s := said{body: body, retcode: retcode}
 	_ = json.Unmarshal(fields.Message, &s.message) // not stable, and only for people: none is as good
-	s.message = cut(s.message, maxMessage)
+	s.message = cut(s.message, maxMessage+maxSecret) // so that none is cut in two before it is concealed
 	return s
 }
 
@@ -107,7 +110,8 @@ func (s *said) verdict(a worker.Answer, session messages.Session) worker.Answer 
 	if s.fault != "" {
 		return unsound(a, s.fault)
 	}
-	a.Class, a.Retcode, a.Message = classOf(s.retcode), s.retcode, conceal(s.message, session)
+	a.Class, a.Retcode = classOf(s.retcode), conceal(s.retcode, session)
+	a.Message = cut(conceal(s.message, session), maxMessage)
 	return a
 }
 
@@ -135,6 +139,20 @@ func readRetcode(raw json.RawMessage) (string, error) {
 	return text, nil
 }
 
+// inWords tells of an error only what is known to hold nothing that was received. The library quotes lines that it
+// cannot read, and one of them may be the header with the agent's next GUID.
+func inWords(err error) string {
+	var dial *dialError
+	var socket *net.OpError
+	switch {
+	case errors.As(err, &dial), errors.As(err, &socket), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, os.ErrDeadlineExceeded),
+		errors.Is(err, errEarly), errors.Is(err, errUnclean):
+		return err.Error()
+	}
+	return "what came is not an answer of HTTP that can be read"
+}
+
 // cut returns at most n bytes of s, without half a character at the end.
 func cut(s string, n int) string {
 	if len(s) <= n {
@@ -150,6 +168,9 @@ func conceal(text string, session messages.Session) string {
 	}
 	return text
 }
+
+// maxSecret is more than any credential of a session has.
+const maxSecret = 8 << 10
 
 // leastSecret is the length from which on a text is taken for a secret: replacing every "1" would garble any message.
 const leastSecret = 6

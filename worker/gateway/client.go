@@ -167,7 +167,7 @@ func (c *Client) failure(err error) worker.Answer {
 	if errors.Is(err, errNoLease) {
 		return worker.Answer{Class: worker.NotSent, Fault: errNoLease.Error()}
 	}
-	a := worker.Answer{Class: worker.Unsound, Fault: err.Error()}
+	a := worker.Answer{Class: worker.Unsound, Fault: inWords(err)}
 	var dial *dialError
 	switch {
 	case errors.As(err, &dial):
