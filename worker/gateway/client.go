@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"idlepolicy/messages"
 	"idlepolicy/worker"
 )
 
@@ -148,9 +149,9 @@ func request(to server, call worker.Call) *http.Request {
 	if len(call.Session.Cookies) > 0 {
 		r.Header["Cookie"] = []string{strings.Join(call.Session.Cookies, "; ")}
 	}
-	if validTraceParent(call.TraceParent) {
+	if messages.ValidTraceParent(call.TraceParent) {
 		r.Header["Traceparent"] = []string{call.TraceParent}
-		if validTraceState(call.TraceState) {
+		if messages.ValidTraceState(call.TraceState) {
 			r.Header["Tracestate"] = []string{call.TraceState}
 		}
 	}

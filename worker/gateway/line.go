@@ -118,9 +118,9 @@ func (l *line) put(to server, call worker.Call) error {
 		}
 		b = append(append(b, [...]string{"\r\nCookie: ", "; "}[min(i, 1)]...), cookie...)
 	}
-	if validTraceParent(call.TraceParent) {
+	if messages.ValidTraceParent(call.TraceParent) {
 		b = append(append(b, "\r\nTraceparent: "...), call.TraceParent...)
-		if validTraceState(call.TraceState) {
+		if messages.ValidTraceState(call.TraceState) {
 			b = append(append(b, "\r\nTracestate: "...), call.TraceState...)
 		}
 	}
