@@ -65,12 +65,10 @@ func (l *loop) reject(m *message, r *messages.Rejection) {
 	}
 }
 
-// arrived notes when everything that was unfinished as the term began has been read.
+// arrived notes when everything that was unfinished as the term began has been read. Messages are not counted: one may
+// come twice.
 func (l *loop) arrived(d *Delivery) {
-	if !l.behind {
-		return
-	}
-	if l.unread--; l.unread == 0 || d.Seq >= l.term.LastSeq || d.Pending == 0 {
+	if l.behind && (d.Seq >= l.term.LastSeq || d.Pending == 0) {
 		l.caughtUp()
 	}
 }

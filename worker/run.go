@@ -32,7 +32,6 @@ type loop struct {
 	holdUntil int64
 	flood     int64 // some agents wait for a pause in their changes until then, in Unix nanoseconds
 	behind    bool  // messages from before the term may still be unread
-	unread    uint64
 	overdue   []*change
 	entries   int       // results that are not stored
 	closings  int       // summaries that are not stored
@@ -72,7 +71,7 @@ func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 	l := &loop{
 		Worker: w, ctx: ctx, term: term, policy: w.Policy.withDefaults(), mail: term.Inbox.mail, now: now, began: now,
 		lanes: make(map[string]*lane, len(term.Ledgers)), msgs: map[uint64]*message{}, batches: map[BatchKey]*batch{}, ended: make(chan struct{}),
-		behind: term.Unfinished > 0, unread: term.Unfinished,
+		behind: term.Unfinished > 0,
 	}
 	l.calls = make(chan job, l.policy.MaxInFlight)
 	l.gate = newGate(l.policy, now)

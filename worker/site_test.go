@@ -63,6 +63,17 @@ func newSite(t *testing.T, policy Policy) *site {
 
 // start begins a term: what is unfinished is delivered from the first message on, the ledgers are read back.
 func (s *site) start() {
+	for _, d := range s.startUnread() {
+		if s.reading > 0 {
+			s.pass(s.reading)
+		}
+		s.inbox.Deliver([]Delivery{d})
+	}
+	synctest.Wait()
+}
+
+// startUnread begins a term and returns what is to be delivered.
+func (s *site) startUnread() []Delivery {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.inbox, s.stop, s.kill, s.over = NewInbox(), make(chan struct{}), cancel, make(chan struct{})
 	s.journal.revive()
@@ -79,15 +90,11 @@ func (s *site) start() {
 		defer close(over)
 		s.worker.Run(ctx, term)
 	}()
-	for i, d := range unfinished {
-		if s.reading > 0 {
-			s.pass(s.reading)
-		}
+	for i := range unfinished {
 		s.tokens++
-		d.Token[1], d.Pending = s.tokens, uint64(len(unfinished)-1-i)
-		s.inbox.Deliver([]Delivery{d})
+		unfinished[i].Token[1], unfinished[i].Pending = s.tokens, uint64(len(unfinished)-1-i)
 	}
-	synctest.Wait()
+	return unfinished
 }
 
 // held returns what the stream of changes holds.

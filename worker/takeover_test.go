@@ -277,3 +277,27 @@ func TestOverdueChangeIsOpenWhileOthersEnd(t *testing.T) {
 		}
 	})
 }
+
+// A standby's reset that comes late has messages come twice in the midst of the reading. What was not read yet is open all
+// the same.
+func TestMessagesThatComeTwiceWhileReading(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"now"`))
+		s.publish(wish("1002", "f", `,"id":"b"`))
+		s.publish(wish("1003", "f", `,"id":"c"`))
+		s.publish(wish("1001", "g", fmt.Sprintf(`,"id":"later","effective_at":%q`, at(time.Hour))))
+		s.pass(time.Second)
+		s.crash()
+		s.signIn("1001", "g2", 2)
+		unread := s.startUnread() // three messages: the first is no longer there
+		for _, i := range []int{0, 1, 0, 1, 2} {
+			s.inbox.Deliver(unread[i : i+1])
+			s.pass(100 * time.Millisecond) // what is in force is applied anew as soon as all was read
+		}
+		s.pass(2 * time.Hour)
+		s.wantTold("applied 1001 now", "waiting 1002 b", "waiting 1003 c", "waiting 1001 later", "reapplied 1001 now",
+			"applied 1001 later")
+	})
+}

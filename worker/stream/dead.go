@@ -86,12 +86,16 @@ func (j *journal) deadLetter(ctx context.Context, letter worker.DeadLetter, id s
 	room := headerRoom
 	cut := false
 	for name, values := range original.Header {
-		size := len(name) + len(strings.Join(values, "")) + 64
-		if room -= size; room < 0 {
+		as, size := deadName(name), 0
+		for _, value := range values {
+			size += len(as) + len(value) + len(": \r\n")
+		}
+		if size > room {
 			cut = true
 			continue
 		}
-		m.Header[deadName(name)] = values
+		room -= size
+		m.Header[as] = values
 	}
 	m.Header[nats.MsgIdHdr] = []string{id}
 	m.Header[messages.ResultHeader] = []string{string(result)}

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -136,9 +137,7 @@ func TestMessagesThatComeAgainFindTheirChanges(t *testing.T) {
 	}
 	all = append(all, s.publish(`{"agent_id":"1001","flag":"g","effective_at":"2099-01-01T00:00:00Z","id":"later"}`))
 	s.wait("all wait", func() bool { return len(s.results()) == 4 })
-	if _, err := s.js.ResetConsumer(t.Context(), s.layout.Names.ChangesStream(), consumerName); err != nil {
-		t.Fatal(err)
-	}
+	s.resetConsumer()
 	s.wait("all came again", func() bool { return s.delivered() >= 4 })
 	for _, agent := range []string{"1001", "1002", "1003"} {
 		s.signIn(agent, "g")
@@ -149,6 +148,83 @@ func TestMessagesThatComeAgainFindTheirChanges(t *testing.T) {
 	if n := len(s.desk.made()); n != 3 {
 		t.Errorf("%d calls for 3 changes", n)
 	}
+}
+
+// A standby that looked while nobody was the owner may ask for its reset after another has begun. What comes twice then must
+// not be taken for all there is: the change at the end would be acknowledged without an ending.
+func TestLateResetOfAStandby(t *testing.T) {
+	s := newSite(t)
+	s.hold = time.Millisecond
+	a := s.start("a")
+	s.waitOwner(a)
+	signIn := func() {
+		s.signIn("1001", fmt.Sprintf(`{"guid":"g","signed_in_at":%q}`, time.Now().Format(time.RFC3339Nano)))
+	}
+	signIn()
+	s.publish(`{"agent_id":"1001","flag":"f","id":"now"}`)
+	s.waitFinished()
+	const others = 4000
+	for i := range others {
+		body := fmt.Appendf(nil, `{"agent_id":%d,"flag":"f"}`, 2000+i)
+		if _, err := s.js.PublishAsync(s.layout.Names.Changes(), body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-s.js.PublishAsyncComplete()
+	s.publish(`{"agent_id":"1001","flag":"g","id":"later","effective_at":"2099-01-01T00:00:00Z"}`)
+	s.wait("all wait", func() bool { return s.stored() == others+2 })
+	a.finish()
+	signIn() // what is in force is applied anew as soon as all was read
+	b := s.start("b")
+	s.waitOwner(b)
+	s.wait("half of them are delivered", func() bool { return s.delivered() > others/2 })
+	s.resetConsumer()
+	s.wait("it is applied anew", func() bool { return s.stored() == others+3 })
+	l, err := readLedger(t.Context(), s.js, s.layout.Names, "1001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.Open) != 1 {
+		t.Errorf("the ledger calls %v open, want the change that waits for its instant", l.Open)
+	}
+}
+
+// What the owner was handed says nothing any more once somebody else had the consumer begin anew: it takes over from itself.
+func TestResetBySomebodyElseEndsTheTerm(t *testing.T) {
+	s := newSite(t)
+	a := s.start("a")
+	s.waitOwner(a)
+	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
+	s.wait("it waits for the agent", func() bool { return len(s.results()) == 1 })
+	_, before, err := a.owner.readOwners(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.resetConsumer()
+	s.wait("another term has begun", func() bool {
+		_, rev, err := a.owner.readOwners(t.Context())
+		return err == nil && rev > before
+	})
+	s.signIn("1001", "g")
+	s.waitFinished()
+	s.wantResults("waiting 1001 c1", "applied 1001 c1")
+}
+
+func (s *site) resetConsumer() {
+	s.t.Helper()
+	if _, err := s.js.ResetConsumer(context.Background(), s.layout.Names.ChangesStream(), consumerName); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// stored is how many results are stored.
+func (s *site) stored() int {
+	s.t.Helper()
+	st, err := s.js.Stream(context.Background(), s.layout.Names.ResultsStream())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return int(st.CachedInfo().State.Msgs)
 }
 
 // delivered is how many messages the consumer has sent since it was made or reset.

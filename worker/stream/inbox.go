@@ -28,6 +28,7 @@ type inbox struct {
 	pulling chan struct{} // closed once the first pull was asked for
 	pulled  atomic.Int64  // when the last one was, after the start of the lease
 	seen    atomic.Uint64 // messages that came since the reset, by the consumer's count
+	handed  atomic.Uint64 // sequence of the last of them
 	ack     atomic.Pointer[ackSubject]
 }
 
@@ -113,7 +114,9 @@ func (i *inbox) deliver(batch []worker.Delivery) {
 		return
 	}
 	i.to.Deliver(batch)
-	i.seen.Store(batch[len(batch)-1].Token[1])
+	last := batch[len(batch)-1].Receipt
+	i.handed.Store(last.Seq)
+	i.seen.Store(last.Token[1])
 }
 
 func (i *inbox) add(batch []worker.Delivery, m *nats.Msg) ([]worker.Delivery, error) {
@@ -128,9 +131,10 @@ func (i *inbox) add(batch []worker.Delivery, m *nats.Msg) ([]worker.Delivery, er
 	if len(batch) > 0 {
 		before = batch[len(batch)-1].Token[1]
 	}
-	// The consumer counts what it sends, from 1 after each reset, also one that a standby asked for as we took over. A
-	// message that is missing would come after younger ones, which say that it has ended: it would lose its result.
-	if count := d.Token[1]; count != before+1 && count != 1 {
+	// The consumer counts what it sends, from 1 after each reset. A message that is missing would come after younger ones,
+	// which say that it has ended: it would lose its result. A standby's reset that comes late counts as a loss, too:
+	// what was handed over says nothing then of how far the consumer is.
+	if count := d.Token[1]; count != before+1 {
 		return batch, fmt.Errorf("%w: the consumer counts %d after %d", errLostCount, count, before)
 	}
 	return append(batch, d), nil
@@ -149,7 +153,12 @@ func (i *inbox) delivery(m *nats.Msg) (worker.Delivery, error) {
 	}
 	name := m.Header.Get(nats.MsgIdHdr)
 	d.MsgID = name
-	d.TraceParent, d.TraceState = m.Header.Get(messages.TraceParentHeader), m.Header.Get(messages.TraceStateHeader)
+	if parent := m.Header.Get(messages.TraceParentHeader); messages.ValidTraceParent(parent) {
+		d.TraceParent = parent
+		if state := m.Header.Get(messages.TraceStateHeader); messages.ValidTraceState(state) {
+			d.TraceState = state
+		}
+	}
 	if !messages.ValidID(name) {
 		name = strconv.FormatUint(d.Seq, 10)
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"idlepolicy/worker"
 )
 
@@ -146,12 +148,27 @@ func (o *Owner) keep(ctx context.Context, box *inbox) error {
 		case err == nil:
 			o.Lease.confirm(asked, pulled)
 			if !caughtUp && info.NumPending == 0 && info.Delivered.Consumer <= box.seen.Load() {
-				caughtUp = true
-				box.to.CaughtUp()
+				caughtUp = o.noneBehind(ctx, box)
 			}
 		}
 		o.troubles.meet(confirming, err)
 	}
+}
+
+// noneBehind has the worker know that everything was read if the stream itself holds nothing behind what was handed over:
+// after a reset that somebody else asked for, what the consumer counts is not what we counted.
+func (o *Owner) noneBehind(ctx context.Context, box *inbox) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*lookEvery)
+	defer cancel()
+	s, err := o.js.Stream(ctx, o.Layout.Names.ChangesStream())
+	if err == nil {
+		_, err = s.GetMsg(ctx, box.handed.Load()+1, jetstream.WithGetMsgSubject(">"))
+	}
+	none := errors.Is(err, jetstream.ErrMsgNotFound)
+	if none {
+		box.to.CaughtUp()
+	}
+	return none
 }
 
 // confirming is what is said to be in trouble while the owner makes no calls for lack of a lease.
