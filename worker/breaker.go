@@ -43,8 +43,10 @@ func (b *breaker) holds(now time.Time) (again time.Time, wait bool) {
 	return time.Time{}, false
 }
 
-func (b *breaker) sent(now time.Time) {
-	if b.faults > 0 {
+// sent notes that a call for an agent is under way. Nobody waits for another try of the one agent that is in trouble:
+// where its calls hang, that would take as long each time.
+func (b *breaker) sent(agent string, now time.Time) {
+	if b.open() || (b.faults > 0 && agent != b.first) {
 		b.single = now
 	}
 	if b.open() {

@@ -47,34 +47,58 @@ func TestBreakerClosesWithTheFirstAnswer(t *testing.T) {
 	}
 }
 
+func TestBreakerOpensStepByStepWithoutALimitToo(t *testing.T) {
+	g := newGate(Policy{MaxInFlight: 32}, origin)
+	pull(&g, origin, origin.Add(10*time.Second), fault)
+	now := g.breaker.next
+	g.ask("1999", now)
+	g.tell("1999", sound(0), now, now)
+	n := 0
+	for at := now; at.Before(now.Add(100 * time.Millisecond)); at = at.Add(time.Millisecond) {
+		if ok, _ := g.ask("1999", at); ok {
+			g.tell("1999", sound(0), at, at)
+			n++
+		}
+	}
+	if n < 10 || n > 40 {
+		t.Errorf("%d calls in the first 100 ms after an outage", n)
+	}
+	again := now.Add(time.Second)
+	for range 32 {
+		if ok, _ := g.ask("1999", again); !ok {
+			t.Fatal("a second later there still is a limit")
+		}
+	}
+}
+
 func TestBreakerFirstFaultLetsOneThroughAtATime(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 32}, origin)
-	g.ask(origin)
+	g.ask("1999", origin)
 	g.tell("1001", fault(0), origin, origin)
-	if ok, _ := g.ask(origin); !ok {
+	if ok, _ := g.ask("1999", origin); !ok {
 		t.Error("one fault of one agent keeps everybody out")
 	}
-	if ok, again := g.ask(origin); ok || !again.IsZero() {
+	if ok, again := g.ask("1999", origin); ok || !again.IsZero() {
 		t.Error("a second call goes out before the first was answered")
 	}
 	g.tell("1002", sound(0), origin, origin)
-	g.ask(origin)
-	if ok, _ := g.ask(origin); !ok {
+	g.ask("1999", origin)
+	if ok, _ := g.ask("1999", origin); !ok {
 		t.Error("the gate is not open again")
 	}
 }
 
 func TestBreakerSlowCallsFromBeforeKeepNobodyWaiting(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 32}, origin)
-	g.ask(origin) // hangs
-	g.ask(origin)
+	g.ask("1999", origin) // hangs
+	g.ask("1999", origin)
 	now := origin.Add(time.Second)
 	g.tell("1001", fault(0), origin, now)
-	if ok, _ := g.ask(now); !ok {
+	if ok, _ := g.ask("1999", now); !ok {
 		t.Error("a call that hangs keeps everybody out after one fault of another agent")
 	}
 	g.notSent("no lease", now, now)
-	if ok, _ := g.ask(now.Add(time.Second)); !ok {
+	if ok, _ := g.ask("1999", now.Add(time.Second)); !ok {
 		t.Error("a call that never left keeps everybody out")
 	}
 }
@@ -108,6 +132,31 @@ func TestBreakerLeavesOneAgentsFaultsToItsBackoff(t *testing.T) {
 	}
 }
 
+func TestBreakerNobodyWaitsForAnAgentWhoseCallsHang(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		all := s.agents(2)
+		s.gateway.takes = 5 * time.Second
+		s.gateway.answer = func(c Call) Answer {
+			if c.AgentID == all[0] {
+				return fault(0)
+			}
+			return Answer{Class: Success, Retcode: "0"}
+		}
+		s.start()
+		s.publish(wish(all[0], "f", ""))
+		s.pass(6 * time.Second) // its second call is under way
+		s.wantCalls("1001 f g", "1001 f g")
+		at := time.Now()
+		s.gateway.set(func() { s.gateway.takes = 0 })
+		s.publish(wish(all[1], "f", `,"id":"b"`))
+		s.pass(time.Second)
+		s.wantCalls("1001 f g", "1001 f g", "1002 f g")
+		if took := s.gateway.at[len(s.gateway.at)-1].Sub(at); took > 2*time.Millisecond {
+			t.Errorf("the other agent's call waited %v", took)
+		}
+	})
+}
+
 // Nobody listens at the address that all agents share: one agent is enough to find that out, and that somebody does again.
 func TestBreakerWhereNobodyListens(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
@@ -129,7 +178,7 @@ func TestBreakerWhereNobodyListens(t *testing.T) {
 func TestBreakerCallsFromBeforeItOpenedTellNothing(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 32}, origin)
 	for range 10 {
-		g.ask(origin)
+		g.ask("1999", origin)
 	}
 	now := origin.Add(time.Second)
 	for i := range 10 {
@@ -144,10 +193,10 @@ func TestBreakerProbesOneAtATime(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 32}, origin)
 	pull(&g, origin, origin.Add(time.Second), fault)
 	now := g.breaker.next
-	if ok, _ := g.ask(now); !ok {
+	if ok, _ := g.ask("1999", now); !ok {
 		t.Fatal("no probe")
 	}
-	if ok, again := g.ask(now.Add(time.Minute)); ok || !again.IsZero() {
+	if ok, again := g.ask("1999", now.Add(time.Minute)); ok || !again.IsZero() {
 		t.Error("two probes at once")
 	}
 }
@@ -155,7 +204,7 @@ func TestBreakerProbesOneAtATime(t *testing.T) {
 func TestAnsweredOther(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 32}, origin)
 	for i, agent := range []string{"1001", "1002", "1001", "1001"} {
-		g.ask(origin)
+		g.ask("1999", origin)
 		g.tell(agent, sound(0), origin, origin.Add(time.Duration(i)*time.Second))
 	}
 	tests := []struct {

@@ -64,15 +64,15 @@ func (g *gate) setRate(rate, burst float64, now time.Time) {
 	g.bucket = bucket{last: now}
 }
 
-// ask tells whether a call may be made now and takes its place if so. Otherwise it tells when to ask again; zero: when
-// a call in flight has come back or an operator resumes.
-func (g *gate) ask(now time.Time) (ok bool, again time.Time) {
+// ask tells whether a call for the agent may be made now and takes its place if so. Otherwise it tells when to ask again;
+// zero: when a call in flight has come back or an operator resumes.
+func (g *gate) ask(agent string, now time.Time) (ok bool, again time.Time) {
 	g.holding, again = g.keeps(now)
 	if g.holding != "" {
 		return false, again
 	}
 	g.inFlight++
-	g.breaker.sent(now)
+	g.breaker.sent(agent, now)
 	g.silence.sent(now)
 	return true, time.Time{}
 }
@@ -223,7 +223,9 @@ func (g *gate) outOfReach() bool {
 
 // depth is how many tokens there may be. A call under way may not have reached the gateway yet, and can still arrive
 // together with what is sent next: so the burst is shallower by what is in flight, and no window at the gateway holds
-// more than the rate and the burst allow, however late calls arrive. What remains makes up for waking up late.
+// more than the rate and the burst allow, late as calls may arrive, while no more than the burst are in flight. More than
+// that are only where calls take long at the gateway, or for a moment until silence notices that they hang. What remains
+// makes up for waking up late.
 func (g *gate) depth(rate float64) float64 {
 	least := min(g.burst, 1+rate*wakesLate.Seconds())
 	return max(1, least, g.burst-float64(g.inFlight))

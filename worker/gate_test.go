@@ -15,7 +15,7 @@ var origin = time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
 func pull(g *gate, from, end time.Time, answer func(n int) Answer) []time.Time {
 	var calls []time.Time
 	for now := from; now.Before(end); {
-		ok, again := g.ask(now)
+		ok, again := g.ask(nth(len(calls)+1), now)
 		if ok {
 			calls = append(calls, now)
 			g.tell(nth(len(calls)), answer(len(calls)), now, now)
@@ -65,11 +65,11 @@ func TestGateKeepsTheRateInEveryWindow(t *testing.T) {
 
 func TestGateBeginsWithAnEmptyBucket(t *testing.T) {
 	g := newGate(Policy{Rate: 10, Burst: 5, MaxInFlight: 32}, origin)
-	if ok, again := g.ask(origin); ok || again.Sub(origin).Round(time.Millisecond) != 100*time.Millisecond {
+	if ok, again := g.ask("1999", origin); ok || again.Sub(origin).Round(time.Millisecond) != 100*time.Millisecond {
 		t.Errorf("asked at once: %v, again at %v", ok, again)
 	}
 	g.setRate(20, 5, origin.Add(time.Hour))
-	if ok, again := g.ask(origin.Add(time.Hour)); ok || again.Sub(origin.Add(time.Hour)).Round(time.Millisecond) != 50*time.Millisecond {
+	if ok, again := g.ask("1999", origin.Add(time.Hour)); ok || again.Sub(origin.Add(time.Hour)).Round(time.Millisecond) != 50*time.Millisecond {
 		t.Errorf("asked after a new rate: %v, again at %v", ok, again)
 	}
 }
@@ -102,7 +102,7 @@ func TestGateKeepsTheRateAsTheGatewaySeesIt(t *testing.T) {
 				answered = answered[1:]
 				g.tell("1001", sound(0), now, now)
 			}
-			ok, again := g.ask(now)
+			ok, again := g.ask("1999", now)
 			if ok {
 				at := now.Add(time.Duration(random.Int64N(int64(time.Millisecond))))
 				if random.IntN(500) == 0 {
@@ -153,7 +153,7 @@ func TestGateBurstIsShallowerByWhatIsUnderWay(t *testing.T) {
 
 func TestGateWithATinyRateDoesNotSpin(t *testing.T) {
 	g := newGate(Policy{Rate: 1e-12, Burst: 1, MaxInFlight: 1}, origin)
-	if ok, again := g.ask(origin.Add(time.Second)); ok || !again.After(origin.Add(time.Second)) {
+	if ok, again := g.ask("1999", origin.Add(time.Second)); ok || !again.After(origin.Add(time.Second)) {
 		t.Errorf("asked: %v, again at %v", ok, again)
 	}
 }
@@ -161,20 +161,20 @@ func TestGateWithATinyRateDoesNotSpin(t *testing.T) {
 func TestGateInFlightAndPause(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 2}, origin)
 	for i, want := range []bool{true, true, false} {
-		if ok, again := g.ask(origin); ok != want || !again.IsZero() {
+		if ok, again := g.ask("1999", origin); ok != want || !again.IsZero() {
 			t.Errorf("ask %d: %v, again %v", i, ok, again)
 		}
 	}
 	g.tell("1001", Answer{Class: Success}, origin, origin)
 	g.paused = true
-	if ok, again := g.ask(origin); ok || !again.IsZero() {
+	if ok, again := g.ask("1999", origin); ok || !again.IsZero() {
 		t.Errorf("while paused: %v, again %v", ok, again)
 	}
 	if s := g.state(origin); s.State != "paused" || s.Why == "" || s.InFlight != 1 {
 		t.Errorf("state %+v", s)
 	}
 	g.paused = false
-	if ok, _ := g.ask(origin); !ok {
+	if ok, _ := g.ask("1999", origin); !ok {
 		t.Error("not resumed")
 	}
 }
@@ -182,12 +182,12 @@ func TestGateInFlightAndPause(t *testing.T) {
 func TestGateRetryAfter(t *testing.T) {
 	g := newGate(Policy{Rate: 100, Burst: 10, MaxInFlight: 32}, origin)
 	now := origin.Add(time.Minute)
-	g.ask(now)
-	g.ask(now)
+	g.ask("1999", now)
+	g.ask("1999", now)
 	g.tell("1001", Answer{Class: Busy, Status: 503, RetryAfter: 3 * time.Second, Fault: "503"}, now, now)
 	g.tell("1002", Answer{Class: Busy, Status: 429, RetryAfter: time.Second, Fault: "429"}, now, now) // asks for less
 	open := now.Add(3 * time.Second)
-	if ok, again := g.ask(now.Add(time.Second)); ok || !again.Equal(open) {
+	if ok, again := g.ask("1999", now.Add(time.Second)); ok || !again.Equal(open) {
 		t.Errorf("asked: %v, again at %v", ok, again)
 	}
 	if s := g.state(now); s.State != "shut" || s.Why != "503" || !s.Until.Equal(open) {
@@ -216,7 +216,7 @@ func TestGateHalvesOnceAndGrows(t *testing.T) {
 	g := newGate(Policy{Rate: 100, Burst: 10, MaxInFlight: 32}, origin)
 	now := origin.Add(time.Minute)
 	for range 4 {
-		g.ask(now)
+		g.ask("1999", now)
 	}
 	for range 4 { // all four were sent at the same rate
 		g.tell("1001", Answer{Class: Busy, Status: 429}, now, now)
@@ -231,7 +231,7 @@ func TestGateHalvesOnceAndGrows(t *testing.T) {
 		t.Errorf("rate %v two seconds later", r)
 	}
 	later := now.Add(2 * time.Second)
-	g.ask(later)
+	g.ask("1999", later)
 	g.tell("1001", Answer{Class: Busy, Status: 429}, later, later)
 	if r := g.state(later).Rate; r != 35 {
 		t.Errorf("rate %v after another halving", r)
@@ -244,7 +244,7 @@ func TestGateHalvesOnceAndGrows(t *testing.T) {
 func TestGateHalvesWithoutALimitAndNeverToNothing(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 32}, origin)
 	now := origin
-	g.ask(now)
+	g.ask("1999", now)
 	g.tell("1001", Answer{Class: Busy, Status: 429}, now, now)
 	if r := g.state(now).Rate; r != unlimitedPace/2 {
 		t.Errorf("rate %v", r)
@@ -263,9 +263,9 @@ func TestGateHalvesWithoutALimitAndNeverToNothing(t *testing.T) {
 
 func TestGateNotSent(t *testing.T) {
 	g := newGate(Policy{MaxInFlight: 1}, origin)
-	g.ask(origin)
+	g.ask("1999", origin)
 	g.notSent("the lease is gone", origin, origin)
-	if ok, again := g.ask(origin); ok || again.Sub(origin) != leaseLook || g.inFlight != 0 {
+	if ok, again := g.ask("1999", origin); ok || again.Sub(origin) != leaseLook || g.inFlight != 0 {
 		t.Errorf("asked: %v, again at %v, in flight %d", ok, again, g.inFlight)
 	}
 }

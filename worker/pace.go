@@ -16,7 +16,7 @@ const (
 	rampFrom  = 0.2
 	growTime  = 10 * time.Second // from nothing to all of the rate, in additive steps
 	leastPace = 1.0              // calls per second
-	// With no limit of the operators' the halving needs something to begin from.
+	// With no limit of the operators' the halving and the ramp need something to go by.
 	unlimitedPace = 1000.0
 )
 
@@ -32,7 +32,10 @@ func (p *pace) at(limit float64, now time.Time) float64 {
 			p.cut, rate = 0, limit
 		}
 	}
-	if now.Sub(p.steep) < rampTime && rate > 0 {
+	if now.Sub(p.steep) < rampTime {
+		if rate == 0 {
+			rate = unlimitedPace
+		}
 		rate *= rampFrom + (1-rampFrom)*max(0, now.Sub(p.steep).Seconds()/rampTime.Seconds())
 	}
 	return rate

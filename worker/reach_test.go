@@ -12,17 +12,17 @@ func TestGateSaysWhatHoldsCallsBack(t *testing.T) {
 		do     func(g *gate)
 	}{
 		"":            {Policy{MaxInFlight: 2}, func(*gate) {}},
-		"rate":        {Policy{Rate: 10, Burst: 1, MaxInFlight: 2}, func(g *gate) { g.ask(now) }},
-		"in_flight":   {Policy{MaxInFlight: 1}, func(g *gate) { g.ask(now) }},
+		"rate":        {Policy{Rate: 10, Burst: 1, MaxInFlight: 2}, func(g *gate) { g.ask("1999", now) }},
+		"in_flight":   {Policy{MaxInFlight: 1}, func(g *gate) { g.ask("1999", now) }},
 		"paused":      {Policy{MaxInFlight: 2}, func(g *gate) { g.paused = true }},
 		"retry_after": {Policy{MaxInFlight: 2}, func(g *gate) { g.shut = now.Add(time.Second) }},
 		"breaker":     {Policy{MaxInFlight: 2}, func(g *gate) { pull(g, now.Add(-time.Second), now, fault) }},
-		"slowed":      {Policy{Rate: 10, Burst: 1, MaxInFlight: 2}, func(g *gate) { g.pace.halve(10, now, now); g.ask(now) }},
-		"ramp":        {Policy{Rate: 10, Burst: 1, MaxInFlight: 2}, func(g *gate) { g.pace.ramp(now); g.ask(now) }},
+		"slowed":      {Policy{Rate: 10, Burst: 1, MaxInFlight: 2}, func(g *gate) { g.pace.halve(10, now, now); g.ask("1999", now) }},
+		"ramp":        {Policy{Rate: 10, Burst: 1, MaxInFlight: 2}, func(g *gate) { g.pace.ramp(now); g.ask("1999", now) }},
 	} {
 		g := newGate(test.policy, origin)
 		test.do(&g)
-		if ok, _ := g.ask(now); ok != (name == "") || g.state(now).Holding != name {
+		if ok, _ := g.ask("1999", now); ok != (name == "") || g.state(now).Holding != name {
 			t.Errorf("want %q: let through %v, state %+v", name, ok, g.state(now))
 		}
 	}

@@ -168,7 +168,7 @@ func (l *loop) dispatch() {
 			l.plan(c.lane) // the agent signed out this very moment
 			continue
 		}
-		ok, again := l.gate.ask(l.now)
+		ok, again := l.gate.ask(c.lane.agent, l.now)
 		if !ok {
 			l.gateAgain = again
 			return

@@ -14,14 +14,19 @@ type silence struct {
 }
 
 const (
-	fewUnheard   = 4                     // so many may be the trouble of their own agents or of their nodes
-	leastSilence = 10 * time.Millisecond // what a process may miss without having hung
-	longAsUsual  = 4                     // times the usual latency
+	fewUnheard   = 4                      // so many may be the trouble of their own agents or of their nodes
+	leastSilence = 10 * time.Millisecond  // what a process may miss without having hung
+	longAsUsual  = 4                      // times the usual latency
+	longAnyway   = 300 * time.Millisecond // where the usual latency is not known
 )
 
-// holds tells whether a call must wait, and until when. With no usual latency, zero, nothing is known to be too long.
+// holds tells whether a call must wait, and until when. The usual latency is zero where it is not known.
 func (s *silence) holds(latency time.Duration, now time.Time) (again time.Time, wait bool) {
-	if s.unheard < fewUnheard || latency == 0 || now.Sub(s.since) < max(leastSilence, longAsUsual*latency) {
+	long := max(leastSilence, longAsUsual*latency)
+	if latency == 0 {
+		long = longAnyway
+	}
+	if s.unheard < fewUnheard || now.Sub(s.since) < long {
 		return time.Time{}, false
 	}
 	if s.next.IsZero() {

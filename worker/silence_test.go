@@ -30,7 +30,7 @@ func (h *hanging) run(now, end time.Time) {
 		if now.Before(h.to) {
 			h.stateIn = h.state(now)
 		}
-		ok, again := h.ask(now)
+		ok, again := h.ask("1999", now)
 		if ok {
 			h.send(now)
 			continue
@@ -108,7 +108,7 @@ func TestSilenceOfAMomentCostsNothing(t *testing.T) {
 func usual() gate {
 	g := newGate(Policy{MaxInFlight: 32}, origin)
 	for i := range 2 * enough {
-		g.ask(origin)
+		g.ask("1999", origin)
 		g.tell(nth(i), Answer{Class: Success, Took: time.Millisecond}, origin, origin)
 	}
 	return g
@@ -117,23 +117,33 @@ func usual() gate {
 func TestSilenceOfFewIsTheirOwn(t *testing.T) {
 	g, now := usual(), origin.Add(time.Minute)
 	for range 4 {
-		if ok, _ := g.ask(now); !ok {
+		if ok, _ := g.ask("1999", now); !ok {
 			t.Fatal("a few calls that hang keep everybody out")
 		}
 		now = now.Add(20 * time.Millisecond)
 	}
-	if ok, _ := g.ask(now); ok {
+	if ok, _ := g.ask("1999", now); ok {
 		t.Error("more calls follow those that hang")
+	}
+}
+
+func TestSilenceWhereTheUsualLatencyIsNotKnown(t *testing.T) {
+	g := newGate(Policy{Rate: 50, Burst: 5, MaxInFlight: 32}, origin)
+	from := origin.Add(time.Minute)
+	h := &hanging{gate: &g, from: from, to: from.Add(2 * time.Second)}
+	h.run(from, h.to)
+	if n := len(h.made); n > 24 {
+		t.Errorf("%d calls into a hang of 2 s", n)
 	}
 }
 
 func TestSilenceEndsWithCallsThatNeverLeft(t *testing.T) {
 	g, now := usual(), origin.Add(time.Minute)
 	for range fewUnheard {
-		g.ask(now)
+		g.ask("1999", now)
 	}
 	g.notSent("no lease", now, now)
-	if ok, _ := g.ask(now.Add(leaseLook)); !ok {
+	if ok, _ := g.ask("1999", now.Add(leaseLook)); !ok {
 		t.Error("a call that never left is taken for one that hangs")
 	}
 }
@@ -141,10 +151,10 @@ func TestSilenceEndsWithCallsThatNeverLeft(t *testing.T) {
 func TestLateTimeOutsOfWhatHungTellNothing(t *testing.T) {
 	g, now := usual(), origin.Add(time.Minute)
 	for range 3 {
-		g.ask(now)
+		g.ask("1999", now)
 	}
 	later := now.Add(time.Second)
-	g.ask(later)
+	g.ask("1999", later)
 	g.tell("1009", sound(0), later, later)
 	for i := range 3 {
 		g.tell(nth(i), fault(0), now, later)

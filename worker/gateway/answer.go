@@ -101,7 +101,7 @@ func understand(body []byte) said {
 		return said{fault: "the gateway's JSON has " + err.Error()}
 	}
 	s := said{body: body, retcode: retcode}
-	_ = json.Unmarshal(fields.Message, &s.message) // not stable, and only for people: none is as good
+	_ = json.Unmarshal(fields.Message, &s.message)   // not stable, and only for people: none is as good
 	s.message = cut(s.message, maxMessage+maxSecret) // so that none is cut in two before it is concealed
 	return s
 }
