@@ -49,8 +49,10 @@ func (c waitingCost) each(than waitingCost) string {
 	if than.n == 0 {
 		return "–"
 	}
-	return strconv.FormatInt((c.rss-than.rss)/int64(c.n-than.n), 10)
+	return strconv.FormatInt(c.bytes(than), 10)
 }
+
+func (c waitingCost) bytes(than waitingCost) int64 { return (c.rss - than.rss) / int64(c.n-than.n) }
 
 func costOfWaiting(t *testing.T, n int) waitingCost {
 	t.Helper()

@@ -25,6 +25,9 @@ func TestPlan(t *testing.T) {
 			if most := takeoverAfter + 3*time.Second; *full && cost.ready > most {
 				t.Errorf("the standby was ready after %v, want %v at most", cost.ready, most)
 			}
+			if *full && last.n > 0 && cost.bytes(last.waitingCost) > 400 {
+				t.Errorf("a further change of an agent takes %d bytes, want 400 at most", cost.bytes(last.waitingCost))
+			}
 			last = cost
 		})
 	}
