@@ -24,8 +24,9 @@ type follower struct {
 	site   string // its prefix: nothing of another's is read
 	log    *slog.Logger
 	put    func(key string, value []byte, rev uint64)
-	gone   func(key string)
+	gone   func(key string, rev uint64)
 	synced func(held func(key string) bool) // all that the bucket held was told
+	made   time.Time                        // when the bucket that is followed now was; the three may read it
 }
 
 const followPause = 250 * time.Millisecond
@@ -66,7 +67,7 @@ func (f *follower) once(ctx context.Context) error {
 	if err := Foreign(s.CachedInfo().Config, messages.Names{Prefix: f.site}); err != nil {
 		return fmt.Errorf("follow the bucket: %w", err)
 	}
-	created := s.CachedInfo().Created
+	f.made = s.CachedInfo().Created
 	c, err := s.OrderedConsumer(asking, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy})
 	if err != nil {
 		return fmt.Errorf("follow the bucket: %w", plain(err))
@@ -92,13 +93,13 @@ func (f *follower) once(ctx context.Context) error {
 		consuming.Stop()
 		<-consuming.Closed() // nothing of this round may be told during the next
 	}()
-	return f.until(ctx, s, created, lost, broken)
+	return f.until(ctx, s, lost, broken)
 }
 
 // bucketLook is how often it is looked whether the bucket was made anew: its consumer would not say so.
 const bucketLook = 2 * time.Second
 
-func (f *follower) until(ctx context.Context, s jetstream.Stream, created time.Time, lost <-chan nats.Status, broken <-chan error) error {
+func (f *follower) until(ctx context.Context, s jetstream.Stream, lost <-chan nats.Status, broken <-chan error) error {
 	tick := time.NewTicker(bucketLook)
 	defer tick.Stop()
 	for {
@@ -114,7 +115,7 @@ func (f *follower) until(ctx context.Context, s jetstream.Stream, created time.T
 		asking, cancel := context.WithTimeout(ctx, requestFor)
 		info, err := s.Info(asking)
 		cancel()
-		if errors.Is(err, jetstream.ErrStreamNotFound) || (err == nil && !info.Created.Equal(created)) {
+		if errors.Is(err, jetstream.ErrStreamNotFound) || (err == nil && !info.Created.Equal(f.made)) {
 			return errors.New("the bucket was deleted")
 		}
 	}
@@ -147,8 +148,8 @@ func (in *intake) message(m jetstream.Msg) {
 		return
 	}
 	key := strings.TrimPrefix(m.Subject(), in.prefix)
-	if h := m.Headers(); h.Get("KV-Operation") != "" || h.Get("Nats-Marker-Reason") != "" {
-		in.gone(key)
+	if isGone(m.Headers()) {
+		in.gone(key, meta.Sequence.Stream)
 	} else {
 		if in.held != nil {
 			in.held[key] = struct{}{}
@@ -158,6 +159,11 @@ func (in *intake) message(m jetstream.Msg) {
 	if in.held != nil && meta.NumPending == 0 {
 		in.done()
 	}
+}
+
+// isGone tells whether a message says that its key is gone: deleted, or at the end of its time.
+func isGone(h nats.Header) bool {
+	return h.Get("KV-Operation") != "" || h.Get("Nats-Marker-Reason") != ""
 }
 
 // FollowSessions keeps sessions as the registry has them, until ctx ends. check refuses a session that may not be used;
@@ -182,7 +188,7 @@ func FollowSessions(ctx context.Context, nc *nats.Conn, names messages.Names, se
 			delete(bad, key)
 			sessions.Put(key, session, rev)
 		},
-		gone:   func(key string) { delete(bad, key); sessions.Delete(key) },
+		gone:   func(key string, _ uint64) { delete(bad, key); sessions.Delete(key) },
 		synced: sessions.Synced,
 	}
 	f.run(ctx)

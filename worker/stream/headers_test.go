@@ -50,7 +50,7 @@ func TestTraceParentThatFillsTheHeaders(t *testing.T) {
 	s.signIn("1001", "g")
 	m := nats.NewMsg(s.layout.Names.Changes())
 	m.Data = []byte(`{"agent_id":"1001","flag":"f","id":"a"}`)
-	m.Header.Set(messages.TraceParentHeader, strings.Repeat("x", 65000))
+	m.Header.Set(messages.TraceParentHeader, strings.Repeat("x", 65400))
 	s.publishMsg(m)
 	s.waitFinished()
 	s.wantResults("applied 1001 a")

@@ -35,6 +35,9 @@ type Owner struct {
 
 	mu    sync.Mutex // guards state
 	state OwnerState
+
+	obeying sync.Mutex // guards what follows
+	obeyed  revision   // of the controls that the worker keeps to
 }
 
 // OwnerState says what part this process plays.

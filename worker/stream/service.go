@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
 	"idlepolicy/messages"
@@ -54,16 +52,7 @@ type request struct {
 	AgentID string   `json:"agent_id"`
 }
 
-// controls is what operators have set, as the control bucket keeps it.
-type controls struct {
-	Paused bool      `json:"paused"`
-	Rate   *float64  `json:"rate"`
-	By     string    `json:"by,omitempty"`
-	At     time.Time `json:"at"`
-}
-
 const (
-	controlsKey = "controls"
 	gatherQuiet = 150 * time.Millisecond // after which no further replica is waited for
 	answerIn    = 2 * time.Second
 	// More than a few operators at once are a script gone wild.
@@ -144,97 +133,6 @@ func (s *Service) answer(ctx context.Context, req micro.Request, answer func(con
 }
 
 var errRequest = errors.New("unusable request")
-
-// set changes what operators set, by compare-and-set, so that two of them cannot undo each other's change unseen.
-func (s *Service) set(ctx context.Context, r request, verb string) (any, error) {
-	if verb == "rate" && (r.Rate == nil || *r.Rate < 0 || math.IsInf(*r.Rate, 0) || math.IsNaN(*r.Rate)) {
-		return nil, fmt.Errorf("%w: rate: want calls per second, 0 or more", errRequest)
-	}
-	js, err := newJetStream(s.Conn)
-	if err != nil {
-		return nil, err
-	}
-	kv, err := js.KeyValue(ctx, s.Names.ControlBucket())
-	if err != nil {
-		return nil, fmt.Errorf("open the control bucket: %w", plain(err))
-	}
-	for {
-		c, rev, err := readControls(ctx, kv)
-		if err != nil {
-			return nil, err
-		}
-		switch verb {
-		case "pause", "resume":
-			c.Paused = verb == "pause"
-		default:
-			c.Rate = r.Rate
-		}
-		c.By, c.At = r.By, time.Now().UTC()
-		text, err := json.Marshal(c)
-		if err != nil {
-			return nil, err
-		}
-		_, err = kv.Update(ctx, controlsKey, text, rev)
-		if errors.Is(err, jetstream.ErrKeyExists) && ctx.Err() == nil {
-			continue // another operator was faster: on top of that
-		}
-		if err != nil {
-			return nil, fmt.Errorf("write the control bucket: %w", plain(err))
-		}
-		s.Log.Warn("changed by an operator", "what", verb, "by", r.By, "paused", c.Paused, "rate", rateText(c.Rate))
-		return struct {
-			Paused bool     `json:"paused"`
-			Rate   *float64 `json:"rate"`
-		}{c.Paused, c.Rate}, nil
-	}
-}
-
-func rateText(rate *float64) string {
-	if rate == nil {
-		return "as configured"
-	}
-	return fmt.Sprint(*rate)
-}
-
-func readControls(ctx context.Context, kv jetstream.KeyValue) (controls, uint64, error) {
-	entry, err := kv.Get(ctx, controlsKey)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return controls{}, 0, nil
-	}
-	if err != nil {
-		return controls{}, 0, fmt.Errorf("read the control bucket: %w", plain(err))
-	}
-	var c controls
-	if err := json.Unmarshal(entry.Value(), &c); err != nil {
-		c = controls{} // written by hand: replaced by what is asked for
-	}
-	return c, entry.Revision(), nil
-}
-
-// followControls has the worker keep to what operators set, now and whenever it changes.
-func (s *Service) followControls(ctx context.Context) {
-	f := &follower{
-		conn: s.Conn, bucket: s.Names.ControlBucket(), site: s.Names.Prefix, log: s.Log,
-		put: func(key string, value []byte, _ uint64) {
-			var c controls
-			if key != controlsKey {
-				return
-			}
-			if err := json.Unmarshal(value, &c); err != nil {
-				s.Log.Warn("unusable controls", "err", err)
-				return
-			}
-			s.Worker.SetControls(worker.Controls{Paused: c.Paused, Rate: c.Rate})
-		},
-		gone: func(key string) {
-			if key == controlsKey {
-				s.Worker.SetControls(worker.Controls{})
-			}
-		},
-		synced: func(func(string) bool) {},
-	}
-	f.run(ctx)
-}
 
 // What replicas ask each other: everybody answers "replica", the owner alone answers "view" and "agent".
 

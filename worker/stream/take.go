@@ -182,6 +182,9 @@ func (o *Owner) begin(ctx context.Context) (taken, error) {
 	if err != nil {
 		return taken{}, err
 	}
+	if err := o.readControls(ctx); err != nil {
+		return taken{}, err
+	}
 	mine := owners{Name: o.Name, Pin: o.pin, Since: began.UTC()}
 	if rev, err = o.writeOwners(ctx, mine, rev); err != nil {
 		return taken{}, err

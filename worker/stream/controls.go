@@ -1,0 +1,171 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/worker"
+)
+
+// controls is what operators have set, as the control bucket keeps it.
+type controls struct {
+	Paused bool      `json:"paused"`
+	Rate   *float64  `json:"rate"`
+	By     string    `json:"by,omitempty"`
+	At     time.Time `json:"at"`
+}
+
+const (
+	controlsKey = "controls"
+	// Each try fails only because another operator was faster. So many in a row are a script gone wild.
+	controlsTries = 20
+)
+
+// set changes what operators set, by compare-and-set, so that two of them cannot undo each other's change unseen.
+func (s *Service) set(ctx context.Context, r request, verb string) (any, error) {
+	if verb == "rate" && (r.Rate == nil || *r.Rate < 0 || math.IsInf(*r.Rate, 0) || math.IsNaN(*r.Rate)) {
+		return nil, fmt.Errorf("%w: rate: want calls per second, 0 or more", errRequest)
+	}
+	js, err := newJetStream(s.Conn)
+	if err != nil {
+		return nil, err
+	}
+	kv, err := js.KeyValue(ctx, s.Names.ControlBucket())
+	if err != nil {
+		return nil, fmt.Errorf("open the control bucket: %w", plain(err))
+	}
+	var c controls
+	for range controlsTries {
+		if c, err = changeControls(ctx, kv, r, verb); !errors.Is(err, jetstream.ErrKeyExists) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write the control bucket: %w", plain(err))
+	}
+	s.Log.Warn("changed by an operator", "what", verb, "by", r.By, "paused", c.Paused, "rate", rateText(c.Rate))
+	return struct {
+		Paused bool     `json:"paused"`
+		Rate   *float64 `json:"rate"`
+	}{c.Paused, c.Rate}, nil
+}
+
+// changeControls fails with jetstream.ErrKeyExists where another operator was faster.
+func changeControls(ctx context.Context, kv jetstream.KeyValue, r request, verb string) (controls, error) {
+	c, rev, err := readControls(ctx, kv)
+	if err != nil {
+		return c, err
+	}
+	switch verb {
+	case "pause", "resume":
+		c.Paused = verb == "pause"
+	default:
+		c.Rate = r.Rate
+	}
+	c.By, c.At = r.By, time.Now().UTC()
+	text, err := json.Marshal(c)
+	if err != nil {
+		return c, err
+	}
+	if rev == 0 { // there is none, or it was deleted, which is a revision of its own
+		_, err = kv.Create(ctx, controlsKey, text)
+	} else {
+		_, err = kv.Update(ctx, controlsKey, text, rev)
+	}
+	return c, err
+}
+
+func rateText(rate *float64) string {
+	if rate == nil {
+		return "as configured"
+	}
+	return fmt.Sprint(*rate)
+}
+
+func readControls(ctx context.Context, kv jetstream.KeyValue) (controls, uint64, error) {
+	entry, err := kv.Get(ctx, controlsKey)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return controls{}, 0, nil
+	}
+	if err != nil {
+		return controls{}, 0, fmt.Errorf("read it: %w", err)
+	}
+	var c controls
+	if err := json.Unmarshal(entry.Value(), &c); err != nil {
+		c = controls{} // written by hand: replaced by what is asked for
+	}
+	return c, entry.Revision(), nil
+}
+
+// followControls has the worker keep to what operators set, now and whenever it changes.
+func (s *Service) followControls(ctx context.Context) {
+	f := &follower{conn: s.Conn, bucket: s.Names.ControlBucket(), site: s.Names.Prefix, log: s.Log}
+	f.put = func(key string, value []byte, rev uint64) {
+		if key == controlsKey {
+			s.Owner.obey(value, revision{f.made, rev})
+		}
+	}
+	f.gone = func(key string, rev uint64) {
+		if key == controlsKey {
+			s.Owner.obey(nil, revision{f.made, rev})
+		}
+	}
+	f.synced = func(func(string) bool) {}
+	f.run(ctx)
+}
+
+// readControls has the worker keep to what operators have set by now: a process that has just started may not have
+// been told yet, and a term without them would call the gateway while it is paused.
+func (o *Owner) readControls(ctx context.Context) error {
+	bucket := o.Layout.Names.ControlBucket()
+	s, err := o.js.Stream(ctx, "KV_"+bucket)
+	if err != nil {
+		return fmt.Errorf("open the control bucket: %w", plain(err))
+	}
+	made := s.CachedInfo().Created
+	m, err := s.GetLastMsgForSubject(ctx, "$KV."+bucket+"."+controlsKey)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		o.obey(nil, revision{made: made})
+	case err != nil:
+		return fmt.Errorf("read the control bucket: %w", plain(err))
+	case isGone(m.Header):
+		o.obey(nil, revision{made, m.Sequence})
+	default:
+		o.obey(m.Data, revision{made, m.Sequence})
+	}
+	return nil
+}
+
+// revision is a revision in a bucket that was made then. Of a bucket made anew nobody can tell which revision is older.
+type revision struct {
+	made time.Time
+	rev  uint64
+}
+
+func (r revision) before(s revision) bool { return r.made.Equal(s.made) && r.rev < s.rev }
+
+// obey has the worker keep to the controls in text, nil: none are set, unless it has heard of newer ones: they are
+// followed, and read at each takeover.
+func (o *Owner) obey(text []byte, as revision) {
+	o.obeying.Lock()
+	defer o.obeying.Unlock()
+	if as.before(o.obeyed) {
+		return
+	}
+	o.obeyed = as
+	var c controls
+	if text != nil {
+		if err := json.Unmarshal(text, &c); err != nil {
+			o.Log.Warn("unusable controls", "err", err)
+			return
+		}
+	}
+	o.Worker.SetControls(worker.Controls{Paused: c.Paused, Rate: c.Rate})
+}
