@@ -38,9 +38,10 @@ type change struct {
 	index  int32
 	ready  int32 // its place among the ready ones, from 1; 0: not there
 	timer  int32 // its place among the timers, from 1; 0: not there
-	told   Told
-	later  bool // it waits for its instant, or had to
-	ended  bool // its ending is decided
+	told   Told  // what is said of it, stored or not
+	said   Told  // what results say of it
+	later  bool  // it waits for its instant, or had to
+	ended  bool  // its ending is decided
 }
 
 // try is what the attempts of one change leave behind.
@@ -55,6 +56,7 @@ type try struct {
 	session     Session // of the last call
 	overtaken   *change // the newer change that took effect while the call was under way
 	overtakenBy string
+	place       *entry     // of its ending, which is undecided until that call is answered
 	cancels     []*message // cancels that wait for its ending
 	cancelled   bool
 	calls       []Attempt // for its story, where somebody wants to hear it

@@ -12,10 +12,11 @@ import (
 type entry struct {
 	change    *change
 	result    messages.Result
-	undecided bool // its change's call is under way; it keeps its place among the agent's endings
-	inOrder   bool // it has such a place
-	letter    bool // it took the room of those that become dead letters
-	told      Told // what a waiting result tells
+	undecided bool   // its change's call is under way; it keeps its place among the agent's endings
+	inOrder   bool   // it has such a place
+	letter    bool   // it took the room of those that become dead letters
+	ticket    uint64 // its number among the agent's
+	told      Told   // what a waiting result tells
 	signIn    SignIn
 	inForce   Position // of the policy that was applied anew
 }
@@ -31,13 +32,10 @@ func (l *loop) end(c *change, o messages.Outcome, text, by string) {
 	l.put(l.decide(c, o, text, by), &c.lane.ordered)
 }
 
-// refuse ends an item that cannot be used. One message may have a hundred thousand of them, and all whose agent is not
-// known are in one lane: they have a line of their own, in which nobody has to look far.
-func (l *loop) refuse(c *change, text string) {
-	l.put(l.decide(c, messages.Rejected, text, ""), &c.lane.refused)
-}
+// refuse ends an item that cannot be used. Its result waits for no call under way, nor does that of a withdrawn one.
+func (l *loop) refuse(c *change, text string) { l.withdraw(c, messages.Rejected, text, "") }
 
-// withdraw ends a change that was replaced or cancelled: its result waits for no call under way.
+// withdraw ends a change that was replaced or cancelled.
 func (l *loop) withdraw(c *change, o messages.Outcome, text, by string) {
 	l.put(l.decide(c, o, text, by), &c.lane.free)
 }
@@ -52,11 +50,9 @@ func (l *loop) decide(c *change, o messages.Outcome, text, by string) *entry {
 	if ln.live == c {
 		ln.live = nil
 	}
-	for _, e := range ln.ordered {
-		if e.change == c && e.undecided {
-			e.result = r
-			return e
-		}
+	if c.try != nil && c.try.place != nil {
+		c.try.place.result = r
+		return c.try.place
 	}
 	return &entry{change: c, result: r}
 }
@@ -66,7 +62,9 @@ func (l *loop) put(e *entry, line *[]*entry) {
 	if e.undecided && e.result.Outcome != "" {
 		e.undecided = false
 	} else {
-		e.inOrder = line == &e.change.lane.ordered
+		ln := e.change.lane
+		ln.tickets++
+		e.ticket, e.inOrder = ln.tickets, line == &ln.ordered
 		*line = append(*line, e)
 		e.letter = e.dead()
 		l.hold(e, 1)
@@ -89,20 +87,31 @@ func (l *loop) store(ln *lane) {
 	if ln.storing != nil || ln.reloading {
 		return
 	}
-	switch {
-	case len(ln.refused) > 0 && (len(ln.free) == 0 || l.posOf(ln.refused[0]).Compare(l.posOf(ln.free[0])) < 0):
-		ln.storing = ln.refused[0]
-		ln.refused = shift(ln.refused)
-	case len(ln.free) > 0:
-		ln.storing = ln.free[0]
-		ln.free = shift(ln.free)
-	case len(ln.ordered) > 0 && !ln.ordered[0].undecided:
-		ln.storing = ln.ordered[0]
-		ln.ordered = shift(ln.ordered)
-	default:
+	line := ln.nextLine()
+	if line == nil {
 		return
 	}
+	ln.storing = (*line)[0]
+	*line = shift(*line)
 	l.send(ln)
+}
+
+// maxOvertaken is how many endings may stand behind a call under way before results that wait for no call wait all the
+// same: what they overtake is listed in the header of each of them.
+const maxOvertaken = 200
+
+// nextLine returns the line whose first result comes next. They go out as they were put in, whichever line they are in,
+// so that little is open below the last position that was told of; only a call under way can be overtaken.
+func (ln *lane) nextLine() *[]*entry {
+	free, ordered := len(ln.free) > 0, len(ln.ordered) > 0
+	switch {
+	case ordered && !ln.ordered[0].undecided && (!free || ln.ordered[0].ticket < ln.free[0].ticket):
+		return &ln.ordered
+	case free && (len(ln.ordered) <= maxOvertaken || !ln.ordered[0].undecided):
+		return &ln.free
+	default:
+		return nil
+	}
 }
 
 func shift(q []*entry) []*entry {
@@ -158,40 +167,22 @@ func (l *loop) carryOn(ln *lane, e *entry) Ledger {
 	return next
 }
 
-// openBelow lists the agent's unfinished changes up to done, without the one whose ending is e. Those that the last term
-// left open may not have been read yet.
+// openBelow lists the agent's unfinished changes up to done, without the one whose ending is e, and what results tell of
+// them. Those that the last term left open may not have been read yet.
 func (l *loop) openBelow(ln *lane, e *entry, done Position) []Open {
 	var open []Open
-	add := func(c *change) {
-		if c == nil || c.again() || (c == e.change && e.ends()) {
-			return
-		}
-		if p := c.pos(l.term.Epoch); p.Compare(done) <= 0 && !l.hasEnded(&ln.ledger, c) {
-			open = append(open, Open{p, c.told, c.rev})
-		}
-	}
-	add(ln.live)
-	if ln.inFlight != ln.live {
-		add(ln.inFlight)
-	}
-	for _, c := range ln.later {
-		add(c)
-	}
-	for _, w := range ln.refused {
-		if l.posOf(w).Compare(done) > 0 {
+	for _, c := range ln.unended {
+		p := c.pos(l.term.Epoch)
+		if p.Compare(done) > 0 {
 			break
 		}
-		add(w.change)
-	}
-	for _, q := range [2][]*entry{ln.free, ln.ordered} {
-		for _, w := range q {
-			if w.ends() || w.undecided {
-				add(w.change)
-			}
+		told := c.said
+		if c == e.change {
+			told |= e.told
 		}
-	}
-	if !e.ends() {
-		add(e.change)
+		if (c != e.change || !e.ends()) && !l.hasEnded(&ln.ledger, c) {
+			open = append(open, Open{p, told, c.rev})
+		}
 	}
 	if l.behind {
 		for _, o := range ln.ledger.Open {
@@ -199,12 +190,10 @@ func (l *loop) openBelow(ln *lane, e *entry, done Position) []Open {
 				open = append(open, o)
 			}
 		}
+		slices.SortStableFunc(open, func(a, b Open) int { return a.Pos.Compare(b.Pos) }) // what the lane knows comes first
+		open = slices.CompactFunc(open, func(a, b Open) bool { return a.Pos == b.Pos })
 	}
-	if len(open) < 2 {
-		return open
-	}
-	slices.SortStableFunc(open, func(a, b Open) int { return a.Pos.Compare(b.Pos) }) // what the lane knows comes first
-	return slices.CompactFunc(open, func(a, b Open) bool { return a.Pos == b.Pos })
+	return open
 }
 
 // stored tells what came of storing a lane's result.
@@ -259,15 +248,24 @@ func (l *loop) finish(ln *lane) {
 	l.plan(ln)
 }
 
-// letGo gives back what an entry held: its room in the pipeline, its message and those of its cancels.
+// letGo gives back what an entry held: its room in the pipeline and, with its ending, its change.
 func (l *loop) letGo(e *entry) {
 	l.hold(e, -1)
-	if !e.ends() || e.change.again() {
-		return
+	switch c := e.change; {
+	case c.again():
+	case e.ends():
+		l.settle(c)
+	default:
+		c.said |= e.told & c.told // unless that wait is over by now
 	}
-	l.release(e.change.msg)
-	if t := e.change.try; t != nil {
-		for _, m := range t.cancels {
+}
+
+// settle lets go of a change whose ending is stored: of its message, and of those of its cancels.
+func (l *loop) settle(c *change) {
+	c.lane.leave(c)
+	l.release(c.msg)
+	if c.try != nil {
+		for _, m := range c.try.cancels {
 			l.release(m)
 		}
 	}
@@ -299,13 +297,22 @@ func (r reloaded) apply(l *loop) {
 	if was {
 		l.elsewhere(ln, e)
 	} else {
-		ln.free = slices.Insert(ln.free, 0, e) // its place is still the first one
+		ln.putBack(e)
 	}
 	l.reconcile(ln)
 	if ln.storing == nil {
 		l.store(ln)
 		l.plan(ln)
 	}
+}
+
+// putBack gives an entry that was not stored its place again, which is still the first one.
+func (ln *lane) putBack(e *entry) {
+	line := &ln.free
+	if e.inOrder {
+		line = &ln.ordered
+	}
+	*line = slices.Insert(*line, 0, e)
 }
 
 // has tells whether the ledger, as it is read now, knows what the entry says.
@@ -362,7 +369,7 @@ func (l *loop) reconcile(ln *lane) {
 			return true
 		})
 	}
-	ln.refused, ln.free, ln.ordered = keep(ln.refused), keep(ln.free), keep(ln.ordered)
+	ln.free, ln.ordered = keep(ln.free), keep(ln.ordered)
 	c := ln.live
 	if c != nil && c != ln.inFlight && ln.newest.Pos.Compare(c.pos(l.term.Epoch)) != 0 {
 		l.end(c, messages.Superseded, "a newer change for this agent took effect", ln.newest.ID)
@@ -383,20 +390,12 @@ func (l *loop) forget(c *change) {
 	if c.lane.live == c {
 		c.lane.live = nil
 	}
-	c.lane.ordered = slices.DeleteFunc(c.lane.ordered, func(e *entry) bool {
-		its := e.change == c && e.undecided
-		if its {
-			l.hold(e, -1)
-		}
-		return its
-	})
-	l.recount(c.share)
-	l.release(c.msg)
-	if c.try != nil {
-		for _, m := range c.try.cancels {
-			l.release(m)
-		}
+	if c.try != nil && c.try.place != nil {
+		c.lane.ordered = slices.DeleteFunc(c.lane.ordered, func(e *entry) bool { return e == c.try.place })
+		l.hold(c.try.place, -1)
 	}
+	l.recount(c.share)
+	l.settle(c)
 }
 
 // buriedBefore says that the dead letter of a change that ended before this term is there.

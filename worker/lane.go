@@ -23,9 +23,10 @@ type lane struct {
 	since    int64   // when that call was made, in Unix nanoseconds
 	gaveUp   uint64  // revision of the session for which applying anew was refused
 
-	refused   []*entry // endings of items that cannot be used, in the order of their positions
-	free      []*entry // endings that wait for no other ending, and what is told
-	ordered   []*entry // endings in the order in which their changes took effect
+	unended   []*change // all whose ending is not stored, in the order of their positions
+	free      []*entry  // endings that wait for no call under way, and what is told
+	ordered   []*entry  // endings in the order in which their changes took effect
+	tickets   uint64    // results so far
 	storing   *entry
 	next      *Ledger // as it will be when storing is stored
 	reloading bool
@@ -57,7 +58,7 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 	}
 	l.date(c, mc)
 	open, _ := l.openAs(&ln.ledger, c)
-	c.told, c.rev = open.Told, open.Rev
+	c.told, c.said, c.rev = open.Told, open.Told, open.Rev
 	if l.term.LastSeq >= m.receipt.Seq {
 		ln.held = true
 	}
@@ -102,7 +103,8 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// knownBefore tells whether the change needs no ending from us: it has had one, or its message came again.
+// knownBefore tells whether the change needs no ending from us: it has had one, or its message came again. Else it is the
+// lane's from here on.
 func (l *loop) knownBefore(c *change) bool {
 	ln := c.lane
 	switch {
@@ -118,10 +120,36 @@ func (l *loop) knownBefore(c *change) bool {
 			c.share.add(-1)
 		}
 	default:
+		ln.join(c)
 		return false
 	}
 	l.release(c.msg)
 	return true
+}
+
+// join notes a change whose ending is not stored, leave one whose ending is. One message may bring a hundred thousand
+// for one agent: they come at the end and leave near the beginning, or near the end.
+func (ln *lane) join(c *change) {
+	i, _ := ln.find(c)
+	ln.unended = slices.Insert(ln.unended, i, c)
+}
+
+func (ln *lane) leave(c *change) {
+	i, ok := ln.find(c)
+	switch {
+	case !ok:
+	case len(ln.unended) == 1:
+		ln.unended = nil
+	case i < len(ln.unended)/2:
+		copy(ln.unended[1:], ln.unended[:i])
+		ln.unended[0], ln.unended = nil, ln.unended[1:]
+	default:
+		ln.unended = slices.Delete(ln.unended, i, i+1)
+	}
+}
+
+func (ln *lane) find(c *change) (int, bool) {
+	return slices.BinarySearchFunc(ln.unended, c, func(a, b *change) int { return a.pos(0).Compare(b.pos(0)) })
 }
 
 // replace withdraws the change of the same name that still waited for its instant as c was published.
@@ -189,7 +217,8 @@ func (l *loop) overtake(old, by *change) {
 	}
 	t := old.tries()
 	t.overtaken, t.overtakenBy = by, by.id
-	l.put(&entry{change: old, undecided: true}, &old.lane.ordered)
+	t.place = &entry{change: old, undecided: true}
+	l.put(t.place, &old.lane.ordered)
 }
 
 // caughtUp has the changes take effect whose instant had passed before this term read them: only now is it known that
@@ -258,7 +287,7 @@ func (l *loop) plan(ln *lane) {
 	wake, ready := c.until, false
 	session, signedIn := l.Sessions.Of(ln.agent)
 	if signedIn && !c.refusedIn(session) {
-		c.told &^= ToldSignIn // a later wait for a sign-in is another one
+		c.told, c.said = c.told&^ToldSignIn, c.said&^ToldSignIn // a later wait for a sign-in is another one
 	}
 	switch {
 	case ln.unsettled():
@@ -309,7 +338,7 @@ func (l *loop) considerReapply(ln *lane) {
 		ln.ledger.InForce = nil
 		return
 	}
-	if ln.storing != nil || len(ln.refused)+len(ln.free)+len(ln.ordered) > 0 || ln.inFlight != nil {
+	if ln.storing != nil || len(ln.free)+len(ln.ordered) > 0 || ln.inFlight != nil {
 		return // the ledger is about to say more; plan is asked again then
 	}
 	ln.reapply = &change{
@@ -333,8 +362,8 @@ func (l *loop) expire(c *change) {
 // leaveLater takes a change from those that wait for their instant.
 func (l *loop) leaveLater(c *change) {
 	ln := c.lane
-	if i := slices.Index(ln.later, c); i >= 0 {
-		ln.later = slices.Delete(ln.later, i, i+1)
+	if c.later { // of those that never waited there may be a great many
+		ln.later = slices.DeleteFunc(ln.later, func(w *change) bool { return w == c })
 	}
 	l.unschedule(c)
 }

@@ -46,6 +46,9 @@ func (w *world) check() {
 	w.checkBatches(endings)
 	w.checkLetters(endings)
 	w.checkRest()
+	if n := w.journal.longest(); n > 48<<10 {
+		w.t.Errorf("a ledger of %d bytes: the header of a result holds 64 KiB", n)
+	}
 }
 
 // endings finds the one ending of each item.
@@ -266,7 +269,7 @@ func (w *world) checkRest() {
 			w.t.Errorf("left in the inbox: %d", n)
 		}
 		for _, ln := range l.lanes {
-			if ln.live != nil || ln.inFlight != nil || len(ln.later)+len(ln.refused)+len(ln.free)+len(ln.ordered) > 0 || ln.storing != nil {
+			if ln.live != nil || ln.inFlight != nil || len(ln.later)+len(ln.unended)+len(ln.free)+len(ln.ordered) > 0 || ln.storing != nil {
 				w.t.Errorf("left in lane: %+v", ln)
 			}
 		}

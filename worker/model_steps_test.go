@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"idlepolicy/messages"
@@ -65,6 +66,7 @@ func changesOfMany() []step {
 		{"batch over several messages, next", (*world).publishRest},
 		{"the last message comes again", func(w *world) { w.repeat(1) }},
 		{"the last message but one comes again", func(w *world) { w.repeat(2) }},
+		add("many of one agent, and one that cannot be used", (*world).manyOfOne),
 		{"nonsense", func(w *world) { w.publishes("{", w.messageID(), false) }},
 	}
 }
@@ -72,6 +74,14 @@ func changesOfMany() []step {
 func (w *world) batch(more string) string {
 	return fmt.Sprintf(`{"changes":[{"agent_id":"1001","flag":"%s"},{"agent_id":"1002","flag":"%s"},{"agent_id":"1002","flag":"%s"},
 		{"agent_id":"7","flag":"f"},{"agent_id":"1003","flag":"%s"}]%s}`, w.flag(), w.flag(), w.flag(), w.flag(), more)
+}
+
+func (w *world) manyOfOne() string {
+	var items []string
+	for range 2 * maxOvertaken {
+		items = append(items, `{"agent_id":1001,"flag":"`+w.flag()+`"}`)
+	}
+	return `{"changes":[` + strings.Join(append(items, unusable), ",") + `]}`
 }
 
 // publishRest publishes the next message of a batch over several messages, or the first of another one.
