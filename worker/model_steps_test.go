@@ -78,7 +78,8 @@ func (w *world) batch(more string) string {
 
 func (w *world) manyOfOne() string {
 	var items []string
-	for range 2 * maxOvertaken {
+	w.crowds++
+	for range 2 * maxOvertaken / w.crowds { // the checks take the square
 		items = append(items, `{"agent_id":1001,"flag":"`+w.flag()+`"}`)
 	}
 	return `{"changes":[` + strings.Join(append(items, unusable), ",") + `]}`

@@ -81,6 +81,7 @@ type world struct {
 	puts     map[string]int // agent to how often the registry was told of a session
 	left     []string       // messages of the open batch over several messages that were not published yet
 	many     int
+	crowds   int       // messages with many items of one agent
 	heldTill time.Time // until then calls of the term before may land
 	clean    bool      // nothing of the last term may land
 }
