@@ -28,6 +28,8 @@ const (
 	sameMessage   = 10 * time.Minute // in which the server knows a Nats-Msg-Id again
 	// Every result has an ID of its own, so that remembering them is of no use to anybody.
 	sameResult = time.Second
+	// How long a bucket says that the time of a record ran out. Who follows it hears of it at once, or reads it anew.
+	tellGone = time.Hour
 )
 
 // What no waiting mends: a stream of the right name belongs to another prefix, or is of another kind, or a stream of
@@ -96,6 +98,14 @@ func (l Layout) applied() jetstream.StreamConfig {
 	return c
 }
 
+// sessions may be written with a time to live, at the end of which the agent is signed out like by a deletion: the server
+// says so only where it is asked to.
+func (l Layout) sessions() jetstream.StreamConfig {
+	c := l.bucket(l.Names.SessionsBucket(), "sessions of the agents that are signed in: credentials")
+	c.SubjectDeleteMarkerTTL = tellGone
+	return c
+}
+
 // control is read from the leader only: a taker that read an old owner there would not wait for its calls.
 func (l Layout) control() jetstream.StreamConfig {
 	c := l.bucket(l.Names.ControlBucket(), "owner, pause and rate of the idle-policy worker")
@@ -106,9 +116,7 @@ func (l Layout) control() jetstream.StreamConfig {
 func (l Layout) streams() []jetstream.StreamConfig {
 	all := []jetstream.StreamConfig{
 		l.changes(), l.results(), l.dead(),
-		l.bucket(l.Names.SessionsBucket(), "sessions of the agents that are signed in: credentials"),
-		l.control(),
-		l.applied(),
+		l.sessions(), l.control(), l.applied(),
 	}
 	for i := range all {
 		all[i].Metadata = map[string]string{markPrefix: l.Names.Prefix}
@@ -214,6 +222,9 @@ func differences(has, want jetstream.StreamConfig) (differs []string) {
 	say("max bytes", max(has.MaxBytes, 0), max(want.MaxBytes, 0))
 	say("max messages per subject", max(has.MaxMsgsPerSubject, 0), want.MaxMsgsPerSubject)
 	say("duplicate window", has.Duplicates, want.Duplicates)
+	if has.SubjectDeleteMarkerTTL == 0 { // any other is as good as ours
+		say("marks for records whose time ran out kept for", has.SubjectDeleteMarkerTTL, want.SubjectDeleteMarkerTTL)
+	}
 	if want.Retention == jetstream.WorkQueuePolicy {
 		say("message schedules", has.AllowMsgSchedules, false)
 		say("roll-ups", has.AllowRollup, false)

@@ -1,0 +1,66 @@
+package stream
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+// signInFor signs an agent in with a session that the server drops after a while.
+func (s *site) signInFor(agent, guid, ttl string) {
+	s.t.Helper()
+	m := nats.NewMsg("$KV." + s.layout.Names.SessionsBucket() + "." + agent)
+	m.Data = []byte(guid)
+	m.Header.Set("Nats-TTL", ttl)
+	if _, err := s.js.PublishMsg(s.t.Context(), m); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// A session whose time runs out is a sign-out, and the next one a sign-in.
+func TestSessionWhoseTimeRunsOut(t *testing.T) {
+	s := newSite(t)
+	a := s.start("a")
+	s.waitOwner(a)
+	sessions := a.owner.Worker.Sessions
+	s.signIn("1001", "g1")
+	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
+	s.waitFinished()
+	s.signInFor("1001", "g1", "1s")
+	s.wait("the agent is signed out", func() bool { return sessions.Len() == 0 })
+	s.signInFor("1001", "g2", "1h")
+	s.wait("it is applied anew", func() bool { return len(s.results()) == 2 })
+	s.wantResults("applied 1001 c1", "reapplied 1001 c1")
+}
+
+// Whoever made the bucket may have meant it: it is said, and left as it is.
+func TestBucketOfSessionsThatDoesNotTellOfTheirEnd(t *testing.T) {
+	s := newSite(t)
+	quietly := s.layout.sessions()
+	quietly.SubjectDeleteMarkerTTL = 0
+	if _, err := s.js.CreateStream(t.Context(), quietly); err != nil {
+		t.Fatal(err)
+	}
+	differs, err := s.layout.Ensure(t.Context(), s.js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(differs) != 1 || !strings.Contains(differs[0], "time ran out kept for 0s, the worker would choose 1h0m0s") {
+		t.Errorf("said: %q", differs)
+	}
+	st, err := s.js.Stream(t.Context(), quietly.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ttl := st.CachedInfo().Config.SubjectDeleteMarkerTTL; ttl != 0 {
+		t.Errorf("the bucket was changed: %v", ttl)
+	}
+	quietly.SubjectDeleteMarkerTTL = 2 * tellGone
+	if _, err := s.js.UpdateStream(t.Context(), quietly); err != nil {
+		t.Fatal(err)
+	}
+	if differs, err := s.layout.Ensure(t.Context(), s.js); err != nil || len(differs) > 0 {
+		t.Errorf("said of a bucket that keeps them longer: %q, %v", differs, err)
+	}
+}
