@@ -81,7 +81,7 @@ func (l *loop) again(c *change, n int, fault string) {
 func (l *loop) fail(c *change, fault string) {
 	if c.again() {
 		ln := c.lane
-		ln.gaveUp, ln.reapply = c.try.session.Rev, nil
+		ln.gaveUp, ln.reapply = c.try.session.signIn(c.try.last), nil
 		l.drop(c)
 		l.log().Warn("policy in force could not be applied anew", "agent", ln.agent, "change", c.id,
 			"retcode", c.try.retcode, "message", c.try.message, "fault", fault)

@@ -21,7 +21,7 @@ type lane struct {
 	reapply  *change
 	flurry   *flurry // nil: its changes do not replace each other while they wait
 	since    int64   // when that call was made, in Unix nanoseconds
-	gaveUp   uint64  // revision of the session for which applying anew was refused
+	gaveUp   SignIn  // for which applying anew was refused
 
 	unended   []*change // all whose ending is not stored, in the order of their positions
 	free      []*entry  // endings that wait for no call under way, and what is told
@@ -286,13 +286,17 @@ func (l *loop) plan(ln *lane) {
 	}
 	wake, ready := c.until, false
 	session, signedIn := l.Sessions.Of(ln.agent)
-	if signedIn && !c.refusedIn(session) {
+	refused := signedIn && c.refusedIn(session)
+	switch {
+	case refused:
+		c.rev = session.Rev // written again with nothing new in it
+	case signedIn:
 		c.told, c.said = c.told&^ToldSignIn, c.said&^ToldSignIn // a later wait for a sign-in is another one
 	}
 	switch {
 	case ln.unsettled():
 		// plan is asked again then
-	case !signedIn || c.refusedIn(session):
+	case !signedIn || refused:
 		l.tellWaiting(c, ToldSignIn)
 	case ln.held && now < l.holdUntil:
 		wake = min(wake, l.holdUntil)
@@ -313,15 +317,17 @@ func (ln *lane) unsettled() bool {
 }
 
 // refusedIn tells whether the gateway did not know the agent by this very session. A record that was written again
-// with nothing new in it is the same session.
+// with nothing new in it is the same session; the revisions of a registry that was made anew tell nothing. After a
+// takeover there is only the revision to go by.
 func (c *change) refusedIn(s Session) bool {
-	if c.rev == 0 {
+	switch {
+	case c.rev == 0:
 		return false
+	case c.try != nil && c.try.last != 0:
+		return s.SameAs(c.try.session.Session)
+	default:
+		return s.Rev == c.rev
 	}
-	if s.Rev != c.rev && c.try != nil && s.SameAs(c.try.session.Session) {
-		c.rev = s.Rev
-	}
-	return s.Rev == c.rev
 }
 
 // considerReapply starts to apply anew what is in force if the agent signed in since the gateway was last told.
@@ -331,7 +337,7 @@ func (l *loop) considerReapply(ln *lane) {
 		return // what the stream still holds may be newer
 	}
 	session, ok := l.Sessions.Of(ln.agent)
-	if !ok || session.Rev == ln.gaveUp || !session.newSince(ln.ledger.SignIn) {
+	if !ok || !session.newSince(ln.gaveUp) || !session.newSince(ln.ledger.SignIn) {
 		return
 	}
 	if until := f.Result.ValidUntil; !until.After(l.now) {

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -182,5 +183,42 @@ func TestNoReapply(t *testing.T) {
 		s.start()
 		s.pass(time.Minute)
 		s.wantCalls("1001 f g1")
+	})
+}
+
+func TestRotatedGUIDIsNoReasonToApplyAnewWhatWasRefused(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "f", ""))
+		s.pass(time.Second)
+		s.gateway.reply(Answer{Class: Refused, Retcode: "000-002"})
+		s.signIn("1001", "g2", 2)
+		s.pass(time.Minute)
+		for i := range 10 {
+			s.rotate("1001", fmt.Sprint("r", i), uint64(3+i))
+			s.pass(time.Minute)
+		}
+		s.wantCalls("1001 f g1", "1001 f g2")
+		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
+		s.signIn("1001", "g3", 20)
+		s.pass(time.Minute)
+		s.wantCalls("1001 f g1", "1001 f g2", "1001 f g3")
+	})
+}
+
+func TestSameRevisionInARegistryMadeAnewIsAnotherSession(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 7)
+		s.gateway.reply(Answer{Class: NoAgent, Retcode: "100-006"})
+		s.start()
+		s.publish(wish("1001", "f", ""))
+		s.pass(time.Second)
+		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
+		s.sessions.Delete("1001")
+		s.pass(time.Second)
+		s.signIn("1001", "g2", 7)
+		s.pass(time.Hour)
+		s.wantCalls("1001 f g1", "1001 f g2")
 	})
 }

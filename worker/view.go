@@ -203,7 +203,7 @@ func (l *loop) waitsFor(ln *lane) string {
 		return "answer"
 	case ln.unsettled():
 		return "an older ending"
-	case !signedIn || (c.rev != 0 && c.rev == session.Rev):
+	case !signedIn || c.refusedIn(session):
 		return "sign-in"
 	case ln.held && now < l.holdUntil:
 		return "hold"
