@@ -77,9 +77,6 @@ func (c *Config) checkPlaces(env *environment) {
 
 // derive fills in the defaults that are taken from another variable.
 func (c *Config) derive(env *environment) {
-	if !env.given("IDLE_BURST") {
-		c.Burst = max(1, c.Rate/10)
-	}
 	if len(c.GatewayHosts) > 0 || !env.given("IDLE_GATEWAY_URL") {
 		return
 	}

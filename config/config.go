@@ -36,7 +36,8 @@ type Config struct {
 	Retention time.Duration `envconfig:"IDLE_RETENTION" default:"720h" desc:"how long results and dead letters are kept" want:"a duration of at least 1s, such as 720h"`
 	Takeover  time.Duration `envconfig:"IDLE_TAKEOVER" default:"3s" desc:"how long a silent active worker keeps its place before a standby takes it, at least 2.5s; calls for agents with unfinished changes go on one IDLE_GATEWAY_TIMEOUT after that" want:"a duration of at least 2.5s"`
 
-	Rate        float64 `envconfig:"IDLE_RATE" default:"50" desc:"requests per second to the gateway, retries included, decimals allowed; 0 is no limit" want:"a number of requests per second, 0 or more, decimals allowed"`
+	Rate float64 `envconfig:"IDLE_RATE" default:"50" desc:"requests per second to the gateway, retries included, decimals allowed; 0 is no limit" want:"a number of requests per second, 0 or more, decimals allowed"`
+	// Burst is 0 where it is not set: then it follows the rate, also one that operators set later.
 	Burst       float64 `envconfig:"IDLE_BURST" otherwise:"a tenth of the rate" desc:"how many requests may go out at once after a pause, at least 1; means nothing where the rate is 0" want:"a number of requests, 1 or more, decimals allowed"`
 	MaxInFlight int     `envconfig:"IDLE_MAX_IN_FLIGHT" default:"32" desc:"requests under way at the same time; never more than one for one agent" want:"a whole number from 1 to 10000"`
 

@@ -57,7 +57,6 @@ func TestDefaults(t *testing.T) {
 		Retention:         720 * time.Hour,
 		Takeover:          3 * time.Second,
 		Rate:              50,
-		Burst:             5,
 		MaxInFlight:       32,
 		BackoffInitial:    500 * time.Millisecond,
 		BackoffMax:        30 * time.Second,
@@ -78,12 +77,12 @@ func TestDefaults(t *testing.T) {
 
 func TestValues(t *testing.T) {
 	for pairs, ok := range map[string]func(Config) bool{
-		"IDLE_RATE=0.5":                                  func(c Config) bool { return c.Rate == 0.5 && c.Burst == 1 },
-		"IDLE_RATE=0":                                    func(c Config) bool { return c.Rate == 0 && c.Burst == 1 },
-		"IDLE_RATE=200":                                  func(c Config) bool { return c.Burst == 20 },
+		"IDLE_RATE=0.5":                                  func(c Config) bool { return c.Rate == 0.5 && c.Burst == 0 },
+		"IDLE_RATE=0":                                    func(c Config) bool { return c.Rate == 0 && c.Burst == 0 },
+		"IDLE_RATE=200":                                  func(c Config) bool { return c.Rate == 200 && c.Burst == 0 },
 		"IDLE_RATE=200 IDLE_BURST=2.5":                   func(c Config) bool { return c.Burst == 2.5 },
 		"IDLE_RATE= IDLE_RETENTION= IDLE_REAPPLY=":       func(c Config) bool { return c.Rate == 50 && c.Retention == 720*time.Hour && c.Reapply },
-		"IDLE_NATS_URL= IDLE_GATEWAY_HOSTS= IDLE_BURST=": func(c Config) bool { return len(c.NATSURLs) == 1 && len(c.GatewayHosts) == 1 && c.Burst == 5 },
+		"IDLE_NATS_URL= IDLE_GATEWAY_HOSTS= IDLE_BURST=": func(c Config) bool { return len(c.NATSURLs) == 1 && len(c.GatewayHosts) == 1 && c.Burst == 0 },
 		"IDLE_HTTP_ADDR=":                                func(c Config) bool { return c.HTTPAddr == "" },
 		"IDLE_HTTP_ADDR=:0":                              func(c Config) bool { return c.HTTPAddr == ":0" },
 		"IDLE_HTTP_ADDR=[::1]:80":                        func(c Config) bool { return c.HTTPAddr == "[::1]:80" },

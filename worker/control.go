@@ -16,7 +16,9 @@ func (l *loop) control(c Controls) {
 	rate, burst := l.policy.Rate, l.policy.Burst
 	if c.Rate != nil && *c.Rate != rate {
 		rate = *c.Rate
-		burst = max(1, rate/10)
+		if l.Worker.Policy.Burst == 0 { // one that was set stays
+			burst = max(1, rate/10)
+		}
 	}
 	if rate != l.gate.rate {
 		l.log().Log(l.ctx, slog.LevelInfo, "rate of calls to the gateway changed", "rate", rate, "burst", burst)

@@ -277,6 +277,9 @@ func Report(ctx context.Context, nc *nats.Conn, l Layout) ([]string, error) {
 		return nil, err
 	}
 	missing, said, err := l.Inspect(ctx, js)
+	if denied := nc.LastError(); err != nil && errors.Is(denied, nats.ErrPermissionViolation) {
+		err = fmt.Errorf("%w: NATS denies the user of this connection something it needs: %w", err, denied)
+	}
 	for _, m := range missing {
 		said = append(said, fmt.Sprintf("stream %s is missing: the worker creates it", m.Name))
 	}

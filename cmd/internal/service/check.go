@@ -11,24 +11,36 @@ import (
 	"idlepolicy/worker/trace"
 )
 
-// checkWithin bounds what Check may take when nothing answers.
+// checkWithin bounds what each check may take when nothing answers.
 const checkWithin = 15 * time.Second
 
 // Check proves that everything the configuration names can be reached, one line each, and changes nothing. It returns
 // whether all of it can.
 func Check(ctx context.Context, c config.Config, w io.Writer) bool {
-	ctx, cancel := context.WithTimeout(ctx, checkWithin)
-	defer cancel()
 	fmt.Fprintln(w, "ok      configuration")
 	for _, warning := range c.Warnings() {
 		fmt.Fprintln(w, "warning "+warning)
 	}
-	all := checkNATS(ctx, c, w)
-	all = checkGateway(ctx, c, w) && all
-	if on, err := trace.Check(ctx); on || err != nil {
-		all = say(w, "traces, as the OTEL_ variables have them", err) && all
+	all := true
+	for _, check := range []func(context.Context, config.Config, io.Writer) bool{checkNATS, checkGateway, checkTraces} {
+		all = within(ctx, func(ctx context.Context) bool { return check(ctx, c, w) }) && all
 	}
 	return all
+}
+
+// within gives each check time of its own: one that gets no answer must not look like a fault of the next.
+func within(ctx context.Context, check func(context.Context) bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	return check(ctx)
+}
+
+func checkTraces(ctx context.Context, _ config.Config, w io.Writer) bool {
+	on, err := trace.Check(ctx)
+	if !on && err == nil {
+		return true
+	}
+	return say(w, "traces, as the OTEL_ variables have them", err)
 }
 
 func say(w io.Writer, what string, err error) bool {

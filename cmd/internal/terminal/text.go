@@ -48,7 +48,14 @@ func Length(d time.Duration) string {
 	case d >= 48*time.Hour:
 		return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
 	case d >= time.Minute:
-		return strings.TrimSuffix(d.Round(time.Second).String(), "0s")
+		text := d.Round(time.Second).String() // 1h0m0s
+		if before, whole := strings.CutSuffix(text, "m0s"); whole {
+			text = before + "m"
+		}
+		if before, whole := strings.CutSuffix(text, "h0m"); whole {
+			text = before + "h"
+		}
+		return text
 	}
 	return d.Round(100 * time.Millisecond).String()
 }
