@@ -330,30 +330,6 @@ func (c *change) refusedIn(s Session) bool {
 	}
 }
 
-// considerReapply starts to apply anew what is in force if the agent signed in since the gateway was last told.
-func (l *loop) considerReapply(ln *lane) {
-	f := ln.ledger.InForce
-	if ln.reapply != nil || f == nil || l.policy.NoReapply || l.stopping || l.behind {
-		return // what the stream still holds may be newer
-	}
-	session, ok := l.Sessions.Of(ln.agent)
-	if !ok || !session.newSince(ln.gaveUp) || !session.newSince(ln.ledger.SignIn) {
-		return
-	}
-	if until := f.Result.ValidUntil; !until.After(l.now) {
-		ln.ledger.InForce = nil
-		return
-	}
-	if ln.storing != nil || len(ln.free)+len(ln.ordered) > 0 || ln.inFlight != nil {
-		return // the ledger is about to say more; plan is asked again then
-	}
-	ln.reapply = &change{
-		lane: ln, id: f.Result.ChangeID, flag: f.Result.Flag,
-		at: f.Result.EffectiveAt.UnixNano(), until: f.Result.ValidUntil.UnixNano(),
-	}
-	ln.held = ln.held || !session.SignedInAt.After(l.began)
-}
-
 // expire ends a change whose time is over.
 func (l *loop) expire(c *change) {
 	ln := c.lane
@@ -372,21 +348,6 @@ func (l *loop) leaveLater(c *change) {
 		ln.later = slices.DeleteFunc(ln.later, func(w *change) bool { return w == c })
 	}
 	l.unschedule(c)
-}
-
-// drop forgets a change that is applied anew; a call of it under way goes on and finds nobody waiting.
-func (l *loop) drop(c *change) {
-	if c != nil {
-		c.ended = true
-		l.unschedule(c)
-	}
-}
-
-// signedIn looks at an agent again because its session has changed.
-func (l *loop) signedIn(agent string) {
-	if ln := l.lanes[agent]; ln != nil {
-		l.plan(ln)
-	}
 }
 
 // tellWaiting tells once that a change waits, each time it starts to.

@@ -1,0 +1,139 @@
+package worker
+
+import (
+	"slices"
+
+	"idlepolicy/messages"
+)
+
+// readAgain reads an agent's ledger again after a result was refused or lost: somebody else may have stored one.
+func (l *loop) readAgain(ln *lane, err error) {
+	l.log().Debug("result not stored, reading the agent's ledger again", "agent", ln.agent, "err", err)
+	if l.Watch != nil {
+		l.Watch.Conflict()
+	}
+	ln.reloading = true
+	l.term.Journal.Reload(ln.agent, func(fresh Ledger) { l.mail.push(reloaded{ln, fresh}) })
+}
+
+type reloaded struct {
+	lane  *lane
+	fresh Ledger
+}
+
+func (r reloaded) apply(l *loop) {
+	ln := r.lane
+	ln.reloading = false
+	e, ledger := ln.storing, r.fresh
+	ledger.begin(l.term.Epoch)
+	ln.storing = nil
+	was := l.has(&ledger, e)
+	ln.ledger = ledger
+	if was {
+		l.elsewhere(ln, e)
+	} else {
+		ln.putBack(e)
+	}
+	l.reconcile(ln)
+	if ln.storing == nil {
+		l.store(ln)
+		l.plan(ln)
+	}
+}
+
+// putBack gives an entry that was not stored its place again, which is still the first one.
+func (ln *lane) putBack(e *entry) {
+	line := &ln.free
+	if e.inOrder {
+		line = &ln.ordered
+	}
+	*line = slices.Insert(*line, 0, e)
+}
+
+// has tells whether the ledger, as it is read now, knows what the entry says.
+func (l *loop) has(ledger *Ledger, e *entry) bool {
+	switch {
+	case e.ends():
+		return l.hasEnded(ledger, e.change)
+	case e.result.Outcome == messages.Waiting:
+		open, ok := l.openAs(ledger, e.change)
+		return ok && open.Told&e.told != 0 || l.hasEnded(ledger, e.change)
+	default:
+		return ledger.SignIn == e.signIn
+	}
+}
+
+// elsewhere finishes an entry that the ledger knows already, stored by us without our learning of it or by another
+// owner.
+func (l *loop) elsewhere(ln *lane, e *entry) {
+	if e.ends() {
+		l.recount(e.change.share)
+	}
+	if e.ends() && l.deadAsLast(ln, e.change) {
+		ln.storing = e
+		letter := DeadLetter{Pos: ln.ledger.Last.Pos, Agent: ln.agent, Whole: e.change.msg.items == 1, Seq: ln.ledger.Seq}
+		l.term.Journal.Bury(letter, func() { l.mail.push(buried{ln}) })
+		return
+	}
+	l.letGo(e)
+}
+
+// deadAsLast tells whether the agent's last result ended the change as one that is a dead letter, which may be missing.
+func (l *loop) deadAsLast(ln *lane, c *change) bool {
+	last := ln.ledger.Last
+	at, ended := l.endedAt(&ln.ledger, c)
+	return ended && last.Pos == at && (last.Outcome == messages.Failed || last.Outcome == messages.Rejected)
+}
+
+// reconcile brings a lane in line with a ledger in which another owner may have ended some of its changes.
+func (l *loop) reconcile(ln *lane) {
+	if ln.ledger.Newest.Pos != (Position{}) && ln.ledger.Newest.newer(ln.newest) {
+		ln.newest = ln.ledger.Newest
+	}
+	for _, c := range append(slices.Clone(ln.later), ln.live) {
+		if c != nil && c != ln.inFlight && l.hasEnded(&ln.ledger, c) {
+			l.forget(c)
+		}
+	}
+	keep := func(q []*entry) []*entry {
+		return slices.DeleteFunc(q, func(e *entry) bool {
+			if e.undecided || e.change.again() || !l.has(&ln.ledger, e) {
+				return false
+			}
+			l.elsewhereQuiet(e)
+			return true
+		})
+	}
+	ln.free, ln.ordered = keep(ln.free), keep(ln.ordered)
+	c := ln.live
+	if c != nil && c != ln.inFlight && ln.newest.Pos.Compare(c.pos(l.term.Epoch)) != 0 {
+		l.end(c, messages.Superseded, "a newer change for this agent took effect", ln.newest.ID)
+	}
+}
+
+func (l *loop) elsewhereQuiet(e *entry) {
+	if e.ends() {
+		l.recount(e.change.share)
+	}
+	l.letGo(e)
+}
+
+// forget lets go of a change that another owner ended.
+func (l *loop) forget(c *change) {
+	c.ended = true
+	l.leaveLater(c)
+	if c.lane.live == c {
+		c.lane.live = nil
+	}
+	if c.try != nil && c.try.place != nil {
+		c.lane.ordered = slices.DeleteFunc(c.lane.ordered, func(e *entry) bool { return e == c.try.place })
+		l.hold(c.try.place, -1)
+	}
+	l.recount(c.share)
+	l.settle(c)
+}
+
+// buriedBefore says that the dead letter of a change that ended before this term is there.
+type buriedBefore struct{ msg *message }
+
+func (b buriedBefore) apply(l *loop) { l.release(b.msg) }
