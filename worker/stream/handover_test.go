@@ -41,7 +41,7 @@ func TestLostOwnerIsWaitedFor(t *testing.T) {
 	s.waitOwner(a)
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
 	s.wait("it waits for the agent", func() bool { return len(s.results()) == 1 })
-	a.owner.Conn.Close() // as good as dead: what it would say at its end reaches nobody
+	a.owner.Conn.Close()  // as good as dead: what it would say at its end reaches nobody
 	s.signIn("1001", "g") // before b begins, which reads who is signed in first
 	s.signIn("1002", "g")
 	b := s.start("b")
