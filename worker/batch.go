@@ -26,7 +26,7 @@ type BatchQuery struct {
 
 // BatchCount is what results tell of a batch.
 type BatchCount struct {
-	Endings []Ending  // of its changes, save those of messages up to Before
+	Endings []Ending  // of its changes; of those of messages up to Before only those of epochs before that one
 	UpTo    uint64    // sequence of the results up to which they go
 	Before  Position  // of the last message of the last round that was summed up
 	Started time.Time // when the stream stored the first message of the round; zero: not known
@@ -36,7 +36,24 @@ type BatchCount struct {
 // Ending is that of one change.
 type Ending struct {
 	Pos     Position
+	Stored  int64 // when the stream stored its message, in Unix nanoseconds; 0: an older version of the worker did not say
 	Outcome messages.Outcome
+}
+
+// summedUp tells whether the message of an ending belongs to a round that was summed up, if it is here no longer. One that
+// had an ending before the stream was restored may still be here, at a position after that round.
+func (c *BatchCount) summedUp(e *Ending) bool {
+	return Position{e.Pos.Epoch, e.Pos.Seq, 0}.Compare(c.Before) <= 0
+}
+
+// Count adds the endings up, save those of rounds that were summed up.
+func (c *BatchCount) Count() (sum messages.BatchSummary) {
+	for i := range c.Endings {
+		if e := &c.Endings[i]; !c.summedUp(e) {
+			sum.Count(e.Outcome)
+		}
+	}
+	return sum
 }
 
 // batch is a batch some of whose changes have not ended. Its counts come from the results themselves: those that this

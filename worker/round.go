@@ -81,12 +81,7 @@ func (l *loop) enlist(s *share, r *round) {
 // belongs to the first round, because those of the later ones stay in the stream until it is summed up.
 func (l *loop) arrange(b *batch, c *BatchCount) {
 	here := b.muster()
-	of := func(e *Ending) *share {
-		if e.Pos.Epoch != l.term.Epoch && !slices.Contains(l.term.Earlier, e.Pos.Epoch) {
-			return nil // of a stream that was deleted
-		}
-		return here[e.Pos.Seq]
-	}
+	of := func(e *Ending) *share { return l.shareOfEnding(e, here) }
 	first := &round{}
 	first.sum.StartedAt = c.Started
 	if len(b.rounds) > 0 {
@@ -98,17 +93,13 @@ func (l *loop) arrange(b *batch, c *BatchCount) {
 	}
 	for i := range c.Endings {
 		e := &c.Endings[i]
-		place := Position{e.Pos.Epoch, e.Pos.Seq, 0}
-		if place.Compare(c.Before) <= 0 {
-			continue
-		}
 		if s := of(e); s != nil {
 			s.told = true
-			continue
+		} else if !c.summedUp(e) {
+			first.sum.Count(e.Outcome)
+			first.size++
+			first.query.Last = later(first.query.Last, Position{e.Pos.Epoch, e.Pos.Seq, 0})
 		}
-		first.sum.Count(e.Outcome)
-		first.size++
-		first.query.Last = later(first.query.Last, place)
 	}
 	for _, s := range b.shares {
 		if l.placeOf(s.msg).Compare(c.Before) <= 0 || (s.known == s.items && !s.told && b.key.Seq == 0) {
@@ -125,6 +116,19 @@ func (l *loop) arrange(b *batch, c *BatchCount) {
 			s.round.sum.Count(e.Outcome)
 		}
 	}
+}
+
+// shareOfEnding returns the share whose message an ending is of. After a restore a message may have the sequence of another
+// one; what does not say when its message was stored may be of a stream that was deleted.
+func (l *loop) shareOfEnding(e *Ending, here map[uint64]*share) *share {
+	s := here[e.Pos.Seq]
+	switch {
+	case s == nil, e.Stored != 0 && e.Stored != s.msg.receipt.Stored:
+		return nil
+	case e.Stored == 0 && e.Pos.Epoch != l.term.Epoch && !slices.Contains(l.term.Earlier, e.Pos.Epoch):
+		return nil
+	}
+	return s
 }
 
 // muster returns the shares by the sequences of their messages, and leaves them in that order and in no round.

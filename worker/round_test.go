@@ -58,9 +58,10 @@ func TestBatchOfOneMessageBeyondItsTotal(t *testing.T) {
 }
 
 // Two rounds run at the same time, and those of the second one end first. Whenever a worker dies, the next one puts each
-// message into the round it was published in.
+// message into the round it was published in, also where all was restored from a backup meanwhile.
 func TestBatchWhoseRoundsOverlap(t *testing.T) {
-	for crash := range 8 {
+	for run := range 16 {
+		crash, backup := run/2, run%2 == 1
 		bubble(t, Policy{}, func(s *site) {
 			all := s.agents(2)
 			s.journal.takes = 100 * time.Millisecond
@@ -78,6 +79,9 @@ func TestBatchWhoseRoundsOverlap(t *testing.T) {
 				s.pass(time.Second)
 				if i == crash || i == crash-4 {
 					s.crash()
+					if backup {
+						s.restored()
+					}
 					s.start()
 				}
 			}

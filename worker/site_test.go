@@ -383,14 +383,16 @@ func (b *book) count(q BatchQuery) BatchCount {
 		c.Before, c.Closed = Position{}, slices.Contains(b.summed, q.Key)
 	}
 	for _, rec := range b.records {
-		if rec.Batch == q.Key && rec.Result.Outcome.Ends() && rec.Pos.Compare(c.Before) > 0 && rec.Pos.Seq != c.Before.Seq {
-			c.Endings = append(c.Endings, Ending{rec.Pos, rec.Result.Outcome})
+		known := rec.Pos.Epoch == c.Before.Epoch && rec.Pos.Seq <= c.Before.Seq
+		if rec.Batch == q.Key && rec.Result.Outcome.Ends() && !known {
+			c.Endings = append(c.Endings, Ending{rec.Pos, rec.Result.ReceivedAt.UnixNano(), rec.Result.Outcome})
 		}
 	}
 	if q.Key.Seq != 0 || q.Pos.Compare(c.Before) <= 0 {
 		return c
 	}
-	if opened, ok := b.opened[q.Key.ID]; ok && opened.Pos.Compare(c.Before) > 0 && len(c.Endings) > 0 {
+	sofar := c.Count()
+	if opened, ok := b.opened[q.Key.ID]; ok && opened.Pos.Compare(c.Before) > 0 && sofar.Ended() > 0 {
 		c.Started = opened.Since
 	} else {
 		b.opened[q.Key.ID] = q

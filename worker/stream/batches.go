@@ -73,7 +73,7 @@ func (j *journal) open(ctx context.Context, c *counting) error {
 	case q.Key.Seq != 0:
 		return nil
 	case c.opened():
-		if len(have.Endings) > 0 {
+		if so := have.Count(); so.Ended() > 0 {
 			have.Started = c.mark.started // else the first message is the one that is here
 		}
 		return nil
@@ -84,10 +84,8 @@ func (j *journal) open(ctx context.Context, c *counting) error {
 	if c.first > 0 {
 		from = c.first - 1
 	}
-	sum := messages.BatchSummary{StartedAt: q.Since, Total: q.Total}
-	for i := range have.Endings {
-		sum.Count(have.Endings[i].Outcome)
-	}
+	sum := have.Count()
+	sum.StartedAt, sum.Total = q.Since, q.Total
 	m := j.progressMessage(q, messages.BatchProgress{BatchSummary: sum, At: time.Now().UTC()})
 	m.Header.Set(fromHeader, strconv.FormatUint(from, 10))
 	m.Header.Set(firstHeader, q.Pos.String())

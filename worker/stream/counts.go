@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -164,11 +165,10 @@ func (j *journal) read(ctx context.Context, cfg jetstream.OrderedConsumerConfig,
 	})
 }
 
-// ofMessage tells whether an ending is one of the one message: an older one is of another message that had its sequence
-// before the stream was restored. Where the batch was closed before that, the endings are under the name it had then.
-func (c *counting) ofMessage(m jetstream.Msg, pos worker.Position) bool {
-	meta, err := m.Metadata()
-	if err != nil || meta.Timestamp.Before(c.query.Since) {
+// ofMessage tells whether an ending is one of the one message: before the stream was restored another one may have had its
+// sequence. Where the batch was closed before that, the endings are under the name it had then.
+func (c *counting) ofMessage(pos worker.Position, stored int64) bool {
+	if stored != 0 && stored != c.query.Since.UnixNano() {
 		return false
 	}
 	name := c.query
@@ -182,16 +182,19 @@ func (c *counting) ofMessage(m jetstream.Msg, pos worker.Position) bool {
 func (j *journal) note(c *counting, m jetstream.Msg, seq uint64) {
 	outcome, _, ok := j.names.ParseResultSubject(m.Subject())
 	pos, err := parsePosition(m.Headers().Get(nats.MsgIdHdr))
-	place := worker.Position{Epoch: pos.Epoch, Seq: pos.Seq}
+	before := c.have.Before
 	switch {
-	case !ok, err != nil, !outcome.Ends(), seq < c.from, seq > c.have.UpTo, place.Compare(c.have.Before) <= 0:
+	case !ok, err != nil, !outcome.Ends(), seq < c.from, seq > c.have.UpTo:
 		return
+	case pos.Epoch == before.Epoch && pos.Seq <= before.Seq:
+		return // of a round that was summed up
 	}
-	if c.query.Key.Seq != 0 && !c.ofMessage(m, pos) {
+	stored, _ := strconv.ParseInt(m.Headers().Get(storedHeader), 10, 64)
+	if c.query.Key.Seq != 0 && !c.ofMessage(pos, stored) {
 		return
 	}
 	if c.first == 0 {
 		c.first = seq
 	}
-	c.have.Endings = append(c.have.Endings, worker.Ending{Pos: pos, Outcome: outcome})
+	c.have.Endings = append(c.have.Endings, worker.Ending{Pos: pos, Stored: stored, Outcome: outcome})
 }

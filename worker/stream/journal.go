@@ -60,7 +60,8 @@ type outgoing struct {
 // Headers of results that are for this worker itself.
 const (
 	ledgerHeader = "Idle-Ledger"
-	batchHeader  = "Idle-Batch"
+	batchHeader  = "Idle-Batch"        // the batch whose change ended
+	storedHeader = "Idle-Batch-Stored" // when the stream stored that one's message, in Unix nanoseconds
 )
 
 const (
@@ -187,7 +188,8 @@ func (j *journal) waitRoom(ctx context.Context, m *nats.Msg, done func(uint64, e
 	}
 }
 
-// resultHeaders is how many headers a result has at most. A map made for one more would be twice as large.
+// resultHeaders is how many headers a result has at most, but for one of a batch that is traced too. A map made for one
+// more would be twice as large.
 const resultHeaders = 14
 
 // message makes the message of a result. Its ID is new for each attempt to store it, because the server would answer a
@@ -207,6 +209,7 @@ func (j *journal) message(rec *worker.Record) *nats.Msg {
 	set(ledgerHeader, string(rec.Ledger))
 	if rec.Batch.ID != "" {
 		set(batchHeader, batchText(rec.Batch))
+		set(storedHeader, strconv.FormatInt(r.ReceivedAt.UnixNano(), 10))
 	}
 	if rec.TraceParent != "" {
 		set(messages.TraceParentHeader, rec.TraceParent)
