@@ -167,6 +167,7 @@ func (l *loop) takeEffect(c *change) {
 	ln := c.lane
 	l.dueBefore(ln, c)
 	l.leaveLater(c)
+	l.recognise(ln, c)
 	e := Effect{At: c.at, Pos: c.pos(l.term.Epoch), ID: c.id, Later: c.later}
 	if !e.Later && !ln.newest.Later {
 		e.At = max(e.At, ln.newest.At)

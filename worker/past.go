@@ -104,6 +104,15 @@ func (l *loop) openAs(ledger *Ledger, c *change) (Open, bool) {
 	return Open{}, false
 }
 
+// recognise has the newest change of before a restore stand where it stands now, once a change shows that the stream still
+// holds what was published before it.
+func (l *loop) recognise(ln *lane, c *change) {
+	n := &ln.newest
+	if n.Pos.Epoch != l.term.Epoch && slices.Contains(l.term.Earlier, n.Pos.Epoch) && c.seq() <= n.Pos.Seq && c.msg.receipt.Stored <= n.At {
+		n.Pos.Epoch = l.term.Epoch
+	}
+}
+
 // ours tells whether a past is one of this very stream, and not of one that was deleted.
 func (l *loop) ours(p *Past) bool { return slices.Contains(l.term.Earlier, p.Done.Epoch) }
 

@@ -179,3 +179,29 @@ func TestEndingOfAnEarlierEpochIsFoundLate(t *testing.T) {
 		s.wantTold("applied 1001 one")
 	})
 }
+
+// A change had taken effect before the restore, but of those before it not one had ended: they end in the order in which
+// they took effect all the same, while the next term is still reading them.
+func TestNewestChangeOfAnEarlierEpoch(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.journal.set(func() { s.journal.takes = 6 * time.Second })
+		s.publish(wish("1001", "f", `,"id":"zero"`))
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.publish(wish("1001", "f", `,"id":"later"`+effective(3*time.Second)))
+		s.publish(wish("1001", "f", `,"id":"b"`))
+		s.pass(5 * time.Second)
+		s.publish(wish("1001", "f", `,"id":"c"`))
+		s.pass(8 * time.Second) // zero's ending is stored, and says that c is the newest
+		s.crash()
+		s.restored()
+		s.journal.set(func() { s.journal.takes = 0 })
+		s.reading = 10 * time.Millisecond
+		s.start()
+		s.signIn("1001", "g", 1)
+		s.pass(time.Minute)
+		s.wantNothingWaiting()
+		s.wantTold("waiting 1001 zero", "superseded 1001 zero", "superseded 1001 a", "superseded 1001 b", "superseded 1001 later",
+			"waiting 1001 c", "applied 1001 c")
+	})
+}
