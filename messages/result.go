@@ -34,6 +34,9 @@ func (o Outcome) Ends() bool {
 	return false
 }
 
+// Dead tells whether the change becomes a dead letter.
+func (o Outcome) Dead() bool { return o == Failed || o == Rejected }
+
 // Result is a result event. ChangeSeq and ChangeIndex together tell any two changes apart.
 type Result struct {
 	Outcome      Outcome   `json:"outcome"`

@@ -19,6 +19,7 @@ func (ds delivered) apply(l *loop) {
 // admit takes a message into the lanes, item by item in their order.
 func (l *loop) admit(d *Delivery) {
 	defer l.arrived(d)
+	l.readTo = max(l.readTo, d.Seq)
 	if m := l.msgs[d.Seq]; m != nil {
 		m.receipt = d.Receipt // it came again while its changes are in the lanes
 		return
@@ -68,6 +69,7 @@ func (l *loop) reject(m *message, r *messages.Rejection) {
 // arrived notes when everything that was unfinished as the term began has been read. Messages are not counted: one may
 // come twice.
 func (l *loop) arrived(d *Delivery) {
+	l.readTo = max(l.readTo, d.Seq+1)
 	if l.behind && (d.Seq >= l.term.LastSeq || d.Pending == 0) {
 		l.caughtUp()
 	}

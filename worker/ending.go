@@ -23,9 +23,7 @@ type entry struct {
 
 func (e *entry) ends() bool { return e.result.Outcome.Ends() }
 
-func (e *entry) dead() bool {
-	return e.result.Outcome == messages.Failed || e.result.Outcome == messages.Rejected
-}
+func (e *entry) dead() bool { return e.result.Outcome.Dead() }
 
 // end ends a change that took effect. Its result waits for those of the agent's changes that took effect before it.
 func (l *loop) end(c *change, o messages.Outcome, text, by string) {
@@ -82,9 +80,10 @@ func (l *loop) hold(e *entry, n int) {
 	}
 }
 
-// store sends the next result of the agent to the ledger, one at a time: each expects the sequence of the last.
+// store sends the next result of the agent to the ledger, one at a time: each expects the sequence of the last, and only
+// the last one may lack its dead letter.
 func (l *loop) store(ln *lane) {
-	if ln.storing != nil || ln.reloading {
+	if ln.storing != nil || ln.reloading || ln.burying || l.mayLackLetter(ln) {
 		return
 	}
 	line := ln.nextLine()
@@ -238,6 +237,38 @@ func (l *loop) bury(ln *lane, e *entry) {
 type buried struct{ lane *lane }
 
 func (b buried) apply(l *loop) { l.finish(b.lane) }
+
+// buryLast makes the dead letter of a change that somebody else ended, if that is the agent's last result: it may lack one.
+// The change's message stays until it is there, as the letter is made from it.
+func (l *loop) buryLast(ln *lane, c *change) {
+	at, ended := l.endedAt(&ln.ledger, c)
+	if last := &ln.ledger.Last; !ended || last.Pos != at || !last.Outcome.Dead() {
+		return
+	}
+	ln.burying = true
+	c.msg.open++
+	letter := DeadLetter{Pos: at, Agent: ln.agent, Whole: c.msg.items == 1, Seq: ln.ledger.Seq}
+	l.term.Journal.Bury(letter, func() { l.mail.push(buriedLast{ln, c.msg}) })
+}
+
+type buriedLast struct {
+	lane *lane
+	msg  *message
+}
+
+func (b buriedLast) apply(l *loop) {
+	b.lane.burying = false
+	l.release(b.msg)
+	l.store(b.lane)
+	l.plan(b.lane)
+}
+
+// mayLackLetter tells whether the agent's last result is one from before this term whose change may come yet, and with it
+// the need for its dead letter.
+func (l *loop) mayLackLetter(ln *lane) bool {
+	last := &ln.ledger.Last
+	return l.behind && last.Outcome.Dead() && last.Pos.Seq >= l.readTo && l.ofThisStream(last.Pos.Epoch)
+}
 
 // finish lets go of the change whose result is stored and goes on with the lane.
 func (l *loop) finish(ln *lane) {

@@ -30,6 +30,7 @@ type lane struct {
 	storing   *entry
 	next      *Ledger // as it will be when storing is stored
 	reloading bool
+	burying   bool // the dead letter of its last result is being made, which an owner before may have left out
 	held      bool // it waits for the end of the hold after a takeover
 }
 
@@ -110,11 +111,7 @@ func (l *loop) knownBefore(c *change) bool {
 	switch {
 	case l.hasEnded(&ln.ledger, c):
 		c.share.endedBefore()
-		if l.deadAsLast(ln, c) {
-			letter := DeadLetter{Pos: ln.ledger.Last.Pos, Agent: ln.agent, Whole: c.msg.items == 1, Seq: ln.ledger.Seq}
-			l.term.Journal.Bury(letter, func() { l.mail.push(buriedBefore{c.msg}) })
-			return true
-		}
+		l.buryLast(ln, c)
 	case ln.ledger.SameAsRecent(c.msg.hash, c.msg.receipt.Stored):
 		if c.share != nil {
 			c.share.add(-1)
@@ -233,6 +230,9 @@ func (l *loop) caughtUp() {
 		}
 	}
 	l.overdue = nil
+	for _, ln := range l.lanes {
+		l.store(ln)
+	}
 	for _, b := range l.batches {
 		l.closeIfComplete(b)
 	}

@@ -116,6 +116,10 @@ func (l *loop) recognise(ln *lane, c *change) {
 // ours tells whether a past is one of this very stream, and not of one that was deleted.
 func (l *loop) ours(p *Past) bool { return slices.Contains(l.term.Earlier, p.Done.Epoch) }
 
+func (l *loop) ofThisStream(epoch int64) bool {
+	return epoch == l.term.Epoch || slices.Contains(l.term.Earlier, epoch)
+}
+
 func appendPast(b []byte, p *Past) []byte {
 	b = appendNum(appendPos(b, p.Done), p.Stored)
 	for _, o := range p.Open {

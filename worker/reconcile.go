@@ -30,7 +30,7 @@ func (r reloaded) apply(l *loop) {
 	was := l.has(&ledger, e)
 	ln.ledger = ledger
 	if was {
-		l.elsewhere(ln, e)
+		l.storedElsewhere(e)
 	} else {
 		ln.putBack(e)
 	}
@@ -63,26 +63,14 @@ func (l *loop) has(ledger *Ledger, e *entry) bool {
 	}
 }
 
-// elsewhere finishes an entry that the ledger knows already, stored by us without our learning of it or by another
-// owner.
-func (l *loop) elsewhere(ln *lane, e *entry) {
+// storedElsewhere lets go of an entry that the ledger knows already, stored by us without our learning of it or by
+// another owner.
+func (l *loop) storedElsewhere(e *entry) {
 	if e.ends() {
 		l.recount(e.change.share)
-	}
-	if e.ends() && l.deadAsLast(ln, e.change) {
-		ln.storing = e
-		letter := DeadLetter{Pos: ln.ledger.Last.Pos, Agent: ln.agent, Whole: e.change.msg.items == 1, Seq: ln.ledger.Seq}
-		l.term.Journal.Bury(letter, func() { l.mail.push(buried{ln}) })
-		return
+		l.buryLast(e.change.lane, e.change)
 	}
 	l.letGo(e)
-}
-
-// deadAsLast tells whether the agent's last result ended the change as one that is a dead letter, which may be missing.
-func (l *loop) deadAsLast(ln *lane, c *change) bool {
-	last := ln.ledger.Last
-	at, ended := l.endedAt(&ln.ledger, c)
-	return ended && last.Pos == at && (last.Outcome == messages.Failed || last.Outcome == messages.Rejected)
 }
 
 // reconcile brings a lane in line with a ledger in which another owner may have ended some of its changes.
@@ -100,7 +88,7 @@ func (l *loop) reconcile(ln *lane) {
 			if e.undecided || e.change.again() || !l.has(&ln.ledger, e) {
 				return false
 			}
-			l.elsewhereQuiet(e)
+			l.storedElsewhere(e)
 			return true
 		})
 	}
@@ -109,13 +97,6 @@ func (l *loop) reconcile(ln *lane) {
 	if c != nil && c != ln.inFlight && ln.newest.Pos.Compare(c.pos(l.term.Epoch)) != 0 {
 		l.end(c, messages.Superseded, "a newer change for this agent took effect", ln.newest.ID)
 	}
-}
-
-func (l *loop) elsewhereQuiet(e *entry) {
-	if e.ends() {
-		l.recount(e.change.share)
-	}
-	l.letGo(e)
 }
 
 // forget lets go of a change that another owner ended.
@@ -130,10 +111,6 @@ func (l *loop) forget(c *change) {
 		l.hold(c.try.place, -1)
 	}
 	l.recount(c.share)
+	l.buryLast(c.lane, c)
 	l.settle(c)
 }
-
-// buriedBefore says that the dead letter of a change that ended before this term is there.
-type buriedBefore struct{ msg *message }
-
-func (b buriedBefore) apply(l *loop) { l.release(b.msg) }

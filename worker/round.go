@@ -125,7 +125,7 @@ func (l *loop) shareOfEnding(e *Ending, here map[uint64]*share) *share {
 	switch {
 	case s == nil, e.Stored != 0 && e.Stored != s.msg.receipt.Stored:
 		return nil
-	case e.Stored == 0 && e.Pos.Epoch != l.term.Epoch && !slices.Contains(l.term.Earlier, e.Pos.Epoch):
+	case e.Stored == 0 && !l.ofThisStream(e.Pos.Epoch):
 		return nil
 	}
 	return s

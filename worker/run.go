@@ -30,8 +30,9 @@ type loop struct {
 	gateWas   string
 	gateSince time.Time
 	holdUntil int64
-	flood     int64 // some agents wait for a pause in their changes until then, in Unix nanoseconds
-	behind    bool  // messages from before the term may still be unread
+	flood     int64  // some agents wait for a pause in their changes until then, in Unix nanoseconds
+	behind    bool   // messages from before the term may still be unread
+	readTo    uint64 // messages before this one were read
 	overdue   []*change
 	entries   int       // results that are not stored
 	closings  int       // summaries that are not stored

@@ -301,3 +301,34 @@ func TestMessagesThatComeTwiceWhileReading(t *testing.T) {
 			"applied 1001 later")
 	})
 }
+
+// The owner died after it had stored a rejected one's result and before its dead letter was made. The next owner stores
+// nothing of that agent before the letter, whether or not it has read that message by then.
+func TestDeadLetterOfAnOwnerThatDied(t *testing.T) {
+	for _, agent := range []string{"1001", "1002"} {
+		bubble(t, Policy{}, func(s *site) {
+			s.start()
+			s.publish(wish("1001", "a", `,"id":"a"`))
+			s.publish(wish(agent, "yes", `,"id":"bad"`))
+			s.journal.set(func() { s.journal.takes = 100 * time.Millisecond })
+			s.publish(wish("1001", "yes", `,"id":"worse"`))
+			s.pass(150 * time.Millisecond)
+			s.crash()
+			s.journal.set(func() { s.journal.takes = 10 * time.Millisecond })
+			s.signIn("1001", "g", 1)
+			s.reading = 40 * time.Millisecond
+			s.journal.stuck = true
+			s.start()
+			s.pass(time.Minute)
+			s.crash() // and this one while it makes the letter
+			s.journal.stuck = false
+			s.start()
+			s.pass(time.Minute)
+			s.wantNothingWaiting()
+			s.wantTold("waiting 1001 a", "rejected "+agent+" bad", "rejected 1001 worse", "applied 1001 a")
+			if n := len(s.journal.letters); n != 2 {
+				t.Errorf("%d dead letters", n)
+			}
+		})
+	}
+}
