@@ -299,7 +299,7 @@ func (l *loop) plan(ln *lane) {
 		// plan is asked again then
 	case !signedIn || refused:
 		l.tellWaiting(c, ToldSignIn)
-	case ln.held && now < l.holdUntil:
+	case l.holds(ln):
 		wake = min(wake, l.holdUntil)
 	case c.try != nil && c.try.retry > now:
 		wake = min(wake, c.try.retry)
@@ -310,6 +310,11 @@ func (l *loop) plan(ln *lane) {
 	}
 	l.setTimer(c, wake)
 	l.setReady(c, ready)
+}
+
+// holds tells whether a call that the last owner made for the agent may still land.
+func (l *loop) holds(ln *lane) bool {
+	return (ln.held || l.term.HoldAll) && l.now.UnixNano() < l.holdUntil
 }
 
 // unsettled tells whether the lane waits for an older change: its ending must be stored before a newer one is sent.

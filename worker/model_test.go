@@ -171,7 +171,8 @@ func (w *world) ends(clean bool) {
 	if w.inbox == nil {
 		return
 	}
-	w.clean = clean && !time.Now().Before(w.heldTill) // a stop says nothing of the calls that its own hold was for
+	w.holdAll = time.Now().Before(w.heldTill)
+	w.clean = clean && !w.holdAll // a stop says nothing of the calls that its own hold was for
 	if clean {
 		w.finish()
 	} else {

@@ -38,6 +38,7 @@ type site struct {
 	kill    context.CancelFunc
 	over    chan struct{}
 	hold    time.Duration // after a takeover
+	holdAll bool          // the owner before was waiting for the end of its own hold
 	reading time.Duration // from one message to the next as a term begins
 	ahead   time.Duration // of our clock is the stream's
 	tokens  uint64
@@ -85,6 +86,7 @@ func (s *site) startUnread() []Delivery {
 	if s.hold > 0 {
 		term.HoldUntil = time.Now().Add(s.hold)
 	}
+	term.HoldAll = s.holdAll
 	over := s.over
 	go func() {
 		defer close(over)

@@ -332,3 +332,30 @@ func TestDeadLetterOfAnOwnerThatDied(t *testing.T) {
 		})
 	}
 }
+
+// The last owner died while it waited for the calls of the one before it. What these were for may have ended since: a
+// change that was published after that waits as well.
+func TestOwnerThatDiedDuringItsHold(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.start()
+		s.gateway.set(func() { s.gateway.takes = time.Minute })
+		s.publish(wish("1001", "a", `,"id":"a"`+until(time.Second)))
+		s.crash()
+		s.gateway.set(func() { s.gateway.takes = 0 })
+		s.hold = 5 * time.Second
+		s.start()
+		s.pass(2 * time.Second)
+		s.wantTold("expired 1001 a")
+		s.crash()
+		s.holdAll = true
+		s.start()
+		began := time.Now()
+		s.publish(wish("1001", "b", `,"id":"b"`))
+		s.pass(time.Minute)
+		s.wantTold("expired 1001 a", "applied 1001 b")
+		if wait := s.gateway.at[1].Sub(began); wait != s.hold {
+			t.Errorf("called after %v, want after %v", wait, s.hold)
+		}
+	})
+}

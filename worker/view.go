@@ -205,7 +205,7 @@ func (l *loop) waitsFor(ln *lane) string {
 		return "an older ending"
 	case !signedIn || c.refusedIn(session):
 		return "sign-in"
-	case ln.held && now < l.holdUntil:
+	case l.holds(ln):
 		return "hold"
 	case c.try != nil && c.try.retry > now:
 		return "retry"

@@ -114,6 +114,7 @@ type Term struct {
 	Unfinished uint64            // messages in it as the term began
 	Ledgers    map[string]Ledger // of all agents that results tell of
 	HoldUntil  time.Time         // agents with unfinished changes wait for it; zero after a predecessor's clean stop
+	HoldAll    bool              // all agents do: the predecessor was waiting itself, and may have ended what was called for before
 	Stop       <-chan struct{}   // closed: take no more, finish calls, store endings
 }
 

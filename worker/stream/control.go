@@ -17,6 +17,8 @@ type owners struct {
 	Pin      string    `json:"pin"`
 	Since    time.Time `json:"since"`
 	Released bool      `json:"released,omitempty"` // it stopped cleanly: nothing of it, or of one before it, may still land
+	// Until then, by its own clock, something of the one before it may land.
+	HeldUntil time.Time `json:"held_until,omitzero"`
 }
 
 const ownerKey = "owner"

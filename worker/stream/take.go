@@ -186,13 +186,18 @@ func (o *Owner) begin(ctx context.Context) (taken, error) {
 		return taken{}, err
 	}
 	mine := owners{Name: o.Name, Pin: o.pin, Since: began.UTC()}
+	hold := last.Name != "" && !last.Released
+	if hold {
+		mine.HeldUntil = began.Add(o.Hold).UTC()
+	}
 	if rev, err = o.writeOwners(ctx, mine, rev); err != nil {
 		return taken{}, err
 	}
 	info := s.CachedInfo()
 	term := &worker.Term{LastSeq: info.State.LastSeq, Unfinished: info.State.Msgs, Inbox: worker.NewInbox()}
-	if last.Name != "" && !last.Released {
+	if hold {
 		term.HoldUntil = began.Add(o.Hold)
+		term.HoldAll = began.Before(last.HeldUntil.Add(o.Hold)) // with room for clocks that differ
 	}
 	return taken{term, info.Created.UnixNano(), mine, rev}, nil
 }
