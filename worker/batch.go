@@ -68,6 +68,9 @@ type batch struct {
 	doubt    bool     // endings from before this term, or from elsewhere, are not counted
 	counting bool     // the results are being counted
 	closing  bool     // the summary of the first round is on its way
+
+	cameAt time.Time // when something of it came last
+	toldAt time.Time // when its progress was told last: a count tells it too
 }
 
 type tally struct {
@@ -90,6 +93,7 @@ func (l *loop) shareOf(m *message, id string, total int) *share {
 		b = &batch{key: key, doubt: key.Seq == 0}
 		l.batches[key] = b
 	}
+	b.cameAt = l.now
 	if n := len(b.shares); n > 0 && b.shares[n-1].msg == m {
 		b.shares[n-1].add(1)
 		return b.shares[n-1]
@@ -126,7 +130,7 @@ type countedBatch struct {
 
 func (c countedBatch) apply(l *loop) {
 	b := c.batch
-	b.counting, b.upTo = false, c.count.UpTo
+	b.counting, b.upTo, b.toldAt = false, c.count.UpTo, l.now
 	l.arrange(b, &c.count)
 	for _, t := range b.since {
 		if t.seq > b.upTo && t.share.round != nil {
@@ -235,6 +239,9 @@ func (l *loop) ackIfDone(m *message) {
 // How often a batch's progress is told at most, and how much may be told at once.
 const progressEvery = time.Second
 
+// batchRests is how long a batch is kept of which nothing is here: the rest of its total may never come.
+const batchRests = 10 * time.Minute
+
 // tellProgress tells how far the batches are that have moved since they last did.
 func (l *loop) tellProgress() {
 	if l.now.Sub(l.toldAt) < progressEvery {
@@ -242,13 +249,15 @@ func (l *loop) tellProgress() {
 	}
 	l.toldAt = l.now
 	for _, b := range l.batches {
-		if len(b.rounds) == 0 || b.counting || b.doubt || b.closing {
+		if len(b.rounds) == 0 || b.counting || b.doubt || b.closing || l.now.Sub(b.toldAt) < progressEvery {
 			continue
 		}
 		r := b.rounds[0]
 		if ended := r.sum.Ended(); ended != r.told {
-			r.told = ended
+			r.told, b.toldAt = ended, l.now
 			l.term.Journal.Progress(r.query, l.progress(r.sofar()))
+		} else if b.left == len(b.shares) && l.now.Sub(b.cameAt) > batchRests {
+			delete(l.batches, b.key) // what comes of it later has its endings counted again
 		}
 	}
 }

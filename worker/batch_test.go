@@ -208,6 +208,63 @@ func TestBatchProgress(t *testing.T) {
 	})
 }
 
+// The count that opens a batch over several messages tells its first progress: the next one comes a second later.
+func TestProgressAfterTheFirst(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		all := s.agents(2)
+		s.start()
+		s.pass(700 * time.Millisecond)
+		s.publish(few(3, all[0]))
+		s.pass(900 * time.Millisecond)
+		s.publish(few(3, "2001"))
+		s.pass(90 * time.Millisecond)
+		if n := len(s.journal.progress); n > 0 {
+			t.Errorf("%d within a second", n)
+		}
+		s.pass(time.Second)
+		if n := len(s.journal.progress); n != 1 {
+			t.Errorf("%d after two seconds", n)
+		}
+	})
+}
+
+// What comes in every moment keeps no progress from being told.
+func TestProgressWhileMoreComes(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		all := s.agents(50)
+		s.start()
+		for _, agent := range all {
+			s.publish(few(100, agent))
+			s.pass(100 * time.Millisecond)
+		}
+		if n := len(s.journal.progress); n != 5 {
+			t.Errorf("told %d times in five seconds", n)
+		}
+	})
+}
+
+// A batch whose total is never reached is not kept for ever; where the rest comes after all, everything counts.
+func TestBatchWhoseRestDoesNotCome(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		all := s.agents(4)
+		s.start()
+		s.publish(few(3, all[0]))
+		s.pass(time.Minute)
+		s.publish(few(3, all[1]))
+		s.pass(batchRests + time.Minute)
+		s.wantNoBatches()
+		s.wantSummaries()
+		s.publish(few(3, all[2]))
+		s.pass(time.Minute)
+		s.wantSummaries("b 3: 3 0 0 0 0")
+		s.wantNothingWaiting()
+		s.publish(few(1, all[3]))
+		s.pass(time.Minute)
+		s.wantSummaries("b 3: 3 0 0 0 0", "b 1: 1 0 0 0 0")
+		s.wantNoBatches()
+	})
+}
+
 func TestProgressIsNotLookedAtInEachTurn(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()

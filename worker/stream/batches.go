@@ -171,22 +171,24 @@ func (j *journal) Progress(q worker.BatchQuery, p messages.BatchProgress) {
 }
 
 // tell stores a progress message. The first one of a batch over several messages says where its endings begin, and each
-// carries that on, unless the batch is closed and gone.
+// carries that on, also those of other batches of the same ID, unless the batch is closed and gone.
 func (j *journal) tell(ctx context.Context, q worker.BatchQuery, p messages.BatchProgress) error {
-	m := j.progressMessage(q, p)
-	if q.Key.Seq != 0 {
-		return j.conn.PublishMsg(m)
-	}
 	s, err := j.results.get(ctx)
 	if err != nil {
 		return err
 	}
 	last, err := s.GetLastMsgForSubject(ctx, j.names.BatchProgress(q.Key.ID))
-	if err != nil {
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound) && q.Key.Seq != 0:
+		last = &jetstream.RawStreamMsg{}
+	case err != nil:
 		return err
 	}
+	m := j.progressMessage(q, p)
 	for _, name := range [...]string{fromHeader, firstHeader, startedHeader} {
-		m.Header.Set(name, last.Header.Get(name))
+		if value := last.Header.Get(name); value != "" {
+			m.Header.Set(name, value)
+		}
 	}
 	_, err = j.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(last.Sequence))
 	return err

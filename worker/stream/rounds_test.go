@@ -2,7 +2,10 @@ package stream
 
 import (
 	"fmt"
+	"strings"
 	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
 )
@@ -39,4 +42,31 @@ func TestRestoredRounds(t *testing.T) {
 	after.wait("the second round is summed up", func() bool { return after.summaries("many") == 2 })
 	after.waitFinished()
 	after.wantEndings("applied 2001 of-2001", "applied 2002 of-2002", "applied 1001 of-1001", "applied 1002 of-1002")
+}
+
+// A batch of one message has the ID of one over several messages that still runs: its progress must not hide where the
+// endings of that one begin.
+func TestProgressOfAnotherBatchOfTheSameID(t *testing.T) {
+	s := newSite(t)
+	r := s.start("a")
+	s.waitOwner(r)
+	s.signIn("1001", "guid")
+	last := func() *jetstream.RawStreamMsg {
+		st, err := s.js.Stream(t.Context(), s.layout.Names.ResultsStream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, _ := st.GetLastMsgForSubject(t.Context(), s.layout.Names.BatchProgress("b"))
+		return m
+	}
+	s.publish(`{"agent_id":"1001","flag":"f","batch_id":"b","batch_total":2}`)
+	s.wait("the batch is opened", func() bool { return last() != nil })
+	opened := last().Header
+	s.publish(`{"agent_ids":["1001","2001","2002"],"flag":"f","batch_id":"b"}`)
+	s.wait("the other one makes progress", func() bool { return strings.Contains(string(last().Data), `"total":3`) })
+	for _, name := range []string{fromHeader, firstHeader, startedHeader} {
+		if got, want := last().Header.Get(name), opened.Get(name); got != want || want == "" {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
 }
