@@ -222,7 +222,7 @@ type counter struct {
 	mode    string // how it answers: a class, or as it should
 	only    string // the one agent that is answered so; empty: all
 	takes   time.Duration
-	busy    map[string]int
+	busy    map[string]int // sign-in of an agent to calls under way
 	calls   []*seen
 	of      map[string][]*seen // agent and flag to calls
 	begun   map[string]int     // the same, with those that never left
@@ -233,7 +233,8 @@ type seen struct {
 	Call
 	from, to time.Time
 	success  bool
-	beside   bool // another call for this agent was under way
+	signIn   string // of the agent, which ends what calls with an older GUID may do
+	beside   bool   // another call for this agent and sign-in was under way
 }
 
 func newCounter() *counter {
@@ -272,8 +273,9 @@ func (d *counter) Set(ctx context.Context, c Call) Answer {
 		d.mu.Unlock()
 		return Answer{Class: NotSent, Fault: "the lease is gone"}
 	}
-	s.beside = d.busy[c.AgentID] > 0
-	d.busy[c.AgentID]++
+	s.signIn = fmt.Sprint(c.AgentID, len(d.signIns[c.AgentID]))
+	s.beside = d.busy[s.signIn] > 0
+	d.busy[s.signIn]++
 	d.calls = append(d.calls, s)
 	d.of[name] = append(d.of[name], s)
 	takes := d.takes
@@ -295,7 +297,7 @@ func (d *counter) lands(s *seen) Answer {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s.to = time.Now()
-	d.busy[s.AgentID]--
+	d.busy[s.signIn]--
 	mode := d.mode
 	if d.only != "" && d.only != s.AgentID {
 		mode = ""
