@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -18,7 +19,7 @@ type BatchQuery struct {
 	Key   BatchKey
 	Pos   Position  // of its first message that is unfinished
 	Since time.Time // when the stream stored that message
-	Last  Position  // of its last message so far
+	Last  Mark      // its last message so far
 	Total int       // changes it shall have; 0: not known
 	// Epochs in which that message may have had another position.
 	Earlier []int64
@@ -28,7 +29,7 @@ type BatchQuery struct {
 type BatchCount struct {
 	Endings []Ending  // of its changes; of those of messages up to Before only those of epochs before that one
 	UpTo    uint64    // sequence of the results up to which they go
-	Before  Position  // of the last message of the last round that was summed up
+	Before  Mark      // the last message of the last round that was summed up
 	Started time.Time // when the stream stored the first message of the round; zero: not known
 	Closed  bool      // the summary of the one message is stored
 }
@@ -40,16 +41,30 @@ type Ending struct {
 	Outcome messages.Outcome
 }
 
-// summedUp tells whether the message of an ending belongs to a round that was summed up, if it is here no longer. One that
-// had an ending before the stream was restored may still be here, at a position after that round.
-func (c *BatchCount) summedUp(e *Ending) bool {
-	return Position{e.Pos.Epoch, e.Pos.Seq, 0}.Compare(c.Before) <= 0
+func (e *Ending) mark() Mark { return Mark{Position{e.Pos.Epoch, e.Pos.Seq, 0}, e.Stored} }
+
+// Mark is a message: where it stands, and when the stream stored it. That tells which of two came first where one stands
+// in an earlier epoch.
+type Mark struct {
+	Pos    Position
+	Stored int64 // Unix nanoseconds; 0: an older version of the worker did not say
 }
+
+// Covers tells whether another message is this one or came before it.
+func (m Mark) Covers(o Mark) bool {
+	if m.Pos.Epoch != o.Pos.Epoch && m.Stored != 0 && o.Stored != 0 {
+		return cmp.Or(cmp.Compare(o.Stored, m.Stored), cmp.Compare(o.Pos.Seq, m.Pos.Seq)) <= 0
+	}
+	return o.Pos.Compare(m.Pos) <= 0
+}
+
+// First is the first message of the round that is unfinished.
+func (q *BatchQuery) First() Mark { return Mark{q.Pos, q.Since.UnixNano()} }
 
 // Count adds the endings up, save those of rounds that were summed up.
 func (c *BatchCount) Count() (sum messages.BatchSummary) {
 	for i := range c.Endings {
-		if e := &c.Endings[i]; !c.summedUp(e) {
+		if e := &c.Endings[i]; !c.Before.Covers(e.mark()) {
 			sum.Count(e.Outcome)
 		}
 	}
@@ -139,7 +154,7 @@ func (c countedBatch) apply(l *loop) {
 	}
 	b.since = nil
 	// A message of a round that was summed up opens none.
-	b.doubt = len(b.rounds) > 0 && (b.doubt || b.key.Seq == 0 && c.query.Pos.Compare(c.count.Before) <= 0)
+	b.doubt = len(b.rounds) > 0 && (b.doubt || b.key.Seq == 0 && c.count.Before.Covers(c.query.First()))
 	l.count(b)
 	l.closeIfComplete(b)
 	l.ackShares(b)

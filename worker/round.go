@@ -43,7 +43,9 @@ func (r *round) sofar() messages.BatchSummary {
 	return sum
 }
 
-func (l *loop) placeOf(m *message) Position { return Position{l.term.Epoch, m.receipt.Seq, 0} }
+func (l *loop) mark(m *message) Mark {
+	return Mark{Position{l.term.Epoch, m.receipt.Seq, 0}, m.receipt.Stored}
+}
 
 // join puts a message that came into the last round, or into a new one where that has all it should have. While the
 // results are being counted nobody knows that yet: what is put wrong here, arrange puts right.
@@ -51,7 +53,7 @@ func (l *loop) join(s *share) {
 	b := s.batch
 	n := len(b.rounds)
 	switch {
-	case n > 0 && l.placeOf(s.msg).Compare(b.rounds[0].query.Last) < 0:
+	case n > 0 && b.rounds[0].query.Last.Covers(l.mark(s.msg)):
 		l.enlist(s, b.rounds[0]) // it comes again, or others of its round were finished by another owner
 		return
 	case n == 0, n == 1 && b.closing, b.rounds[n-1].full():
@@ -62,15 +64,14 @@ func (l *loop) join(s *share) {
 
 // enlist puts a message into a round.
 func (l *loop) enlist(s *share, r *round) {
-	place := l.placeOf(s.msg)
 	if r.query.Since.IsZero() {
 		r.query.Earlier = l.term.Earlier
-		r.query.Key, r.query.Pos, r.query.Since = s.batch.key, place, time.Unix(0, s.msg.receipt.Stored).UTC()
+		r.query.Key, r.query.Pos, r.query.Since = s.batch.key, l.mark(s.msg).Pos, time.Unix(0, s.msg.receipt.Stored).UTC()
 	}
 	if r.sum.StartedAt.IsZero() {
 		r.sum.StartedAt = r.query.Since
 	}
-	r.query.Last = later(r.query.Last, place)
+	r.query.Last = last(r.query.Last, l.mark(s.msg))
 	r.sum.BatchID = s.batch.key.ID
 	r.total, r.query.Total = s.total, s.total
 	r.size += s.items
@@ -95,14 +96,14 @@ func (l *loop) arrange(b *batch, c *BatchCount) {
 		e := &c.Endings[i]
 		if s := of(e); s != nil {
 			s.told = true
-		} else if !c.summedUp(e) {
+		} else if !c.Before.Covers(e.mark()) {
 			first.sum.Count(e.Outcome)
 			first.size++
-			first.query.Last = later(first.query.Last, Position{e.Pos.Epoch, e.Pos.Seq, 0})
+			first.query.Last = last(first.query.Last, e.mark())
 		}
 	}
 	for _, s := range b.shares {
-		if l.placeOf(s.msg).Compare(c.Before) <= 0 || (s.known == s.items && !s.told && b.key.Seq == 0) {
+		if c.Before.Covers(l.mark(s.msg)) || (s.known == s.items && !s.told && b.key.Seq == 0) {
 			continue // it came again after its round was summed up
 		}
 		if b.rounds == nil {
@@ -148,11 +149,11 @@ func (b *batch) forgetGone() {
 	b.left = 0
 }
 
-func later(p, q Position) Position {
-	if p.Compare(q) > 0 {
-		return p
+func last(m, n Mark) Mark {
+	if m.Covers(n) {
+		return m
 	}
-	return q
+	return n
 }
 
 // add counts changes of the message in, or out below 0.

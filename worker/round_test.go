@@ -114,3 +114,28 @@ func TestBatchMessageThatWasSummedUpComesAgain(t *testing.T) {
 		s.wantNoBatches()
 	})
 }
+
+// A message of the second round ended before the restore and was acknowledged after the first one was summed up: only the
+// results tell of it, under a position from before the last message of the first round.
+func TestBatchWhoseSecondRoundBeganBeforeARestore(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		all := s.agents(2)
+		s.start()
+		s.publish(few(2, "2001"))
+		s.publish(few(2, "2002"))
+		s.publish(few(2, all[0]))
+		s.crash()
+		s.restored()
+		s.start()
+		s.signIn("2001", "g", 1)
+		s.signIn("2002", "g", 1)
+		s.pass(time.Minute)
+		s.wantNothingWaiting()
+		s.crash()
+		s.start()
+		s.publish(few(2, all[1]))
+		s.pass(time.Minute)
+		s.wantSummaries("b 2: 2 0 0 0 0", "b 2: 2 0 0 0 0")
+		s.wantNoBatches()
+	})
+}

@@ -231,7 +231,7 @@ type book struct {
 	summaries []messages.BatchSummary
 	summed    []BatchKey            // whose summaries these are
 	opened    map[string]BatchQuery // the rounds of batches over several messages that were begun last
-	before    map[string]Position   // the last messages of those that were summed up last
+	before    map[string]Mark       // the last messages of those that were summed up last
 	progress  []messages.BatchProgress
 	acked     func(seq uint64)
 	acks      []uint64
@@ -245,7 +245,7 @@ type book struct {
 }
 
 func newBook() *book {
-	return &book{last: map[string]uint64{}, opened: map[string]BatchQuery{}, before: map[string]Position{}, late: map[int]bool{}, buried: map[Position]bool{}}
+	return &book{last: map[string]uint64{}, opened: map[string]BatchQuery{}, before: map[string]Mark{}, late: map[int]bool{}, buried: map[Position]bool{}}
 }
 
 // set changes how the journal goes on.
@@ -386,19 +386,19 @@ func (b *book) count(q BatchQuery) BatchCount {
 	defer b.mu.Unlock()
 	c := BatchCount{UpTo: uint64(len(b.records)), Before: b.before[q.Key.ID]}
 	if q.Key.Seq != 0 {
-		c.Before, c.Closed = Position{}, slices.Contains(b.summed, q.Key)
+		c.Before, c.Closed = Mark{}, slices.Contains(b.summed, q.Key)
 	}
 	for _, rec := range b.records {
-		known := rec.Pos.Epoch == c.Before.Epoch && rec.Pos.Seq <= c.Before.Seq
+		known := rec.Pos.Epoch == c.Before.Pos.Epoch && rec.Pos.Seq <= c.Before.Pos.Seq
 		if rec.Batch == q.Key && rec.Result.Outcome.Ends() && !known {
 			c.Endings = append(c.Endings, Ending{rec.Pos, rec.Result.ReceivedAt.UnixNano(), rec.Result.Outcome})
 		}
 	}
-	if q.Key.Seq != 0 || q.Pos.Compare(c.Before) <= 0 {
+	if q.Key.Seq != 0 || c.Before.Covers(q.First()) {
 		return c
 	}
 	sofar := c.Count()
-	if opened, ok := b.opened[q.Key.ID]; ok && opened.Pos.Compare(c.Before) > 0 && sofar.Ended() > 0 {
+	if opened, ok := b.opened[q.Key.ID]; ok && !c.Before.Covers(opened.First()) && sofar.Ended() > 0 {
 		c.Started = opened.Since
 	} else {
 		b.opened[q.Key.ID] = q
@@ -410,12 +410,12 @@ func (b *book) Summarise(q BatchQuery, sum messages.BatchSummary, done func()) {
 	b.later(func() func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		known := q.Key.Seq != 0 && slices.Contains(b.summed, q.Key) || q.Key.Seq == 0 && q.Last.Compare(b.before[q.Key.ID]) <= 0
+		known := q.Key.Seq != 0 && slices.Contains(b.summed, q.Key) || q.Key.Seq == 0 && b.before[q.Key.ID].Covers(q.Last)
 		if !known {
 			b.summaries, b.summed = append(b.summaries, sum), append(b.summed, q.Key)
 		}
 		if q.Key.Seq == 0 {
-			b.before[q.Key.ID] = later(q.Last, b.before[q.Key.ID])
+			b.before[q.Key.ID] = last(q.Last, b.before[q.Key.ID])
 		}
 		return done
 	})

@@ -22,9 +22,9 @@ import (
 // batches of their own and were closed, so that none is closed twice.
 const (
 	fromHeader    = "Idle-Batch-From"    // sequence of the results after which endings of the round may lie
-	firstHeader   = "Idle-Batch-First"   // position of the first message of the round, as far as it is known
+	firstHeader   = "Idle-Batch-First"   // the first message of the round, as far as it is known
 	startedHeader = "Idle-Batch-Started" // when the stream stored that one
-	lastHeader    = "Idle-Batch-Last"    // position of the last message of the last round that was closed
+	lastHeader    = "Idle-Batch-Last"    // the last message of the last round that was closed
 	closedHeader  = "Idle-Batch-Closed"  // the last messages of this ID that were closed as batches of their own, newest last
 	keepClosed    = 64
 )
@@ -40,7 +40,7 @@ func batchName(q worker.BatchQuery) string {
 type marker struct {
 	seq     uint64 // 0: there is none
 	from    uint64
-	first   worker.Position
+	first   worker.Mark
 	started time.Time
 }
 
@@ -54,15 +54,23 @@ func (j *journal) marker(ctx context.Context, s jetstream.Stream, id string) (ma
 	}
 	m := marker{seq: raw.Sequence}
 	m.from, _ = strconv.ParseUint(raw.Header.Get(fromHeader), 10, 64)
-	m.first = placeIn(raw.Header, firstHeader)
+	m.first = parseMark(raw.Header.Get(firstHeader))
 	m.started, _ = time.Parse(time.RFC3339Nano, raw.Header.Get(startedHeader))
 	return m, nil
 }
 
-// placeIn reads a position from a header; zero: it names none.
-func placeIn(h nats.Header, name string) worker.Position {
-	pos, _ := parsePosition(h.Get(name) + ".")
-	return pos
+func markText(m worker.Mark) string {
+	return m.Pos.String() + "." + strconv.FormatInt(m.Stored, 36)
+}
+
+// parseMark reads what markText wrote, or the position that an older version of the worker wrote; zero: it names none.
+func parseMark(text string) worker.Mark {
+	pos, _ := parsePosition(text + ".")
+	m := worker.Mark{Pos: pos}
+	if parts := strings.Split(text, "."); len(parts) == 4 {
+		m.Stored, _ = strconv.ParseInt(parts[3], 36, 64)
+	}
+	return m
 }
 
 // open makes the first progress message of a round, unless that is there. Endings of it may already be stored, by an owner
@@ -77,7 +85,7 @@ func (j *journal) open(ctx context.Context, c *counting) error {
 			have.Started = c.mark.started // else the first message is the one that is here
 		}
 		return nil
-	case q.Pos.Compare(have.Before) <= 0:
+	case have.Before.Covers(q.First()):
 		return nil // a message of a round that is closed came again
 	}
 	from := have.UpTo
@@ -88,7 +96,7 @@ func (j *journal) open(ctx context.Context, c *counting) error {
 	sum.StartedAt, sum.Total = q.Since, q.Total
 	m := j.progressMessage(q, messages.BatchProgress{BatchSummary: sum, At: time.Now().UTC()})
 	m.Header.Set(fromHeader, strconv.FormatUint(from, 10))
-	m.Header.Set(firstHeader, q.Pos.String())
+	m.Header.Set(firstHeader, markText(q.First()))
 	m.Header.Set(startedHeader, q.Since.Format(time.RFC3339Nano))
 	_, err := j.js.PublishMsg(ctx, m)
 	return err
@@ -97,7 +105,7 @@ func (j *journal) open(ctx context.Context, c *counting) error {
 // summary is what the last summary of an ID tells.
 type summary struct {
 	seq    uint64 // 0: there is none
-	last   worker.Position
+	last   worker.Mark
 	closed []string
 }
 
@@ -109,7 +117,7 @@ func (j *journal) lastSummary(ctx context.Context, s jetstream.Stream, id string
 	if err != nil {
 		return summary{}, err
 	}
-	return summary{m.Sequence, placeIn(m.Header, lastHeader), strings.Fields(m.Header.Get(closedHeader))}, nil
+	return summary{m.Sequence, parseMark(m.Header.Get(lastHeader)), strings.Fields(m.Header.Get(closedHeader))}, nil
 }
 
 // Summarise implements worker.Journal. Another batch of the same ID may be summed up at the same time, which is no trouble.
@@ -137,7 +145,7 @@ func (j *journal) summarise(ctx context.Context, q worker.BatchQuery, sum messag
 	}
 	name := batchName(q)
 	switch {
-	case q.Key.Seq == 0 && q.Last.Compare(was.last) <= 0, q.Key.Seq != 0 && slices.Contains(was.closed, name):
+	case q.Key.Seq == 0 && was.last.Covers(q.Last), q.Key.Seq != 0 && slices.Contains(was.closed, name):
 		return nil // stored already
 	case q.Key.Seq == 0:
 		was.last, name = q.Last, "several"
@@ -150,7 +158,7 @@ func (j *journal) summarise(ctx context.Context, q worker.BatchQuery, sum messag
 	}
 	m := nats.NewMsg(j.names.Batch(q.Key.ID))
 	m.Data = body
-	m.Header.Set(lastHeader, was.last.String())
+	m.Header.Set(lastHeader, markText(was.last))
 	m.Header.Set(closedHeader, strings.Join(was.closed[max(0, len(was.closed)-keepClosed):], " "))
 	m.Header.Set(nats.MsgIdHdr, "batch."+q.Key.ID+"."+name+"."+strconv.FormatUint(was.seq, 36))
 	ack, err := j.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(was.seq))

@@ -108,7 +108,7 @@ func (j *journal) lookUp(ctx context.Context, c *counting) (closed bool, err err
 const clocksDiffer = time.Minute
 
 // opened tells whether the round that the marker is of goes on.
-func (c *counting) opened() bool { return c.mark.first.Compare(c.have.Before) > 0 }
+func (c *counting) opened() bool { return !c.have.Before.Covers(c.mark.first) }
 
 // tally looks for the endings of all these batches in the results.
 func (j *journal) tally(ctx context.Context, all []*counting) error {
@@ -182,7 +182,7 @@ func (c *counting) ofMessage(pos worker.Position, stored int64) bool {
 func (j *journal) note(c *counting, m jetstream.Msg, seq uint64) {
 	outcome, _, ok := j.names.ParseResultSubject(m.Subject())
 	pos, err := parsePosition(m.Headers().Get(nats.MsgIdHdr))
-	before := c.have.Before
+	before := c.have.Before.Pos
 	switch {
 	case !ok, err != nil, !outcome.Ends(), seq < c.from, seq > c.have.UpTo:
 		return
