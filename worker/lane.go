@@ -267,6 +267,10 @@ func (l *loop) cancelOne(m *message, c *change) {
 		t.cancelled = true // a call under way is not called back
 		return
 	}
+	if c.lane.live == c {
+		l.end(c, messages.Superseded, "cancelled", "") // it took effect: a newer one is sent only once this is stored
+		return
+	}
 	l.withdraw(c, messages.Superseded, "cancelled", "")
 }
 

@@ -142,6 +142,23 @@ func TestOlderEndingIsStoredBeforeTheNewerOneIsSent(t *testing.T) {
 	})
 }
 
+// Also where the older one was cancelled: after a crash it would else be sent before its cancel is read again.
+func TestCancelledOnesEndingIsStoredBeforeTheNewerOneIsSent(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(wish("1001", "old", `,"id":"old"`))
+		s.journal.set(func() { s.journal.takes = time.Second })
+		s.publish(`{"agent_id":"1001","id":"old","cancel":true}`)
+		s.publish(wish("1001", "new", `,"id":"new"`))
+		s.signIn("1001", "g1", 1)
+		s.pass(time.Second - time.Millisecond) // the ending is on its way
+		s.wantCalls()
+		s.pass(time.Second)
+		s.wantTold("waiting 1001 old", "superseded 1001 old")
+		s.wantCalls("1001 new g1")
+	})
+}
+
 func TestNewerOneThatIsKnownWinsBeforeItIsRead(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g", 1)
