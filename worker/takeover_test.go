@@ -156,6 +156,7 @@ func TestCancelledOnesEndingIsStoredBeforeTheNewerOneIsSent(t *testing.T) {
 		s.pass(time.Second)
 		s.wantTold("waiting 1001 old", "superseded 1001 old")
 		s.wantCalls("1001 new g1")
+		s.pass(time.Minute)
 	})
 }
 
