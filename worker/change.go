@@ -87,7 +87,7 @@ func (c *change) attempts() int {
 // behind it while single probes go out.
 func urgent(a, b *change) bool {
 	return cmp.Or(
-		cmp.Compare(flag(a.attempts() > 0 || a.faults() > 0), flag(b.attempts() > 0 || b.faults() > 0)),
+		cmp.Compare(number(a.attempts() > 0 || a.faults() > 0), number(b.attempts() > 0 || b.faults() > 0)),
 		cmp.Compare(a.faults(), b.faults()),
 		cmp.Compare(a.until, b.until),
 		cmp.Compare(a.at, b.at),

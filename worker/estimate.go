@@ -59,12 +59,12 @@ func (l *loop) missed(e Estimate) int {
 	first := 0
 	for _, c := range l.ready {
 		retried := c.attempts() > 0 || c.faults() > 0
-		first += 1 - flag(retried)
+		first += 1 - number(retried)
 		if c.until < end {
 			short = append(short, c)
 		}
 	}
-	slices.SortFunc(short, func(a, b *change) int { return cmp.Compare(flag(urgent(b, a)), flag(urgent(a, b))) })
+	slices.SortFunc(short, func(a, b *change) int { return cmp.Compare(number(urgent(b, a)), number(urgent(a, b))) })
 	missed, place, jumped := 0, 0, false
 	for _, c := range short {
 		if !jumped && (c.attempts() > 0 || c.faults() > 0) {

@@ -36,7 +36,7 @@ func (f *flurry) next(now int64, replaced, flood bool) *flurry {
 	case f == nil && !replaced && !flood:
 		return nil
 	case f == nil:
-		f = &flurry{began: now, replaced: flag(replaced)}
+		f = &flurry{began: now, replaced: number(replaced)}
 	case replaced || flood:
 		f.replaced++
 	}

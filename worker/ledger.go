@@ -178,7 +178,7 @@ func (l *Ledger) AppendText(b []byte) ([]byte, error) {
 	if l.Newest != (Effect{}) {
 		b = appendPos(append(b, " n="...), l.Newest.Pos)
 		b = appendNum(b, l.Newest.At)
-		b = append(b, '.', "il"[flag(l.Newest.Later)], '.')
+		b = append(b, '.', "il"[number(l.Newest.Later)], '.')
 		b = append(b, url.QueryEscape(l.Newest.ID)...)
 	}
 	if l.SignIn != (SignIn{}) {
@@ -204,7 +204,8 @@ func (l *Ledger) AppendText(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-func flag(b bool) int {
+// number is 1 for true.
+func number(b bool) int {
 	if b {
 		return 1
 	}
