@@ -35,7 +35,7 @@ func TestGateSaysOnceThatTheRateIsOutOfReach(t *testing.T) {
 		for range answers {
 			g.inFlight++
 			g.tell("1001", Answer{Class: Success, Took: took}, origin, origin)
-			said += flag(g.outOfReach())
+			said += number(g.outOfReach())
 		}
 		return said
 	}
