@@ -41,11 +41,11 @@ func TestLostOwnerIsWaitedFor(t *testing.T) {
 	s.waitOwner(a)
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
 	s.wait("it waits for the agent", func() bool { return len(s.results()) == 1 })
-	a.owner.Conn.Close()  // as good as dead: what it would say at its end reaches nobody
-	s.signIn("1001", "g") // before b begins, which reads who is signed in first
-	s.signIn("1002", "g")
+	a.owner.Conn.Close() // as good as dead: what it would say at its end reaches nobody
 	b := s.start("b")
 	s.waitOwner(b)
+	s.signIn("1001", "g")
+	s.signIn("1002", "g")
 	s.publish(`{"agent_id":"1002","flag":"f","id":"c2"}`)
 	s.wait("the other agent's change is applied", func() bool { return len(s.results()) == 2 })
 	s.wantResults("waiting 1001 c1", "applied 1002 c2")

@@ -12,10 +12,8 @@ import (
 
 func TestChangeIsAppliedAndAcknowledged(t *testing.T) {
 	s := newSite(t)
-	r := s.start("a")
-	s.waitOwner(r)
+	s.waitOwner(s.start("a"))
 	s.signIn("1001", "g1")
-	s.wait("the worker knows the session", func() bool { return r.owner.Worker.Sessions.Len() == 1 })
 	s.publish(`{"agent_id":"1001","flag":"false","id":"c1"}`)
 	s.waitFinished()
 	s.wantResults("applied 1001 c1")

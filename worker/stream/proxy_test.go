@@ -142,6 +142,13 @@ func (p *proxy) lostBytes() int {
 	return p.heard
 }
 
+// isOpen tells whether anything comes through.
+func (p *proxy) isOpen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.down && !p.mute && p.held == nil
+}
+
 // setDown refuses all connections, or takes them again.
 func (p *proxy) setDown(down bool) {
 	p.mu.Lock()

@@ -33,8 +33,11 @@ type site struct {
 	policy worker.Policy
 	hold   time.Duration
 	via    string // where replicas find the server; empty: where it is
+	proxy  *proxy // through which replicas find it; nil: directly
 	change func(*server.Options)
 	log    slog.Handler // nil: of the replicas nothing is written down
+
+	replicas []*replica
 }
 
 // desk is a gateway in memory: what it answers is up to the test. The real one has tests of its own.
@@ -121,6 +124,7 @@ func (s *site) connect() {
 // replica is one worker of the site.
 type replica struct {
 	owner *Owner
+	proxy *proxy // nil: it is connected directly
 	stop  context.CancelFunc
 	over  chan struct{}
 	once  sync.Once
@@ -135,18 +139,14 @@ func (s *site) start(name string) *replica {
 	if s.log != nil {
 		log = slog.New(s.log)
 	}
-	at := s.via
-	if at == "" {
-		at = s.server.ClientURL()
-	}
-	nc, err := Connect(context.Background(), Options{URLs: []string{at}, Name: name, Log: log})
+	nc, err := Connect(context.Background(), Options{URLs: []string{s.address()}, Name: name, Log: log})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	sessions := worker.NewSessions()
 	w := &worker.Worker{Gateway: s.desk, Sessions: sessions, Policy: s.policy, Log: log}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &replica{stop: cancel, over: make(chan struct{})}
+	r := &replica{proxy: s.proxy, stop: cancel, over: make(chan struct{})}
 	r.owner = &Owner{Conn: nc, Layout: s.layout, Lease: NewLease(s.layout), Worker: w, Name: name, Hold: s.hold, Log: log}
 	var wg sync.WaitGroup
 	follow, unfollow := context.WithCancel(context.Background())
@@ -161,13 +161,30 @@ func (s *site) start(name string) *replica {
 		nc.Close()
 	}()
 	s.t.Cleanup(r.finish)
+	s.replicas = append(s.replicas, r)
 	return r
+}
+
+// address is where replicas find the server.
+func (s *site) address() string {
+	switch {
+	case s.proxy != nil:
+		return s.proxy.url
+	case s.via != "":
+		return s.via
+	}
+	return s.server.ClientURL()
 }
 
 // finish stops a replica cleanly.
 func (r *replica) finish() {
 	r.once.Do(r.stop)
 	<-r.over
+}
+
+// hears tells whether what is on the server reaches the replica, at once or in the end.
+func (r *replica) hears() bool {
+	return !r.owner.Conn.IsClosed() && (r.proxy == nil || r.proxy.isOpen())
 }
 
 func (s *site) wait(what string, ok func() bool) {
@@ -181,16 +198,34 @@ func (s *site) wait(what string, ok func() bool) {
 	}
 }
 
-func (s *site) signIn(agent, guid string) {
+// signIn signs an agent in, and returns once all replicas know that: a change that is published next finds the session.
+func (s *site) signIn(agent, record string) {
+	s.t.Helper()
+	rev := s.putSession(agent, record)
+	session, err := messages.DecodeSession([]byte(record))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, r := range s.replicas {
+		s.wait(r.owner.Name+" knows the session of "+agent, func() bool {
+			known, _ := r.owner.Worker.Sessions.Of(agent)
+			return known.Rev == rev && known.SameAs(session) || !r.hears()
+		})
+	}
+}
+
+// putSession signs an agent in; nobody may have heard of it yet.
+func (s *site) putSession(agent, record string) (rev uint64) {
 	s.t.Helper()
 	ctx := context.Background()
 	kv, err := s.js.KeyValue(ctx, s.layout.Names.SessionsBucket())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if _, err := kv.PutString(ctx, agent, guid); err != nil {
+	if rev, err = kv.PutString(ctx, agent, record); err != nil {
 		s.t.Fatal(err)
 	}
+	return rev
 }
 
 func (s *site) publish(body string, opts ...jetstream.PublishOpt) uint64 {

@@ -16,12 +16,10 @@ import (
 
 // The first worker is cut off from the server in the middle of both batches; the second one counts them to their end.
 func TestBatchSummary(t *testing.T) {
-	s := newSite(t)
-	p := newProxy(t, s.server.ClientURL())
-	s.via = p.url
+	s, p := throughProxy(t)
 	a := s.start("a")
 	s.waitOwner(a)
-	s.via = ""
+	s.proxy = nil
 	b := s.start("b")
 	s.signIn("1001", "g1")
 	s.publish(`{"batch_id":"b1","flag":"f","changes":[{"agent_id":"1001"},{"agent_id":"1002"},{"agent_id":"1003","flag":"yes"}]}`)
@@ -50,12 +48,10 @@ func (s *site) ended(agent string) (n int) {
 
 // Two rounds of one ID overlap, and the first one has more changes than it should; the worker is cut off in between.
 func TestSummariesOfRounds(t *testing.T) {
-	s := newSite(t)
-	p := newProxy(t, s.server.ClientURL())
-	s.via = p.url
+	s, p := throughProxy(t)
 	a := s.start("a")
 	s.waitOwner(a)
-	s.via = ""
+	s.proxy = nil
 	b := s.start("b")
 	for _, agent := range []string{"1001", "1002", "1003"} {
 		s.signIn(agent, "g")
@@ -111,10 +107,11 @@ func TestSameBatchIDAtTheSameTime(t *testing.T) {
 	s.waitOwner(a)
 	const n = 60
 	for i := range n {
-		agent := strconv.Itoa(1001 + i)
-		s.signIn(agent, "g")
+		s.signIn(strconv.Itoa(1001+i), "g")
+	}
+	for i := range n {
 		m := nats.NewMsg(s.layout.Names.Changes())
-		m.Data = []byte(`{"agent_id":"` + agent + `","flag":"f","batch_id":"b"}`)
+		m.Data = fmt.Appendf(nil, `{"agent_id":"%d","flag":"f","batch_id":"b"}`, 1001+i)
 		if err := s.nc.PublishMsg(m); err != nil {
 			t.Fatal(err)
 		}
@@ -127,12 +124,10 @@ func TestSameBatchIDAtTheSameTime(t *testing.T) {
 
 // One reading of the results is for all batches that are in doubt after a takeover.
 func TestManyBatchesInDoubtAreCountedTogether(t *testing.T) {
-	s := newSite(t)
-	p := newProxy(t, s.server.ClientURL())
-	s.via = p.url
+	s, p := throughProxy(t)
 	a := s.start("a")
 	s.waitOwner(a)
-	s.via = ""
+	s.proxy = nil
 	s.signIn("1001", "g")
 	const n = 40
 	for i := range n {
