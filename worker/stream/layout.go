@@ -270,15 +270,31 @@ func Prepare(ctx context.Context, nc *nats.Conn, l Layout) (wrong bool, err erro
 	return errors.Is(err, ErrForeign) || errors.Is(err, ErrTaken) || errors.Is(err, ErrUnusable), err
 }
 
-// Report says what a worker would find on the server and changes nothing: one sentence each.
+// Report says what a worker would find on the server and changes nothing: one sentence each. What the server denies gets
+// no answer, and is named as soon as it is denied.
 func Report(ctx context.Context, nc *nats.Conn, l Layout) ([]string, error) {
 	js, err := newJetStream(nc)
 	if err != nil {
 		return nil, err
 	}
+	ctx, deny := context.WithCancelCause(ctx)
+	defer deny(nil)
+	told := nc.ErrorHandler()
+	defer nc.SetErrorHandler(told)
+	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		if told != nil {
+			told(nc, sub, err)
+		}
+		if errors.Is(err, nats.ErrPermissionViolation) {
+			deny(fmt.Errorf("NATS denies the user of this connection something it needs: %w", plain(err)))
+		}
+	})
 	missing, said, err := l.Inspect(ctx, js)
-	if denied := nc.LastError(); err != nil && errors.Is(denied, nats.ErrPermissionViolation) {
-		err = fmt.Errorf("%w: NATS denies the user of this connection something it needs: %w", err, denied)
+	switch denied := context.Cause(ctx); {
+	case errors.Is(denied, nats.ErrPermissionViolation) && err != nil:
+		err = denied
+	case errors.Is(denied, nats.ErrPermissionViolation):
+		said = append(said, denied.Error())
 	}
 	for _, m := range missing {
 		said = append(said, fmt.Sprintf("stream %s is missing: the worker creates it", m.Name))
