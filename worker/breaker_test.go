@@ -201,30 +201,6 @@ func TestBreakerProbesOneAtATime(t *testing.T) {
 	}
 }
 
-func TestAnsweredOther(t *testing.T) {
-	g := newGate(Policy{MaxInFlight: 32}, origin)
-	for i, agent := range []string{"1001", "1002", "1001", "1001"} {
-		g.ask("1999", origin)
-		g.tell(agent, sound(0), origin, origin.Add(time.Duration(i)*time.Second))
-	}
-	tests := []struct {
-		agent string
-		after time.Duration
-		want  bool
-	}{
-		{"1001", 0, true},
-		{"1001", time.Second, false},
-		{"1002", time.Second, true},
-		{"1003", 2 * time.Second, true},
-		{"1003", 3 * time.Second, false},
-	}
-	for _, test := range tests {
-		if got := g.answeredOther(test.agent, origin.Add(test.after)); got != test.want {
-			t.Errorf("answeredOther(%s, %v) = %v", test.agent, test.after, got)
-		}
-	}
-}
-
 // agents signs n agents in and returns them.
 func (s *site) agents(n int) []string {
 	var all []string
@@ -235,99 +211,7 @@ func (s *site) agents(n int) []string {
 	return all
 }
 
-func TestOneAgentsTroubleIsItsOwn(t *testing.T) {
-	answers := map[string]Answer{
-		"transport": {Class: Unsound, Fault: "its own node is down"},
-		"503":       {Class: Busy, Status: 503, Fault: "503"},
-		"429":       {Class: Busy, Status: 429, Fault: "429"},
-		"later":     {Class: Busy, Status: 503, RetryAfter: time.Second, Fault: "503"},
-	}
-	for name, answer := range answers {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, Policy{Rate: 50}, func(s *site) {
-				all := s.agents(20)
-				s.gateway.answer = func(Call) Answer { return answer }
-				s.start()
-				for i, agent := range all { // the first one's deadline is the earliest
-					s.publish(wish(agent, "f", until(time.Hour+time.Duration(i)*time.Second)))
-				}
-				s.pass(5 * time.Minute) // all have been tried in vain
-				s.gateway.set(func() {
-					s.gateway.answer = func(c Call) Answer {
-						if c.AgentID == all[0] {
-							return answer
-						}
-						return Answer{Class: Success, Retcode: "0"}
-					}
-				})
-				s.pass(time.Minute)
-				if n := len(s.told()); n < 19 {
-					t.Errorf("%d of 19 applied a minute after the outage", n)
-				}
-			})
-		})
-	}
-}
-
 // Nobody heard the call, whatever others are answered: a session may name a node of the gateway that is down.
-func TestRefusedConnectionNeverEndsAChange(t *testing.T) {
-	bubble(t, Policy{MaxAttempts: 3}, func(s *site) {
-		all := s.agents(2)
-		s.gateway.answer = func(c Call) Answer {
-			if c.AgentID == all[0] {
-				return Answer{Class: Unsound, Connect: true, Fault: "connection refused"}
-			}
-			return Answer{Class: Success, Retcode: "0"}
-		}
-		s.start()
-		s.publish(wish(all[0], "f", `,"id":"a"`))
-		for range 600 {
-			s.publish(wish(all[1], "f", ""))
-			s.pass(time.Second)
-		}
-		for _, r := range s.journal.all() {
-			if r.AgentID == all[0] {
-				t.Errorf("result %+v", r)
-			}
-		}
-		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
-		s.pass(time.Minute)
-		if last := s.told()[len(s.told())-1]; last != "applied 1001 a" {
-			t.Errorf("told last: %s", last)
-		}
-	})
-}
-
-func TestFaultCountsWhileOthersAreAnswered(t *testing.T) {
-	bubble(t, Policy{MaxAttempts: 3}, func(s *site) {
-		all := s.agents(2)
-		s.gateway.answer = func(c Call) Answer {
-			if c.AgentID == all[0] {
-				return Answer{Class: Unsound, Fault: "its own node is down"}
-			}
-			return Answer{Class: Success, Retcode: "0"}
-		}
-		s.start()
-		s.publish(wish(all[0], "f", `,"id":"a"`))
-		for range 60 {
-			s.publish(wish(all[1], "f", ""))
-			s.pass(time.Second)
-		}
-		var failed bool
-		for _, r := range s.journal.all() {
-			if r.AgentID == all[0] {
-				failed = true
-				if r.Outcome != "failed" || r.Retcode != "" || r.Message != "its own node is down" || r.Attempts != 3 {
-					t.Errorf("result %+v", r)
-				}
-			}
-		}
-		if !failed {
-			t.Error("it is still being tried")
-		}
-	})
-}
-
 func TestPauseAndRateByOperators(t *testing.T) {
 	bubble(t, Policy{Rate: 100}, func(s *site) {
 		all := s.agents(30)
@@ -351,3 +235,6 @@ func TestPauseAndRateByOperators(t *testing.T) {
 		}
 	})
 }
+
+// One agent that is refused for lack of room again and again, while others are answered, slows nobody down for long, and
+// uses up its attempts. Where others are refused too, none do.

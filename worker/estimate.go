@@ -12,14 +12,14 @@ import (
 type Estimate struct {
 	Due    int       `json:"due"`          // changes that can be called now, or are being called
 	Rate   float64   `json:"rate"`         // calls per second that are reckoned with; 0: not known
-	End    time.Time `json:"end,omitzero"` // if nothing keeps calls back; zero: nothing is due, or the rate is not known
+	End    time.Time `json:"end,omitzero"` // if nothing keeps calls back; zero: nothing is due, the rate is not known, or an operator paused the calls
 	Missed int       `json:"missed"`       // of them, whose valid_until will have passed by then
 }
 
 // estimate costs a look at each change that is due, and is made for people and scrapes, not for calls.
 func (l *loop) estimate() Estimate {
 	e := Estimate{Due: len(l.ready) + l.gate.inFlight, Rate: l.pace()}
-	if e.Due == 0 || e.Rate == 0 {
+	if e.Due == 0 || e.Rate == 0 || l.gate.paused {
 		return e
 	}
 	e.End = l.after(e.Due, e.Rate)
@@ -81,7 +81,7 @@ func (l *loop) missed(e Estimate) int {
 // progress tells how far a batch is and when it can be at its end.
 func (l *loop) progress(sum messages.BatchSummary) messages.BatchProgress {
 	p := messages.BatchProgress{BatchSummary: sum, At: l.now.UTC()}
-	if left, rate := len(l.ready)+l.gate.inFlight, l.pace(); rate > 0 && left > 0 {
+	if left, rate := len(l.ready)+l.gate.inFlight, l.pace(); rate > 0 && left > 0 && !l.gate.paused {
 		p.ExpectedEnd = l.after(left, rate).UTC()
 	}
 	return p
@@ -108,7 +108,7 @@ func (l *loop) noteBurst() {
 	case due == 0:
 		*b = burst{}
 	case b.told:
-	case due < burstLeast || float64(due) < burstSeconds*l.gate.rate:
+	case l.gate.paused || due < burstLeast || float64(due) < burstSeconds*l.gate.rate:
 		b.since = time.Time{}
 	case b.since.IsZero():
 		b.since = l.now

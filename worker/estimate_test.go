@@ -20,6 +20,20 @@ func (s *site) listen() *bytes.Buffer {
 	return &b
 }
 
+// estimateOfPaused is the estimate of what a pause has kept back, as if it were over. While it lasts there is none.
+func (s *site) estimateOfPaused() (e Estimate) {
+	s.t.Helper()
+	if v, _ := s.worker.View(s.t.Context()); !v.Estimate.End.IsZero() || v.Estimate.Missed != 0 {
+		s.t.Errorf("estimate %+v while calls are paused", v.Estimate)
+	}
+	s.inside(func(l *loop) {
+		l.gate.paused = false
+		e = l.estimate()
+		l.gate.paused = true
+	})
+	return e
+}
+
 func TestEstimateOfRetriesComesAfterAllOthers(t *testing.T) {
 	bubble(t, Policy{Rate: 10, Burst: 1, MaxInFlight: 1}, func(s *site) {
 		all := s.agents(21)
@@ -32,8 +46,7 @@ func TestEstimateOfRetriesComesAfterAllOthers(t *testing.T) {
 		for _, agent := range all[1:] {
 			s.publish(wish(agent, "f", until(time.Hour)))
 		}
-		v, _ := s.worker.View(s.t.Context())
-		if e := v.Estimate; e.Due != 21 || e.Missed != 1 {
+		if e := s.estimateOfPaused(); e.Due != 21 || e.Missed != 1 {
 			t.Errorf("estimate %+v: the retry has its turn after two seconds, and two are left", e)
 		}
 	})

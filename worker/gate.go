@@ -29,13 +29,8 @@ type gate struct {
 	latency  time.Duration // of proper answers lately; 0: not known
 	known    int           // answers that it is known from, up to enough
 	short    bool          // the rate was found out of reach
-	answered [2]sighting   // the last proper answers of two different agents, newest first
-}
-
-// sighting is a proper answer of the gateway about one agent.
-type sighting struct {
-	agent string
-	at    time.Time
+	answered sightings     // proper answers
+	refused  sightings     // answers that asked for fewer calls without saying for how long
 }
 
 // GateState says what holds calls back, for people.
@@ -118,10 +113,7 @@ func (g *gate) tell(agent string, a Answer, sent, now time.Time) {
 		if sent.After(g.heard) {
 			g.heard = sent
 		}
-		if g.answered[0].agent != agent {
-			g.answered[1] = g.answered[0]
-		}
-		g.answered[0] = sighting{agent, now}
+		g.answered.add(agent, now)
 	case a.Class == Busy && a.RetryAfter > 0:
 		if until := now.Add(a.RetryAfter); until.After(g.shut) {
 			g.shut, g.shutWhy = until, a.Fault
@@ -129,7 +121,10 @@ func (g *gate) tell(agent string, a Answer, sent, now time.Time) {
 		g.bucket = bucket{last: g.shut}
 		g.pace.ramp(g.shut)
 	case a.Class == Busy:
-		g.pace.halve(g.rate, sent, now)
+		if last := g.refused.of(agent); last.IsZero() || !g.aloneSince(agent, last) {
+			g.pace.halve(g.rate, sent, now)
+		}
+		g.refused.add(agent, now)
 		if a.Status != statusTooMany {
 			g.fault(agent, a.Fault, sent, now)
 		}
@@ -153,14 +148,10 @@ func (g *gate) holdsAfter(a *Answer) bool {
 	return g.breaker.open() || (a.Class == Busy && (a.RetryAfter > 0 || a.Status == statusTooMany))
 }
 
-// answeredOther tells whether another agent's call was answered properly after the given time.
-func (g *gate) answeredOther(agent string, after time.Time) bool {
-	for _, s := range g.answered {
-		if s.agent != "" && s.agent != agent && s.at.After(after) {
-			return true
-		}
-	}
-	return false
+// aloneSince tells whether an agent has been alone with its trouble since then: another one's call was answered properly,
+// and no other one's was refused for lack of room.
+func (g *gate) aloneSince(agent string, then time.Time) bool {
+	return g.answered.other(agent, then) && !g.refused.other(agent, then)
 }
 
 func (g *gate) state(now time.Time) GateState {
@@ -224,14 +215,18 @@ func (g *gate) outOfReach() bool {
 // depth is how many tokens there may be. A call under way may not have reached the gateway yet, and can still arrive
 // together with what is sent next: so the burst is shallower by what is in flight, and no window at the gateway holds
 // more than the rate and the burst allow, late as calls may arrive, while no more than the burst are in flight. More than
-// that are only where calls take long at the gateway, or for a moment until silence notices that they hang. What remains
-// makes up for waking up late.
+// that are only where calls take long at the gateway, or for a moment until silence notices that they hang. One that opens
+// a connection comes later than those behind it on open ones, so some of the burst is kept for that. What remains makes
+// up for waking up late.
 func (g *gate) depth(rate float64) float64 {
 	least := min(g.burst, 1+rate*wakesLate.Seconds())
-	return max(1, least, g.burst-float64(g.inFlight))
+	return max(1, least, g.burst-float64(g.inFlight)-rate*comesLate.Seconds())
 }
 
-const wakesLate = 10 * time.Millisecond
+const (
+	wakesLate = 10 * time.Millisecond
+	comesLate = 20 * time.Millisecond
+)
 
 // back notes that a call is under way no longer; until now it made the burst shallower.
 func (g *gate) back(now time.Time) {

@@ -31,9 +31,9 @@ func (l *loop) judge(c *change, a *answered) {
 	case a.Class == Passing:
 		t.attempts++
 		l.again(c, t.attempts, "")
-	case a.Class == Unsound && !a.Connect && previous != 0 && l.gate.answeredOther(c.lane.agent, time.Unix(0, previous)):
+	case previous != 0 && l.isAbout(c, a, time.Unix(0, previous)):
 		t.faults++
-		t.attempts++ // it was heard and others are answered, so it is about this change
+		t.attempts++
 		l.again(c, max(t.attempts, t.faults), a.Fault)
 	case a.Class == Unsound, a.Class == Busy:
 		t.faults++ // it lets others go first
@@ -42,6 +42,19 @@ func (l *loop) judge(c *change, a *answered) {
 		}
 	}
 	// NotSent spends nothing: the gate says when to go on.
+}
+
+// isAbout tells whether an answer that is not the gateway's own is about this very change: it was heard, and since its
+// last attempt others have been answered properly. Where room is short, everybody can be refused now and then.
+func (l *loop) isAbout(c *change, a *answered, previous time.Time) bool {
+	switch a.Class {
+	case Unsound:
+		return !a.Connect && l.gate.answered.other(c.lane.agent, previous)
+	case Busy:
+		return a.RetryAfter == 0 && l.gate.aloneSince(c.lane.agent, previous)
+	default:
+		return false
+	}
 }
 
 // succeed ends a change, or tells that a policy was applied anew.

@@ -104,8 +104,7 @@ func TestEstimate(t *testing.T) {
 			}
 			s.publish(wish(agent, "f", until(valid)))
 		}
-		v, _ := s.worker.View(s.t.Context())
-		if e := v.Estimate; e.Due != 50 || e.Rate != 10 || e.End.Sub(v.At) != 5*time.Second || e.Missed != 10 {
+		if e := s.estimateOfPaused(); e.Due != 50 || e.Rate != 10 || time.Until(e.End) != 5*time.Second || e.Missed != 10 {
 			t.Errorf("estimate %+v", e)
 		}
 	})

@@ -29,7 +29,10 @@ type follower struct {
 	made   time.Time                        // when the bucket that is followed now was; the three may read it
 }
 
-const followPause = 250 * time.Millisecond
+const (
+	followPause = 250 * time.Millisecond
+	followHears = 2 * time.Second // twice that without a word of the server, and following begins anew
+)
 
 // run follows until ctx ends, whatever happens to the bucket or the server.
 func (f *follower) run(ctx context.Context) {
@@ -78,7 +81,7 @@ func (f *follower) once(ctx context.Context) error {
 	}
 	intake := f.intake(info.NumPending)
 	broken := make(chan error, 1)
-	consuming, err := c.Consume(intake.message, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+	consuming, err := c.Consume(intake.message, jetstream.PullHeartbeat(followHears), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
 		if errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrStreamNotFound) {
 			select {
 			case broken <- err:

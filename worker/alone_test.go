@@ -1,0 +1,181 @@
+package worker
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAnsweredOther(t *testing.T) {
+	g := newGate(Policy{MaxInFlight: 32}, origin)
+	for i, agent := range []string{"1001", "1002", "1001", "1001"} {
+		g.ask("1999", origin)
+		g.tell(agent, sound(0), origin, origin.Add(time.Duration(i)*time.Second))
+	}
+	tests := []struct {
+		agent string
+		after time.Duration
+		want  bool
+	}{
+		{"1001", 0, true},
+		{"1001", time.Second, false},
+		{"1002", time.Second, true},
+		{"1003", 2 * time.Second, true},
+		{"1003", 3 * time.Second, false},
+	}
+	for _, test := range tests {
+		if got := g.answered.other(test.agent, origin.Add(test.after)); got != test.want {
+			t.Errorf("other(%s, %v) = %v", test.agent, test.after, got)
+		}
+	}
+}
+
+func TestOneAgentsTroubleIsItsOwn(t *testing.T) {
+	answers := map[string]Answer{
+		"transport": {Class: Unsound, Fault: "its own node is down"},
+		"503":       {Class: Busy, Status: 503, Fault: "503"},
+		"429":       {Class: Busy, Status: 429, Fault: "429"},
+		"later":     {Class: Busy, Status: 503, RetryAfter: time.Second, Fault: "503"},
+	}
+	for name, answer := range answers {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, Policy{Rate: 50}, func(s *site) {
+				all := s.agents(20)
+				s.gateway.answer = func(Call) Answer { return answer }
+				s.start()
+				for i, agent := range all { // the first one's deadline is the earliest
+					s.publish(wish(agent, "f", until(time.Hour+time.Duration(i)*time.Second)))
+				}
+				s.pass(5 * time.Minute) // all have been tried in vain
+				s.gateway.set(func() {
+					s.gateway.answer = func(c Call) Answer {
+						if c.AgentID == all[0] {
+							return answer
+						}
+						return Answer{Class: Success, Retcode: "0"}
+					}
+				})
+				s.pass(time.Minute)
+				if n := len(s.told()); n < 19 {
+					t.Errorf("%d of 19 applied a minute after the outage", n)
+				}
+			})
+		})
+	}
+}
+
+func TestRefusedConnectionNeverEndsAChange(t *testing.T) {
+	bubble(t, Policy{MaxAttempts: 3}, func(s *site) {
+		all := s.agents(2)
+		s.gateway.answer = func(c Call) Answer {
+			if c.AgentID == all[0] {
+				return Answer{Class: Unsound, Connect: true, Fault: "connection refused"}
+			}
+			return Answer{Class: Success, Retcode: "0"}
+		}
+		s.start()
+		s.publish(wish(all[0], "f", `,"id":"a"`))
+		for range 600 {
+			s.publish(wish(all[1], "f", ""))
+			s.pass(time.Second)
+		}
+		for _, r := range s.journal.all() {
+			if r.AgentID == all[0] {
+				t.Errorf("result %+v", r)
+			}
+		}
+		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
+		s.pass(time.Minute)
+		if last := s.told()[len(s.told())-1]; last != "applied 1001 a" {
+			t.Errorf("told last: %s", last)
+		}
+	})
+}
+
+func TestFaultCountsWhileOthersAreAnswered(t *testing.T) {
+	bubble(t, Policy{MaxAttempts: 3}, func(s *site) {
+		all := s.agents(2)
+		s.gateway.answer = func(c Call) Answer {
+			if c.AgentID == all[0] {
+				return Answer{Class: Unsound, Fault: "its own node is down"}
+			}
+			return Answer{Class: Success, Retcode: "0"}
+		}
+		s.start()
+		s.publish(wish(all[0], "f", `,"id":"a"`))
+		for range 60 {
+			s.publish(wish(all[1], "f", ""))
+			s.pass(time.Second)
+		}
+		var failed bool
+		for _, r := range s.journal.all() {
+			if r.AgentID == all[0] {
+				failed = true
+				if r.Outcome != "failed" || r.Retcode != "" || r.Message != "its own node is down" || r.Attempts != 3 {
+					t.Errorf("result %+v", r)
+				}
+			}
+		}
+		if !failed {
+			t.Error("it is still being tried")
+		}
+	})
+}
+
+func TestRefusedForLackOfRoom(t *testing.T) {
+	for _, alone := range []bool{true, false} {
+		bubble(t, Policy{Rate: 100, MaxAttempts: 10, Backoff: Backoff{Initial: time.Second, Max: time.Second}}, func(s *site) {
+			all := s.agents(300)
+			calls := 0
+			s.gateway.answer = func(c Call) Answer {
+				calls++
+				if c.AgentID == all[0] || (!alone && calls%2 == 0) {
+					return Answer{Class: Busy, Status: statusTooMany, Fault: "429"}
+				}
+				return Answer{Class: Success, Retcode: "0"}
+			}
+			s.start()
+			s.publish(wish(all[0], "f", ""))
+			slowest := 100.0
+			for i := range 600 {
+				s.publish(wish(all[1+i%299], "f", ""))
+				s.pass(100 * time.Millisecond)
+				if i > 60 { // its first refusal may have been everybody's
+					s.inside(func(l *loop) { slowest = min(slowest, l.gate.pace.at(l.gate.rate, l.now)) })
+				}
+			}
+			s.pass(time.Minute)
+			failed := slices.ContainsFunc(s.told(), func(told string) bool { return strings.HasPrefix(told, "failed 1001") })
+			if failed != alone || (slowest == 100) != alone {
+				t.Errorf("alone: %v, failed: %v, down to %v calls per second", alone, failed, slowest)
+			}
+		})
+	}
+}
+
+func TestAloneWithItsTrouble(t *testing.T) {
+	g := newGate(Policy{MaxInFlight: 32}, origin)
+	at := func(second int) time.Time { return origin.Add(time.Duration(second) * time.Second) }
+	tell := func(agent string, a Answer, second int) {
+		g.ask(agent, at(second))
+		g.tell(agent, a, at(second), at(second))
+	}
+	busy := Answer{Class: Busy, Status: statusTooMany}
+	tell("1001", busy, 1)
+	if g.aloneSince("1001", at(1)) {
+		t.Error("alone although nobody else was answered")
+	}
+	tell("1002", sound(0), 2)
+	if !g.aloneSince("1001", at(1)) {
+		t.Error("not alone although only others were answered")
+	}
+	tell("1003", busy, 3)
+	if g.aloneSince("1001", at(1)) {
+		t.Error("alone although another one was refused too")
+	}
+	tell("1002", sound(0), 4)
+	if !g.aloneSince("1001", at(3)) {
+		t.Error("not alone although the other refusal was before")
+	}
+}
