@@ -61,10 +61,14 @@ func (s *site) restore(name string, b saved) {
 	}
 	s.ask("STREAM.RESTORE."+name, map[string]any{"config": b.Config, "state": b.State}, &to)
 	for _, chunk := range append(b.Chunks, nil) {
-		answer, err := s.nc.Request(to.Deliver, chunk, 30*time.Second)
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		var answer *nats.Msg
+		s.wait("somebody takes a piece of "+name, func() bool { // of three servers ours may not know yet who does
+			var err error
+			if answer, err = s.nc.Request(to.Deliver, chunk, 30*time.Second); err != nil && !errors.Is(err, nats.ErrNoResponders) {
+				s.t.Fatal(err)
+			}
+			return err == nil
+		})
 		s.wantNoError("restore "+name, answer)
 	}
 }
@@ -414,13 +418,19 @@ func TestRestoredOnThreeServers(t *testing.T) {
 	s.waitOwner(r)
 	s.publish(`{"id":"new","agent_id":"1001","flag":"false"}`)
 	s.wait("the new one is called for", func() bool { return len(s.desk.made()) == 2 })
-	st, err := s.js.Stream(t.Context(), n.ChangesStream())
-	if err != nil {
-		t.Fatal(err)
-	}
 	r.finish()
+	leader := ""
+	s.wait("the others have all that was restored", func() bool {
+		st, err := s.js.Stream(t.Context(), n.ChangesStream())
+		if err != nil {
+			return false
+		}
+		c := st.CachedInfo().Cluster
+		leader = c.Leader
+		return len(c.Replicas) == 2 && c.Replicas[0].Current && c.Replicas[1].Current
+	})
 	for _, srv := range servers {
-		if srv.Name() == st.CachedInfo().Cluster.Leader {
+		if srv.Name() == leader {
 			srv.Shutdown()
 		}
 	}
