@@ -225,7 +225,7 @@ func (g *gate) depth(rate float64) float64 {
 
 const (
 	wakesLate = 10 * time.Millisecond
-	comesLate = 20 * time.Millisecond
+	comesLate = 15 * time.Millisecond
 )
 
 // back notes that a call is under way no longer; until now it made the burst shallower.

@@ -142,7 +142,7 @@ func TestGateBurstIsShallowerByWhatIsUnderWay(t *testing.T) {
 		burst, rate float64
 		inFlight    int
 		want        float64
-	}{{50, 500, 0, 40}, {50, 500, 30, 10}, {50, 500, 50, 6}, {5, 50, 0, 4}, {5, 50, 32, 1.5}, {1, 50, 0, 1}, {1, 50, 9, 1}, {1, 0.5, 3, 1}}
+	}{{50, 500, 0, 42.5}, {50, 500, 30, 12.5}, {50, 500, 50, 6}, {5, 50, 0, 4.25}, {5, 50, 32, 1.5}, {1, 50, 0, 1}, {1, 50, 9, 1}, {1, 0.5, 3, 1}}
 	for _, test := range tests {
 		g := gate{burst: test.burst, inFlight: test.inFlight}
 		if got := g.depth(test.rate); math.Abs(got-test.want) > 1e-9 {
