@@ -54,8 +54,9 @@ func TestPassingTroubleIsTriedAgainWithGrowingPauses(t *testing.T) {
 func TestSessionTroubleWaitsWithoutCalls(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.start("IDLE_MAX_ATTEMPTS=1")
+	w := s.start("IDLE_MAX_ATTEMPTS=1")
 	s.signIn("1001", "1002")
+	s.await(func() bool { return w.metric("idlepolicy_sessions") == 2 }, func() string { return "a worker that knows both sessions" })
 	next := s.gateway.Rotate("1001") // the registry does not know it yet
 	s.publish(`{"agent_id":"1001","flag":"false"}`)
 	s.await(func() bool { return len(s.seen()) == 1 }, func() string { return "a result, got " + describe(s.seen()) })

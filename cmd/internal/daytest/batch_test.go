@@ -17,7 +17,7 @@ func TestBatchOverSeveralMessages(t *testing.T) {
 		for _, agent := range all {
 			s.signIn(agent)
 		}
-		s.config.Rate, s.config.Burst = float64(len(all))/4, 10
+		s.config.Rate, s.config.Burst = float64(len(all))/8, 10 // the last term tells its progress several times
 		s.gateway.On(all[0], gatewaytest.Rule{Retcode: "000-002", Message: "parameter error"})
 		part := func(n int) {
 			m := item{Batch: "late-shift", BatchTotal: len(all) + 1, Flag: "false"}
@@ -107,7 +107,15 @@ func TestBatchIDsAreUsedAgain(t *testing.T) {
 	s.publish(item{Agents: all[:10], Flag: "false", Batch: "nightly"})
 	s.wait("the first is summed up", func() bool { return len(s.results.summariesOf("nightly")) == 1 })
 	until := time.Now().Add(1500 * time.Millisecond)
-	s.publish(item{Agents: all, Flag: "true", Batch: "nightly", Until: until})
+	second := item{Flag: "true", Batch: "nightly"}
+	for i, agent := range all {
+		one := item{Agent: agent}
+		if i >= 10 {
+			one.Until = until // nobody signs them in
+		}
+		second.Changes = append(second.Changes, one)
+	}
+	s.publish(second)
 	end()
 	s.start()
 	s.waitFinished()

@@ -82,6 +82,7 @@ func TestCookiesAreSent(t *testing.T) {
 	s.gateway.RequireCookie(agent, "route="+secret)
 	session := messages.Session{GUID: s.gateway.SignIn(agent), Cookies: []string{"lang=en"}}
 	s.register(agent, session)
+	s.known(agent, session)
 	seq := s.publish(item{Agent: agent, Flag: "false", ID: "c"})
 	s.wait("without the cookie it waits", func() bool { return s.results.has(seq, messages.Waiting) })
 	session.Cookies = append(session.Cookies, "route="+secret)

@@ -35,6 +35,7 @@ func TestChangesWaitForSignIns(t *testing.T) {
 		end()
 		s.begin()
 		s.signIn("903")
+		s.settled() // the takeover is over
 		// Short enough for the test not to wait long, and long enough for all of them to be told that they wait.
 		until := time.Now().Add(time.Duration(scaled(8, 12)) * time.Second)
 		lost := s.publish(item{Agents: never, Flag: "false", ID: "lost", Until: until})

@@ -174,6 +174,15 @@ func (s *site) signIn(agent string) messages.Session {
 	return session
 }
 
+// known returns once the worker that runs knows the session: a change that is published next finds it.
+func (s *site) known(agent string, session messages.Session) {
+	s.t.Helper()
+	s.wait("the worker knows the session of "+agent, func() bool {
+		view, err := s.desk.Explain(s.t.Context(), agent)
+		return err == nil && view.SignedIn && view.SignedAt.Equal(session.SignedInAt)
+	})
+}
+
 // rotate gives the agent's session a new GUID: no new sign-in.
 func (s *site) rotate(agent string, session messages.Session) messages.Session {
 	s.t.Helper()

@@ -171,7 +171,8 @@ func (s *site) publish(js jetstream.JetStream, body string, header nats.Header) 
 	}
 }
 
-// signIn signs an agent in at the gateway and hands the session over.
+// signIn signs an agent in at the gateway and hands the session over. It returns once the worker knows of somebody who
+// is signed in: one agent is enough for the tests here.
 func (s *site) signIn(js jetstream.JetStream, agent string) messages.Session {
 	s.t.Helper()
 	session := messages.Session{GUID: s.gateway.SignIn(agent), SignedInAt: time.Now()}
@@ -179,6 +180,10 @@ func (s *site) signIn(js jetstream.JetStream, agent string) messages.Session {
 	if _, err := js.Publish(s.t.Context(), subject, messages.EncodeSession(session)); err != nil {
 		s.t.Fatal(err)
 	}
+	s.wait("the worker knows the session", func() bool {
+		_, body := s.get("/metrics")
+		return strings.Contains(body, "\nidlepolicy_sessions 1\n")
+	})
 	return session
 }
 
