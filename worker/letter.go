@@ -42,3 +42,17 @@ func (l *loop) mayLackLetter(ln *lane) bool {
 	last := &ln.ledger.Last
 	return l.behind && last.Outcome.Dead() && last.Pos.Seq >= l.readTo && l.ofThisStream(last.Pos.Epoch)
 }
+
+// unstorable is how many results wait, while the term stops, for the reading of what will not be read any more: the next
+// owner comes to them again.
+func (l *loop) unstorable() (n int) {
+	if !l.behind || l.entries == 0 {
+		return 0
+	}
+	for _, ln := range l.lanes {
+		if ln.storing == nil && !ln.burying && l.mayLackLetter(ln) {
+			n += len(ln.free) + len(ln.ordered)
+		}
+	}
+	return n
+}

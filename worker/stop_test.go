@@ -95,3 +95,26 @@ func TestItemsEndInTheirOrder(t *testing.T) {
 		}
 	})
 }
+
+// A stop does not wait for a result that is stored only once a message was read that is not read any more.
+func TestStopWhileReadingBehindADeadLetter(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		s.publish(wish("1001", "a", `,"id":"a"`))
+		s.journal.stuck = true
+		s.publish(wish("1001", "yes", `,"id":"bad"`))
+		s.crash()
+		s.journal.stuck = false
+		s.signIn("1001", "g", 1)
+		first := s.startUnread()[0]
+		s.inbox.Deliver([]Delivery{first})
+		s.pass(time.Second)
+		s.wantCalls("1001 a g")
+		s.finish()
+		s.wantTold("waiting 1001 a", "rejected 1001 bad")
+		s.start()
+		s.pass(time.Minute)
+		s.wantTold("waiting 1001 a", "rejected 1001 bad", "applied 1001 a")
+		s.wantNothingWaiting()
+	})
+}
