@@ -11,6 +11,7 @@ type Sessions struct {
 	mu      sync.RWMutex // guards what follows
 	signed  map[string]Session
 	gone    map[string]struct{} // seen deleted, so that a key that comes back is a new sign-in
+	bad     map[string]string   // records that cannot be used, with the reason
 	synced  bool
 	ready   chan struct{} // closed once synced
 	changed func(agent string)
@@ -25,12 +26,13 @@ type Session struct {
 
 // NewSessions returns Sessions that nobody has filled yet.
 func NewSessions() *Sessions {
-	return &Sessions{signed: map[string]Session{}, gone: map[string]struct{}{}, ready: make(chan struct{})}
+	return &Sessions{signed: map[string]Session{}, gone: map[string]struct{}{}, bad: map[string]string{}, ready: make(chan struct{})}
 }
 
 // Put says that the registry holds this session for the agent at this revision.
 func (s *Sessions) Put(agent string, session messages.Session, rev uint64) {
 	s.mu.Lock()
+	delete(s.bad, agent)
 	old, known := s.signed[agent]
 	if known && old.Rev == rev && old.SameAs(session) { // revisions begin anew with a registry made anew
 		s.mu.Unlock()
@@ -49,16 +51,40 @@ func (s *Sessions) Put(agent string, session messages.Session, rev uint64) {
 	}
 }
 
-// Delete says that the registry holds no usable session for the agent.
-func (s *Sessions) Delete(agent string) {
+// Delete says that the registry holds no session for the agent.
+func (s *Sessions) Delete(agent string) { s.drop(agent, "") }
+
+// Reject says that the registry holds a record for the agent that cannot be used: it counts as not signed in. It tells
+// whether that is news. The reason must not quote what is in the record.
+func (s *Sessions) Reject(agent, why string) (news bool) { return s.drop(agent, why) }
+
+// maxBad is how many records are remembered that cannot be used. Whoever writes sessions may write any number of them.
+const maxBad = 1000
+
+func (s *Sessions) drop(agent, why string) (news bool) {
 	s.mu.Lock()
+	if why == "" {
+		delete(s.bad, agent)
+	} else if was, known := s.bad[agent]; was != why && (known || len(s.bad) < maxBad) {
+		s.bad[agent], news = why, true
+	}
 	delete(s.signed, agent)
-	s.gone[agent] = struct{}{}
+	if messages.ValidAgentID(agent) { // others never sign in, and there is no end of them
+		s.gone[agent] = struct{}{}
+	}
 	tell := s.changed
 	s.mu.Unlock()
 	if tell != nil {
 		tell(agent)
 	}
+	return news
+}
+
+// Trouble returns why the agent's record in the registry cannot be used; empty: it can, or there is none.
+func (s *Sessions) Trouble(agent string) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.bad[agent]
 }
 
 // Synced says that everything the registry held was told: until then nobody knows who is not signed in. Agents for
@@ -67,6 +93,11 @@ func (s *Sessions) Synced(held func(agent string) bool) {
 	s.mu.RLock()
 	var lost []string
 	for agent := range s.signed {
+		if !held(agent) {
+			lost = append(lost, agent)
+		}
+	}
+	for agent := range s.bad {
 		if !held(agent) {
 			lost = append(lost, agent)
 		}

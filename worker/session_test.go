@@ -3,6 +3,7 @@ package worker
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,40 @@ func TestSessionsFollowTheRegistry(t *testing.T) {
 	s.Delete("1001")
 	if len(told) != 4 {
 		t.Errorf("told %q after nobody followed", told)
+	}
+}
+
+// A record that cannot be used is remembered until there is another one or none, and is news once.
+func TestSessionThatCannotBeUsed(t *testing.T) {
+	s := NewSessions()
+	held := map[string]bool{"1001": true}
+	s.Synced(func(agent string) bool { return held[agent] })
+	s.Put("1001", messages.Session{GUID: "g"}, 1)
+	for i, want := range []bool{true, false, true} {
+		if got := s.Reject("1001", []string{"no GUID", "no GUID", "no JSON"}[i]); got != want {
+			t.Errorf("%d: news %t", i, got)
+		}
+	}
+	if _, ok := s.Of("1001"); ok || s.Trouble("1001") != "no JSON" {
+		t.Errorf("signed in: %t, trouble %q", ok, s.Trouble("1001"))
+	}
+	s.Put("1001", messages.Session{GUID: "g"}, 2)
+	if got, ok := s.Of("1001"); !ok || s.Trouble("1001") != "" || got.CameBack != 2 {
+		t.Errorf("session %v, trouble %q", got.CameBack, s.Trouble("1001"))
+	}
+	for _, end := range []func(){func() { s.Delete("1001") }, func() { held["1001"] = false; s.Synced(func(agent string) bool { return held[agent] }) }} {
+		s.Reject("1001", "no GUID")
+		end()
+		if why := s.Trouble("1001"); why != "" {
+			t.Errorf("trouble %q of a record that is gone", why)
+		}
+	}
+	for i := range 2 * maxBad {
+		s.Reject(strconv.Itoa(i), "no GUID")
+		s.Reject("key of nobody "+strconv.Itoa(i), "no GUID")
+	}
+	if len(s.bad) > maxBad || len(s.gone) > 2*maxBad {
+		t.Errorf("%d records remembered, %d gone", len(s.bad), len(s.gone))
 	}
 }
 

@@ -50,6 +50,7 @@ type AgentView struct {
 	AgentID   string           `json:"agent_id"`
 	SignedIn  bool             `json:"signed_in"`
 	SignedAt  time.Time        `json:"signed_in_at,omitzero"`
+	Trouble   string           `json:"session_trouble,omitempty"` // why the record in the registry cannot be used
 	InForce   *messages.Result `json:"in_force,omitempty"`
 	Live      *ChangeView      `json:"live,omitempty"`
 	Later     []ChangeView     `json:"later,omitempty"`
@@ -221,6 +222,7 @@ func (l *loop) agentView(agent string) AgentView {
 	if s, ok := l.Sessions.Of(agent); ok {
 		v.SignedIn, v.SignedAt = true, s.SignedInAt
 	}
+	v.Trouble = l.Sessions.Trouble(agent)
 	ln := l.lanes[agent]
 	if ln == nil {
 		return v

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ func unusablef(format string, a ...any) error { return unusable{fmt.Errorf(forma
 func run(ctx context.Context, args []string, load func() (config.Client, error), stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, load: load}
 	root := a.root() //nolint:contextcheck // cobra hands the context to the verbs
-	root.SetArgs(args)
+	root.SetArgs(oneDash(args))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -57,6 +58,20 @@ func run(ctx context.Context, args []string, load func() (config.Client, error),
 		fmt.Fprintln(stderr, "idlectl: see idlectl --help, or idlectl VERB --help")
 	}
 	return status
+}
+
+// oneDash lets -help and -version be what they are for the worker.
+func oneDash(args []string) []string {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		switch arg {
+		case "--":
+			return args
+		case "-help", "-version":
+			args[i] = "-" + arg
+		}
+	}
+	return args
 }
 
 // exitStatus: what went wrong before the verb began is the usage.

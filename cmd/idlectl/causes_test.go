@@ -72,6 +72,15 @@ func TestExplainNamesTheCause(t *testing.T) {
 	publish(`{"agent_id":"1001","flag":"false","id":"late-shift"}`)
 	s.explained("1001", "it waits for the agent to sign in")
 
+	kv, err := s.js.KeyValue(t.Context(), s.names.SessionsBucket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.PutString(t.Context(), "1001", `{"guid":17}`); err != nil {
+		t.Fatal(err)
+	}
+	s.explained("1001", "counts as not signed in, because the record in the registry cannot be used: guid: ")
+
 	signIn("1002")
 	publish(`{"agent_id":"1002","flag":"false","id":"tonight","effective_at":"2999-01-01T00:00:00Z"}`)
 	s.explained("1002", "flag false of change tonight, in ")

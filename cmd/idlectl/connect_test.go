@@ -34,6 +34,9 @@ func TestFlagsOverrideTheEnvironment(t *testing.T) {
 		{"session list", func() (config.Client, error) { return config.Client{}, errors.New("no environment") }, statusUsage, "no environment"},
 		{"sessions", s.environment, statusUsage, "unknown command"},
 		{"session list --jsn", s.environment, statusUsage, "unknown flag"},
+		{"-help", s.environment, statusFine, "Exit status:"},
+		{"dead replay -help", s.environment, statusFine, "--force"},
+		{"-version", s.environment, statusFine, "idlectl version"},
 		{"completion bash", s.environment, statusFine, "bash completion"},
 	} {
 		var out, errout bytes.Buffer

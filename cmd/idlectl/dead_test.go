@@ -154,6 +154,9 @@ func TestDeadPurge(t *testing.T) {
 		s.letter(failed(strconv.Itoa(1001+i%2), "c", uint64(i+1)), "{}")
 	}
 	s.run("dead", "purge").want(t, statusUsage, "which dead letters?")
+	s.run("dead", "purge", "--agent", "1001", "--dry-run").want(t, statusFine, "would delete 3 dead letters: 1 3 5")
+	s.run("dead", "purge", "2", "--dry-run", "--json").want(t, statusFine, `"would_delete": [`, "2")
+	s.run("dead", "purge", "2", "--dry-run", "--yes").want(t, statusUsage, "dry-run")
 	s.run("dead", "purge", "--agent", "1001").want(t, statusFailed, "delete 3 dead letters for good?", "nothing was deleted")
 	s.runWith(t.Context(), "y\n", "dead", "purge", "--agent", "1001").want(t, statusFine, "deleted 3 dead letters")
 	s.run("dead", "purge", "2", "17", "--yes").want(t, statusFine, "deleted 1 dead letter")

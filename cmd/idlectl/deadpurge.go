@@ -14,22 +14,39 @@ import (
 
 func (a *app) deadPurge() *cobra.Command {
 	var f deadFlags
-	var yes, all bool
+	var yes, all, dry bool
 	c := &cobra.Command{
 		Use: "purge [SEQ...]", Short: "Delete dead letters",
-		Long: "Delete dead letters. Their results stay. Asks first, unless --yes is given.",
+		Long: "Delete dead letters. Their results stay. Asks first, unless --yes is given; --dry-run only says which they are.",
 		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error {
 			seqs, err := f.chosen(ctx, d, args, all)
 			if err != nil {
 				return err
+			}
+			if dry {
+				return a.wouldPurge(seqs)
 			}
 			return a.purge(ctx, d, seqs, yes)
 		}),
 	}
 	f.add(c)
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	c.Flags().BoolVar(&dry, "dry-run", false, "only say which would be deleted")
+	c.MarkFlagsMutuallyExclusive("yes", "dry-run")
 	c.Flags().BoolVar(&all, "all", false, "all dead letters")
 	return c
+}
+
+func (a *app) wouldPurge(seqs []uint64) error {
+	if a.json {
+		return a.printJSON(map[string]any{"deleted": 0, "would_delete": append([]uint64{}, seqs...)})
+	}
+	if len(seqs) == 0 {
+		fmt.Fprintln(a.stdout, "no dead letters")
+		return nil
+	}
+	fmt.Fprintf(a.stdout, "would delete %s: %s\n", terminal.Plural(len(seqs), "dead letter"), strings.Trim(fmt.Sprint(seqs), "[]"))
+	return nil
 }
 
 func (a *app) purge(ctx context.Context, d *desk.Desk, seqs []uint64, yes bool) error {

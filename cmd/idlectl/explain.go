@@ -175,6 +175,8 @@ func (x *explanation) facts(fact func(name, format string, args ...any)) {
 	switch w := x.Worker; {
 	case w == nil:
 		fact("worker", "none answers: what is under way is not known")
+	case w.Trouble != "":
+		fact("session", "counts as not signed in, because the record in the registry cannot be used: %s", terminal.Clean(w.Trouble))
 	case !w.SignedIn:
 		fact("session", "not signed in")
 	case w.SignedAt.IsZero():

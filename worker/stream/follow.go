@@ -172,7 +172,6 @@ func isGone(h nats.Header) bool {
 // FollowSessions keeps sessions as the registry has them, until ctx ends. check refuses a session that may not be used;
 // an unusable record is logged once, without its content, and its agent counts as not signed in.
 func FollowSessions(ctx context.Context, nc *nats.Conn, names messages.Names, sessions *worker.Sessions, log *slog.Logger) {
-	bad := map[string]string{} // key to what is wrong, so that a record written again is not logged again
 	f := &follower{
 		conn: nc, bucket: names.SessionsBucket(), site: names.Prefix, log: log,
 		put: func(key string, value []byte, rev uint64) {
@@ -181,20 +180,15 @@ func FollowSessions(ctx context.Context, nc *nats.Conn, names messages.Names, se
 				err = errors.New("the key is not an agent ID: want 101 to 999999")
 			}
 			if err != nil {
-				if bad[key] != err.Error() && len(bad) < maxBadSessions {
-					bad[key] = err.Error()
+				if sessions.Reject(key, err.Error()) {
 					log.Warn("unusable session", "key", key, "why", err)
 				}
-				sessions.Delete(key)
 				return
 			}
-			delete(bad, key)
 			sessions.Put(key, session, rev)
 		},
-		gone:   func(key string, _ uint64) { delete(bad, key); sessions.Delete(key) },
+		gone:   func(key string, _ uint64) { sessions.Delete(key) },
 		synced: sessions.Synced,
 	}
 	f.run(ctx)
 }
-
-const maxBadSessions = 1000

@@ -16,8 +16,8 @@ const (
 		"their results: write jetstream: enabled into that account"
 )
 
-// lacking says it where a request failed because there is no JetStream; nil: it did not fail for that.
-func lacking(nc *nats.Conn, err error) error {
+// Lacking says it where a request failed because there is no JetStream; nil: it did not fail for that.
+func Lacking(nc *nats.Conn, err error) error {
 	code := jetstream.ErrorCode(0)
 	if answer, ok := errors.AsType[*jetstream.APIError](err); ok {
 		code = answer.ErrorCode

@@ -144,7 +144,7 @@ func (l Layout) Inspect(ctx context.Context, js jetstream.JetStream) (missing []
 			missing = append(missing, want)
 			continue
 		}
-		if why := lacking(js.Conn(), err); why != nil {
+		if why := Lacking(js.Conn(), err); why != nil {
 			return nil, nil, why
 		}
 		if err != nil {

@@ -140,7 +140,7 @@ func (o *Owner) recover(ctx context.Context, err error) {
 		}
 		pauseFor(ctx, o.Layout.Takeover)
 	default:
-		if why := lacking(o.Conn, err); why != nil {
+		if why := Lacking(o.Conn, err); why != nil {
 			err = why
 		}
 		o.troubles.meet(takingPart, err)

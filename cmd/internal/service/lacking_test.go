@@ -5,28 +5,11 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/worker/stream/natstest"
 )
-
-// startPlain starts a server without JetStream.
-func startPlain(t *testing.T) *server.Server {
-	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { natstest.Stop(s) })
-	s.Start()
-	if !s.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the NATS server did not get ready")
-	}
-	return s
-}
 
 func (s *site) check(fine bool, says ...string) {
 	s.t.Helper()
@@ -45,7 +28,7 @@ func (s *site) check(fine bool, says ...string) {
 func TestServerWithoutJetStreamIsNamed(t *testing.T) {
 	s := newSite(t)
 	natstest.Stop(s.nats)
-	s.nats = startPlain(t)
+	s.nats = natstest.StartPlain(t)
 	s.config.NATSURLs = []string{s.nats.ClientURL()}
 	const lacks = "offers no JetStream"
 	s.check(false, "FAILED", lacks, s.nats.Addr().String(), "-js")

@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/worker/stream"
 )
 
 // Unreachable is the error where NATS, or a stream or bucket of the site, cannot be reached. Its text is one sentence.
@@ -39,8 +41,8 @@ func (d *Desk) trouble(doing, thing string, err error) error {
 	case errors.Is(d.nc.LastError(), nats.ErrPermissionViolation):
 		// The server drops what it denies, so that all the library sees is a time-out.
 		return &Unreachable{fmt.Sprintf("%s on %s: %v", doing, d.where, plain(d.nc.LastError()))}
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return &Unreachable{"NATS at " + d.where + " has no JetStream for this user's account"}
+	case stream.Lacking(d.nc, err) != nil:
+		return &Unreachable{stream.Lacking(d.nc, err).Error()}
 	case isSilence(err):
 		return &Unreachable{fmt.Sprintf("%s: NATS at %s does not answer (%v)", doing, d.where, plain(err))}
 	}

@@ -71,7 +71,7 @@ func (d *Desk) Replay(ctx context.Context, r *Replay) error {
 		return d.trouble("publish the replay", "stream "+d.names.ChangesStream(), err)
 	}
 	if r.Seq = ack.Sequence; ack.Duplicate {
-		return &Refused{"it was replayed a few minutes ago", false}
+		return &Refused{"it was replayed a few minutes ago, and idlectl results --agent tells what became of that; what fails again has a dead letter of its own", false}
 	}
 	return nil
 }

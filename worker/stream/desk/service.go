@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"idlepolicy/worker"
+	"idlepolicy/worker/stream"
 )
 
 // Status is what the worker says of itself.
@@ -89,7 +90,9 @@ func (d *Desk) ask(ctx context.Context, verb string, q question, reply any) erro
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, context.DeadlineExceeded) && d.nc.IsConnected():
+	case errors.Is(err, nats.ErrNoResponders):
+		return d.noWorker(ctx)
+	case errors.Is(err, context.DeadlineExceeded) && d.nc.IsConnected():
 		return ErrNoWorker
 	case err != nil:
 		return d.trouble("ask the worker", "worker", err)
@@ -100,4 +103,15 @@ func (d *Desk) ask(ctx context.Context, verb string, q question, reply any) erro
 		return fmt.Errorf("read the worker's answer to %s: %w", verb, err)
 	}
 	return nil
+}
+
+// noWorker says why none answers, where that can be told: without JetStream none can run.
+func (d *Desk) noWorker(ctx context.Context) error {
+	looking, cancel := context.WithTimeout(ctx, time.Second) // a user who may not ask gets no answer
+	defer cancel()
+	_, err := d.js.AccountInfo(looking)
+	if lack := stream.Lacking(d.nc, err); lack != nil {
+		return &Unreachable{lack.Error()}
+	}
+	return ErrNoWorker
 }

@@ -24,11 +24,20 @@ func Start(tb testing.TB) *server.Server {
 // find it at the same address, with what it had stored. Two servers at once on one dir would damage it.
 func StartAt(tb testing.TB, dir string, port int) *server.Server {
 	tb.Helper()
-	s, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir,
-		NoSigs: true, // else it would end the whole test run on an interrupt
-		NoLog:  true,
-	})
+	return begin(tb, &server.Options{Port: port, JetStream: true, StoreDir: dir})
+}
+
+// StartPlain starts a server without JetStream.
+func StartPlain(tb testing.TB) *server.Server {
+	tb.Helper()
+	return begin(tb, &server.Options{Port: server.RANDOM_PORT})
+}
+
+func begin(tb testing.TB, o *server.Options) *server.Server {
+	tb.Helper()
+	o.Host, o.NoLog = "127.0.0.1", true
+	o.NoSigs = true // else it would end the whole test run on an interrupt
+	s, err := server.NewServer(o)
 	if err != nil {
 		tb.Fatalf("make a NATS server: %v", err)
 	}
