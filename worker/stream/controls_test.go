@@ -34,15 +34,13 @@ func (s *site) gateOf(r *replica) worker.GateState {
 // A process that has just started takes over knowing what operators have set, whether or not it was told of it yet.
 func TestPauseAndRateHoldOverATakeover(t *testing.T) {
 	s := newSite(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	s.signIn("1001", "g")
 	rate := 7.0
 	s.set(s.operator(a), "pause", nil)
 	s.set(s.operator(a), "rate", &rate)
 	a.owner.Conn.Close() // as good as dead
-	b := s.start("b")
-	s.waitOwner(b)
+	b := s.startOwner("b")
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
 	s.wait("it is due", func() bool { v, ok := b.owner.Worker.View(t.Context()); return ok && v.Due == 1 })
 	if g := s.gateOf(b); g.State != "paused" || g.Limit != rate {
@@ -67,8 +65,7 @@ func TestPauseAndRateHoldOverATakeover(t *testing.T) {
 
 func TestControlsThatWereDeleted(t *testing.T) {
 	s := newSite(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	kv, err := s.js.KeyValue(t.Context(), s.layout.Names.ControlBucket())
 	if err != nil {
 		t.Fatal(err)
@@ -92,8 +89,7 @@ func TestControlsThatWereDeleted(t *testing.T) {
 // More operators at once than there are tries would be needed for one of them to fail.
 func TestOperatorsAtOnce(t *testing.T) {
 	s := newSite(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	service := s.operator(a)
 	var wg sync.WaitGroup
 	failed := make(chan error, answersAtOnce)

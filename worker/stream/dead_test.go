@@ -17,8 +17,7 @@ import (
 // letters, and not for each.
 func TestManyDeadLettersOfOneMessage(t *testing.T) {
 	s := newSite(t)
-	r := s.start("a")
-	s.waitOwner(r)
+	s.startOwner("a")
 	reads := make(chan *nats.Msg, 8192)
 	for _, api := range []string{"$JS.API.STREAM.MSG.GET.", "$JS.API.STREAM.INFO.", "$JS.API.DIRECT.GET."} {
 		if _, err := s.nc.ChanSubscribe(api+s.layout.Names.ChangesStream(), reads); err != nil {
@@ -43,8 +42,7 @@ func TestManyDeadLettersOfOneMessage(t *testing.T) {
 // Letters that cannot be written keep no message waiting, however many there are of one message.
 func TestLettersThatCannotBeWrittenHoldUpNothing(t *testing.T) {
 	s := newSite(t)
-	r := s.start("a")
-	s.waitOwner(r)
+	s.startOwner("a")
 	full := s.layout.dead()
 	full.MaxBytes, full.Discard = 1, jetstream.DiscardNew
 	if _, err := s.js.UpdateStream(t.Context(), full); err != nil {
@@ -77,8 +75,7 @@ func unusable(n int) string {
 
 func TestHeadersThatLookLikeOursAreRenamed(t *testing.T) {
 	s := newSite(t)
-	r := s.start("a")
-	defer r.finish()
+	s.startOwner("a")
 	m := nats.NewMsg(s.layout.Names.Changes())
 	m.Data = []byte(`{"agent_id":"1001","flag":"yes"}`)
 	m.Header["idle-cut"], m.Header["Idle-Result"] = []string{"true"}, []string{"forged"}

@@ -15,8 +15,7 @@ import (
 func TestCleanStopHandsOverWithoutTheHold(t *testing.T) {
 	s := newSite(t)
 	s.hold = time.Hour
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	b := s.start("b")
 	s.wait("b stands by for a", func() bool { st := b.owner.State(); return st.Role == RoleStandby && st.Owner == "a" })
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
@@ -37,13 +36,11 @@ func TestCleanStopHandsOverWithoutTheHold(t *testing.T) {
 func TestLostOwnerIsWaitedFor(t *testing.T) {
 	s := newSite(t)
 	s.hold = time.Hour
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
 	s.wait("it waits for the agent", func() bool { return len(s.results()) == 1 })
 	a.owner.Conn.Close() // as good as dead: what it would say at its end reaches nobody
-	b := s.start("b")
-	s.waitOwner(b)
+	s.startOwner("b")
 	s.signIn("1001", "g")
 	s.signIn("1002", "g")
 	s.publish(`{"agent_id":"1002","flag":"f","id":"c2"}`)
@@ -93,8 +90,7 @@ func TestDeposedOwnersResultIsRefusedAndUnderstood(t *testing.T) {
 		<-goOn
 		return worker.Answer{Class: worker.Success, Retcode: "0", Message: "success"}
 	}
-	a := s.start("a")
-	s.waitOwner(a)
+	s.startOwner("a")
 	s.signIn("1001", "g")
 	seq := s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
 	<-called
@@ -129,8 +125,7 @@ func TestStoredResultIsAcknowledgedWithoutACall(t *testing.T) {
 
 func TestMessagesThatComeAgainFindTheirChanges(t *testing.T) {
 	s := newSite(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	s.startOwner("a")
 	var all []uint64
 	for _, agent := range []string{"1001", "1002", "1003"} {
 		all = append(all, s.publish(`{"agent_id":"`+agent+`","flag":"f"}`))
@@ -155,8 +150,7 @@ func TestMessagesThatComeAgainFindTheirChanges(t *testing.T) {
 func TestLateResetOfAStandby(t *testing.T) {
 	s := newSite(t)
 	s.hold = time.Millisecond
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	signIn := func() {
 		s.signIn("1001", fmt.Sprintf(`{"guid":"g","signed_in_at":%q}`, time.Now().Format(time.RFC3339Nano)))
 	}
@@ -175,8 +169,7 @@ func TestLateResetOfAStandby(t *testing.T) {
 	s.wait("all wait", func() bool { return s.stored() == others+2 })
 	a.finish()
 	signIn() // what is in force is applied anew as soon as all was read
-	b := s.start("b")
-	s.waitOwner(b)
+	s.startOwner("b")
 	s.wait("half of them are delivered", func() bool { return s.delivered() > others/2 })
 	s.resetConsumer()
 	s.wait("it is applied anew", func() bool { return s.stored() == others+3 })
@@ -192,8 +185,7 @@ func TestLateResetOfAStandby(t *testing.T) {
 // What the owner was handed says nothing any more once somebody else had the consumer begin anew: it takes over from itself.
 func TestResetBySomebodyElseEndsTheTerm(t *testing.T) {
 	s := newSite(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
 	s.wait("it waits for the agent", func() bool { return len(s.results()) == 1 })
 	_, before, err := a.owner.readOwners(t.Context())
@@ -215,16 +207,6 @@ func (s *site) resetConsumer() {
 	if _, err := s.js.ResetConsumer(context.Background(), s.layout.Names.ChangesStream(), consumerName); err != nil {
 		s.t.Fatal(err)
 	}
-}
-
-// stored is how many results are stored.
-func (s *site) stored() int {
-	s.t.Helper()
-	st, err := s.js.Stream(context.Background(), s.layout.Names.ResultsStream())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return int(st.CachedInfo().State.Msgs)
 }
 
 // delivered is how many messages the consumer has sent since it was made or reset.

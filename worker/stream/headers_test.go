@@ -17,7 +17,7 @@ const aTraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 func TestTraceStateThatFillsTheHeaders(t *testing.T) {
 	s := newSite(t)
-	s.waitOwner(s.start("a"))
+	s.startOwner("a")
 	s.signIn("1001", "g")
 	var ids []string
 	for i := range 2100 { // more than may be under way between the stream and its results
@@ -46,7 +46,7 @@ func TestTraceStateThatFillsTheHeaders(t *testing.T) {
 
 func TestTraceParentThatFillsTheHeaders(t *testing.T) {
 	s := newSite(t)
-	s.waitOwner(s.start("a"))
+	s.startOwner("a")
 	s.signIn("1001", "g")
 	m := nats.NewMsg(s.layout.Names.Changes())
 	m.Data = []byte(`{"agent_id":"1001","flag":"f","id":"a"}`)
@@ -59,7 +59,7 @@ func TestTraceParentThatFillsTheHeaders(t *testing.T) {
 // Many lines of a header cost more than what is in them, and most of them are renamed in a letter.
 func TestDeadLetterOfManyHeaderLines(t *testing.T) {
 	s := newSite(t)
-	s.waitOwner(s.start("a"))
+	s.startOwner("a")
 	m := nats.NewMsg(s.layout.Names.Changes())
 	m.Data = []byte(`{"agent_id":"1001","flag":"yes","reason":"` + strings.Repeat(`\u0001`, 1024) + `"}`)
 	m.Header["Nats-A"], m.Header["B"] = make([]string, 5000), []string{"kept"}

@@ -18,8 +18,7 @@ func TestOwnerLostDuringItsHold(t *testing.T) {
 	lose(s.start("a"))
 	lose(s.start("b"))
 	s.signIn("1001", "g")
-	c := s.start("c")
-	s.waitOwner(c)
+	c := s.startOwner("c")
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
 	s.wait("the agent waits for the hold", func() bool {
 		view, ok := c.owner.Worker.Agent(context.Background(), "1001")

@@ -8,7 +8,7 @@ import (
 // The ledger in the header of a result must fit, whatever one message asks for: the server refuses it for ever.
 func TestManyItemsOfOneAgentAndOneThatCannotBeUsed(t *testing.T) {
 	s := newSite(t)
-	s.waitOwner(s.start("a"))
+	s.startOwner("a")
 	s.signIn("1001", "guid-1001-x")
 	s.signIn("1002", "guid-1002-x")
 	const n = 9000

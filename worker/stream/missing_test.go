@@ -14,7 +14,7 @@ func (s *site) deleteStream(name string) {
 // A stream that was deleted begins its sequences anew: what ended in the old one says nothing about the new one.
 func TestChangesDeletedUnderTheWorker(t *testing.T) {
 	s := newSite(t)
-	s.waitOwner(s.start("a"))
+	s.startOwner("a")
 	s.signIn("1001", "g")
 	for _, id := range []string{"c1", "c2"} {
 		s.publish(`{"agent_id":"1001","flag":"f","id":"` + id + `"}`)
@@ -33,7 +33,7 @@ func TestChangesDeletedUnderTheWorker(t *testing.T) {
 
 func TestResultsDeletedUnderTheWorker(t *testing.T) {
 	s := newSite(t)
-	s.waitOwner(s.start("a"))
+	s.startOwner("a")
 	s.signIn("1001", "g")
 	for _, id := range []string{"c1", "c2", "c3"} {
 		s.publish(`{"agent_id":"1001","flag":"f","id":"` + id + `"}`)
@@ -49,8 +49,7 @@ func TestResultsDeletedUnderTheWorker(t *testing.T) {
 // All of it gone at once while nobody looks: the next owner makes it anew.
 func TestEverythingDeletedBetweenTwoTerms(t *testing.T) {
 	s, p := throughProxy(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	p.setDown(true)
 	s.wait("it says so", func() bool { return a.owner.State().Trouble != "" })
 	for _, c := range s.layout.streams() {

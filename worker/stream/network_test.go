@@ -26,7 +26,7 @@ func TestLostAcknowledgementOfAResult(t *testing.T) {
 		p.silence()
 		return worker.Answer{Class: worker.Success, Retcode: "0", Message: "success"}
 	}
-	s.waitOwner(s.start("a"))
+	s.startOwner("a")
 	s.signIn("1001", "g")
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
 	s.wait("the result is stored", func() bool { return len(s.results()) == 1 })
@@ -43,8 +43,7 @@ func TestLostAcknowledgementOfAResult(t *testing.T) {
 func TestConnectionIsCut(t *testing.T) {
 	s, p := throughProxy(t)
 	s.policy.Rate = 300
-	a := s.start("a")
-	s.waitOwner(a)
+	s.startOwner("a")
 	for i := range 20 {
 		s.signIn(strconv.Itoa(1001+i), "g")
 	}
@@ -76,8 +75,7 @@ func TestConnectionIsCut(t *testing.T) {
 
 func TestServerIsAway(t *testing.T) {
 	s, p := throughProxy(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	s.signIn("1001", "g")
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
 	s.waitFinished()
@@ -94,8 +92,7 @@ func TestServerIsAway(t *testing.T) {
 // An owner that hears nothing more makes no calls; a standby takes its place while it still waits.
 func TestSilentConnection(t *testing.T) {
 	s, p := throughProxy(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	s.signIn("1001", "g")
 	p.silence()
 	s.proxy = nil
@@ -123,8 +120,7 @@ func TestEverythingStalls(t *testing.T) {
 		return worker.Answer{Class: worker.Success, Retcode: "0", Message: "success"}
 	}
 	s.policy.MaxInFlight = 1
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	var all []uint64
 	for i := range 10 {
 		agent := strconv.Itoa(1001 + i)
@@ -144,8 +140,7 @@ func TestEverythingStalls(t *testing.T) {
 // What was missed while nobody was connected is found: a session rotated, another one gone.
 func TestSessionsAreReadFromScratchAfterAReconnect(t *testing.T) {
 	s, p := throughProxy(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	s.signIn("1001", "old")
 	s.signIn("1002", "gone")
 	known := a.owner.Worker.Sessions

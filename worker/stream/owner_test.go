@@ -12,7 +12,7 @@ import (
 
 func TestChangeIsAppliedAndAcknowledged(t *testing.T) {
 	s := newSite(t)
-	s.waitOwner(s.start("a"))
+	s.startOwner("a")
 	s.signIn("1001", "g1")
 	s.publish(`{"agent_id":"1001","flag":"false","id":"c1"}`)
 	s.waitFinished()
@@ -22,8 +22,7 @@ func TestChangeIsAppliedAndAcknowledged(t *testing.T) {
 func TestNothingIsDoubledByATakeover(t *testing.T) {
 	s := newSite(t)
 	s.policy.Rate = 400
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	for i := range 50 {
 		s.signIn(strconv.Itoa(1001+i), "g")
 	}
@@ -66,8 +65,7 @@ func TestNothingIsDoubledByATakeover(t *testing.T) {
 
 func TestServerRestart(t *testing.T) {
 	s := newSite(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	s.startOwner("a")
 	s.signIn("1001", "g1")
 	s.publish(`{"agent_id":"1001","flag":"a"}`, jetstream.WithMsgID("m1"))
 	s.wait("it is applied", func() bool { return len(s.results()) == 1 })
@@ -87,8 +85,7 @@ func TestDeadLetter(t *testing.T) {
 	s.desk.answer = func(worker.Call) worker.Answer {
 		return worker.Answer{Class: worker.Refused, Retcode: "000-002", Message: "no"}
 	}
-	a := s.start("a")
-	s.waitOwner(a)
+	s.startOwner("a")
 	s.signIn("1001", "g1")
 	s.publish(`{"agent_id":"1001","flag":"f","id":"x"}`)
 	s.publish(`garbage`)

@@ -41,15 +41,7 @@ const stolen = "guid-worth-stealing"
 
 func (g *guarded) signIn(user, agent string) {
 	g.t.Helper()
-	js, err := jetstream.New(g.as(user))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	kv, err := js.KeyValue(g.t.Context(), guardedNames.SessionsBucket())
-	if err != nil {
-		g.t.Fatalf("%s opens the bucket of sessions: %v", user, err)
-	}
-	if _, err := kv.PutString(g.t.Context(), agent, stolen); err != nil {
+	if _, err := g.bucketOf(user).PutString(g.t.Context(), agent, stolen); err != nil {
 		g.t.Fatalf("%s writes a session: %v", user, err)
 	}
 }
@@ -95,7 +87,7 @@ func (g *guarded) bucketOf(user string) jetstream.KeyValue {
 	}
 	kv, err := js.KeyValue(g.t.Context(), guardedNames.SessionsBucket())
 	if err != nil {
-		g.t.Fatal(err)
+		g.t.Fatalf("%s opens the bucket of sessions: %v", user, err)
 	}
 	return kv
 }

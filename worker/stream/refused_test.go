@@ -69,8 +69,7 @@ func TestDeniedPermissionIsSaidOnce(t *testing.T) {
 
 func TestResultsWithoutRoomWaitForIt(t *testing.T) {
 	s := newSite(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	s.signIn("1001", "g")
 	full := s.layout.results()
 	full.MaxBytes, full.Discard = 1, jetstream.DiscardNew
@@ -99,8 +98,7 @@ func TestResultsWithoutRoomWaitForIt(t *testing.T) {
 // Dead letters without room keep the changes of others from nothing.
 func TestDeadLettersWithoutRoomWaitAlone(t *testing.T) {
 	s := newSite(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	full := s.layout.dead()
 	full.MaxBytes, full.Discard = 1, jetstream.DiscardNew
 	if _, err := s.js.UpdateStream(t.Context(), full); err != nil {

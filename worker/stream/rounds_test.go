@@ -14,8 +14,7 @@ import (
 // restored from a backup: its ending is under a position from before the restore, and counts in its round all the same.
 func TestRestoredRounds(t *testing.T) {
 	s := newSite(t)
-	r := s.start("before")
-	s.waitOwner(r)
+	r := s.startOwner("before")
 	of := func(agent string) string {
 		return fmt.Sprintf(`{"id":"of-%s","agent_id":"%s","flag":"f","batch_id":"many","batch_total":2}`, agent, agent)
 	}
@@ -26,20 +25,14 @@ func TestRestoredRounds(t *testing.T) {
 	s.signIn("1001", "guid")
 	s.wait("one of the second round has ended", func() bool { return s.told(messages.Applied, "1001", "of-1001") == 1 })
 	r.finish()
-	saved := s.backups()
-
-	after := newSite(t)
-	for name, b := range saved {
-		after.restore(name, b)
-	}
-	r = after.start("after")
-	after.waitOwner(r)
+	after := restored(t, s.backups())
+	after.startOwner("after")
 	after.signIn("2001", "guid")
 	after.signIn("2002", "guid")
-	after.wait("the first round is summed up", func() bool { return after.summaries("many") == 1 })
+	after.wait("the first round is summed up", func() bool { return len(after.summariesOf("many")) == 1 })
 	after.signIn("1002", "guid")
 	after.publish(of("1002"))
-	after.wait("the second round is summed up", func() bool { return after.summaries("many") == 2 })
+	after.wait("the second round is summed up", func() bool { return len(after.summariesOf("many")) == 2 })
 	after.waitFinished()
 	after.wantEndings("applied 2001 of-2001", "applied 2002 of-2002", "applied 1001 of-1001", "applied 1002 of-1002")
 }
@@ -48,8 +41,7 @@ func TestRestoredRounds(t *testing.T) {
 // endings of that one begin.
 func TestProgressOfAnotherBatchOfTheSameID(t *testing.T) {
 	s := newSite(t)
-	r := s.start("a")
-	s.waitOwner(r)
+	s.startOwner("a")
 	s.signIn("1001", "guid")
 	last := func() *jetstream.RawStreamMsg {
 		st, err := s.js.Stream(t.Context(), s.layout.Names.ResultsStream())

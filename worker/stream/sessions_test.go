@@ -21,8 +21,7 @@ func (s *site) signInFor(agent, guid, ttl string) {
 // A session whose time runs out is a sign-out, and the next one a sign-in.
 func TestSessionWhoseTimeRunsOut(t *testing.T) {
 	s := newSite(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	a := s.startOwner("a")
 	sessions := a.owner.Worker.Sessions
 	s.signIn("1001", "g1")
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)

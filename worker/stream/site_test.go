@@ -2,8 +2,6 @@ package stream
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"os"
 	"slices"
@@ -165,6 +163,14 @@ func (s *site) start(name string) *replica {
 	return r
 }
 
+// startOwner starts a replica, and returns once it is the owner.
+func (s *site) startOwner(name string) *replica {
+	s.t.Helper()
+	r := s.start(name)
+	s.waitOwner(r)
+	return r
+}
+
 // address is where replicas find the server.
 func (s *site) address() string {
 	switch {
@@ -254,25 +260,6 @@ func (s *site) publishMsg(m *nats.Msg, opts ...jetstream.PublishOpt) uint64 {
 	return seq
 }
 
-// results reads all results that are stored.
-func (s *site) results() []messages.Result {
-	s.t.Helper()
-	ctx := context.Background()
-	var all []messages.Result
-	err := scan(ctx, s.js, s.layout.Names.ResultsStream(), s.layout.Names.ResultsAll(), jetstream.OrderedConsumerConfig{}, func(m jetstream.Msg, _ uint64) error {
-		var r messages.Result
-		if err := json.Unmarshal(m.Data(), &r); err != nil {
-			return err
-		}
-		all = append(all, r)
-		return nil
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return all
-}
-
 // unfinished is how many messages the stream of changes holds.
 func (s *site) unfinished() uint64 {
 	s.t.Helper()
@@ -283,25 +270,6 @@ func (s *site) unfinished() uint64 {
 	return st.CachedInfo().State.Msgs
 }
 
-// wantOneEndingEach compares the endings with the sequences of messages with one change each.
-func (s *site) wantOneEndingEach(changes []uint64) {
-	s.t.Helper()
-	endings := map[uint64]int{}
-	for _, r := range s.results() {
-		if r.Outcome.Ends() {
-			endings[r.ChangeSeq]++
-		}
-	}
-	for _, seq := range changes {
-		if endings[seq] != 1 {
-			s.t.Errorf("change %d has %d endings", seq, endings[seq])
-		}
-	}
-	if len(endings) > len(changes) {
-		s.t.Errorf("%d changes have endings, %d were published", len(endings), len(changes))
-	}
-}
-
 func (s *site) waitFinished() {
 	s.t.Helper()
 	s.wait("the stream of changes is empty", func() bool { return s.unfinished() == 0 })
@@ -310,19 +278,4 @@ func (s *site) waitFinished() {
 func (s *site) waitOwner(r *replica) {
 	s.t.Helper()
 	s.wait("a replica is the owner", func() bool { return r.owner.State().Role == RoleOwner })
-}
-
-// wantResults compares all results; those of one agent are in an order of their own.
-func (s *site) wantResults(want ...string) {
-	s.t.Helper()
-	var got []string
-	for _, r := range s.results() {
-		got = append(got, fmt.Sprintf("%s %s %s", r.Outcome, r.AgentID, r.ChangeID))
-	}
-	byAgent := func(a, b string) int { return strings.Compare(strings.Fields(a)[1], strings.Fields(b)[1]) }
-	slices.SortStableFunc(got, byAgent)
-	slices.SortStableFunc(want, byAgent)
-	if !slices.Equal(got, want) {
-		s.t.Errorf("results:\n got %q\nwant %q", got, want)
-	}
 }

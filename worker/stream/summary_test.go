@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
 )
@@ -17,8 +16,7 @@ import (
 // The first worker is cut off from the server in the middle of both batches; the second one counts them to their end.
 func TestBatchSummary(t *testing.T) {
 	s, p := throughProxy(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	s.startOwner("a")
 	s.proxy = nil
 	b := s.start("b")
 	s.signIn("1001", "g1")
@@ -36,21 +34,10 @@ func TestBatchSummary(t *testing.T) {
 	s.wantSummary("b2", messages.BatchSummary{Total: 3, Applied: 3})
 }
 
-func (s *site) ended(agent string) (n int) {
-	s.t.Helper()
-	for _, r := range s.results() {
-		if r.AgentID == agent && r.Outcome.Ends() {
-			n++
-		}
-	}
-	return n
-}
-
 // Two rounds of one ID overlap, and the first one has more changes than it should; the worker is cut off in between.
 func TestSummariesOfRounds(t *testing.T) {
 	s, p := throughProxy(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	s.startOwner("a")
 	s.proxy = nil
 	b := s.start("b")
 	for _, agent := range []string{"1001", "1002", "1003"} {
@@ -82,8 +69,7 @@ func TestSummariesOfRounds(t *testing.T) {
 // The first progress of a batch over several messages tells how many changes it shall have.
 func TestFirstProgressTellsTheTotal(t *testing.T) {
 	s := newSite(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	s.startOwner("a")
 	first := make(chan *nats.Msg, 16)
 	if _, err := s.nc.ChanSubscribe(s.layout.Names.BatchProgress("b"), first); err != nil {
 		t.Fatal(err)
@@ -103,8 +89,7 @@ func TestSameBatchIDAtTheSameTime(t *testing.T) {
 	s := newSite(t)
 	log := &notebook{}
 	s.log = slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})
-	a := s.start("a")
-	s.waitOwner(a)
+	s.startOwner("a")
 	const n = 60
 	for i := range n {
 		s.signIn(strconv.Itoa(1001+i), "g")
@@ -125,8 +110,7 @@ func TestSameBatchIDAtTheSameTime(t *testing.T) {
 // One reading of the results is for all batches that are in doubt after a takeover.
 func TestManyBatchesInDoubtAreCountedTogether(t *testing.T) {
 	s, p := throughProxy(t)
-	a := s.start("a")
-	s.waitOwner(a)
+	s.startOwner("a")
 	s.proxy = nil
 	s.signIn("1001", "g")
 	const n = 40
@@ -142,8 +126,7 @@ func TestManyBatchesInDoubtAreCountedTogether(t *testing.T) {
 	if err := s.nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	b := s.start("b")
-	s.waitOwner(b)
+	s.startOwner("b")
 	for i := range n {
 		s.signIn(strconv.Itoa(2000+i), "g")
 	}
@@ -161,38 +144,5 @@ func TestManyBatchesInDoubtAreCountedTogether(t *testing.T) {
 	}
 	if own > n/4 {
 		t.Errorf("%d readings of the results for %d batches", own, n)
-	}
-}
-
-func (s *site) summariesOf(id string) []messages.BatchSummary {
-	s.t.Helper()
-	var all []messages.BatchSummary
-	names := s.layout.Names
-	err := scan(s.t.Context(), s.js, names.ResultsStream(), names.Batch(id), jetstream.OrderedConsumerConfig{}, func(m jetstream.Msg, _ uint64) error {
-		var sum messages.BatchSummary
-		err := json.Unmarshal(m.Data(), &sum)
-		all = append(all, sum)
-		return err
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return all
-}
-
-// wantSummary wants one summary of a batch, with these counts.
-func (s *site) wantSummary(id string, want messages.BatchSummary) {
-	s.t.Helper()
-	all := s.summariesOf(id)
-	if len(all) != 1 {
-		s.t.Fatalf("batch %s has %d summaries: %+v", id, len(all), all)
-	}
-	got := all[0]
-	if got.StartedAt.IsZero() || got.FinishedAt.Before(got.StartedAt) {
-		s.t.Errorf("batch %s lasted from %v to %v", id, got.StartedAt, got.FinishedAt)
-	}
-	want.BatchID, want.StartedAt, want.FinishedAt = id, got.StartedAt, got.FinishedAt
-	if got != want {
-		s.t.Errorf("batch %s:\n got %+v\nwant %+v", id, got, want)
 	}
 }

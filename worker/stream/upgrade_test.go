@@ -26,8 +26,7 @@ func TestOlderState(t *testing.T) {
 			for name, b := range readState(t, file) {
 				s.restore(name, b)
 			}
-			r := s.start("newer")
-			s.waitOwner(r)
+			s.startOwner("newer")
 			for _, agent := range []string{"1001", "1002", "1003"} {
 				s.signIn(agent, "guid")
 			}
@@ -49,8 +48,7 @@ func record(t *testing.T, file string) {
 	t.Helper()
 	s := newSite(t)
 	s.keepForever()
-	r := s.start("older")
-	s.waitOwner(r)
+	r := s.startOwner("older")
 	s.signIn("1001", "guid")
 	s.publish(`{"id":"one","agent_id":"1001","flag":"true"}`)
 	s.publish(`{"id":"bad"}`)
@@ -105,7 +103,7 @@ func TestOlderConfiguration(t *testing.T) {
 	}
 	s.publish(`{"id":"one","agent_id":"1001","flag":"true"}`)
 	s.signIn("1001", "guid")
-	s.waitOwner(s.start("newer"))
+	s.startOwner("newer")
 	s.waitFinished()
 	s.wantResults("applied 1001 one")
 	c, err := s.js.Consumer(ctx, s.layout.Names.ChangesStream(), consumerName)
