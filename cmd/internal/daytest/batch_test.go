@@ -1,6 +1,7 @@
 package daytest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ func TestBatchOverSeveralMessages(t *testing.T) {
 		for _, agent := range all {
 			s.signIn(agent)
 		}
-		s.config.Rate, s.config.Burst = float64(len(all))/8, 10 // the last term tells its progress several times
+		s.config.Rate, s.config.Burst = float64(len(all))/4, 10
 		s.gateway.On(all[0], gatewaytest.Rule{Retcode: "000-002", Message: "parameter error"})
 		part := func(n int) {
 			m := item{Batch: "late-shift", BatchTotal: len(all) + 1, Flag: "false"}
@@ -41,7 +42,12 @@ func TestBatchOverSeveralMessages(t *testing.T) {
 		}
 		s.wait("more have ended", func() bool { return len(s.results.pick(0, messages.Applied)) > len(all)/3 })
 		end()
+		s.config.Rate /= 10 // until it was told when the batch would end
 		s.begin()
+		s.wait("an end is expected", func() bool {
+			return slices.ContainsFunc(s.results.progressOf("late-shift"), func(p messages.BatchProgress) bool { return !p.ExpectedEnd.IsZero() })
+		})
+		s.wait("a worker obeys", func() bool { _, err := s.desk.Rate(s.t.Context(), 1000); return err == nil })
 		s.wait("the batch is summed up", func() bool { return len(s.results.summariesOf("late-shift")) > 0 })
 		s.waitFinished()
 		s.wantSummaries("late-shift", messages.BatchSummary{Total: len(all) + 1, Applied: len(all) - 1, Rejected: 1, Failed: 1})
