@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -30,9 +31,25 @@ func FuzzModel(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) { play(t, script[:min(len(script), 200)]) })
 }
 
+var (
+	modelFor  = flag.Duration("model.for", 0, "play that long at sites that were never played, until one fails")
+	modelFrom = flag.Uint64("model.from", 0, "the seed of the first of them; 0: by the clock")
+)
+
+// TestModel plays a few hundred sites, the same ones each time. What happens once in ten thousand is found by
+// go test ./worker -run TestModel -model.for 5m -timeout 10m, which names the seed that failed.
 func TestModel(t *testing.T) {
 	for seed := range uint64(200) {
 		play(t, script(rand.New(rand.NewPCG(seed, 7)), 20+int(seed)%80))
+	}
+	seed := *modelFrom
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	for began := time.Now(); time.Since(began) < *modelFor && !t.Failed(); seed++ {
+		t.Run(fmt.Sprintf("-model.from=%d", seed), func(t *testing.T) {
+			play(t, script(rand.New(rand.NewPCG(seed, 7)), 20+int(seed%130)))
+		})
 	}
 }
 
