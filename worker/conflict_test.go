@@ -156,3 +156,20 @@ func TestDeadLetterOfACrash(t *testing.T) {
 		})
 	}
 }
+
+// A change that replaces one that still waited as it was published, and is read only after that took effect, wins.
+func TestReplacedByOneThatIsReadLate(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "old", `,"id":"x"`+effective(10*time.Second)))
+		s.pass(9900 * time.Millisecond)
+		s.store(wish("1001", "new", `,"id":"x"`))
+		s.pass(200 * time.Millisecond)
+		held := s.held()
+		s.inbox.Deliver(held[len(held)-1:])
+		s.pass(time.Minute)
+		s.wantCalls("1001 old g1", "1001 new g1")
+		s.wantNothingWaiting()
+	})
+}

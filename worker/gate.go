@@ -56,7 +56,9 @@ func newGate(p Policy, now time.Time) gate {
 // setRate begins with an empty bucket: a new owner knows nothing of what the last one sent a moment ago.
 func (g *gate) setRate(rate, burst float64, now time.Time) {
 	g.rate, g.burst = rate, burst
-	g.bucket = bucket{last: now}
+	if g.bucket = (bucket{last: now}); g.shut.After(now) {
+		g.bucket.last = g.shut // which opens with an empty one
+	}
 }
 
 // ask tells whether a call for the agent may be made now and takes its place if so. Otherwise it tells when to ask again;

@@ -269,3 +269,16 @@ func TestGateNotSent(t *testing.T) {
 		t.Errorf("asked: %v, again at %v, in flight %d", ok, again, g.inFlight)
 	}
 }
+
+// A rate that is set while the gateway asked for silence does not bring the burst along as that ends.
+func TestRateThatIsSetWhileShut(t *testing.T) {
+	g := newGate(Policy{Rate: 100, Burst: 50, MaxInFlight: 64}, origin)
+	g.ask("1001", origin.Add(time.Second))
+	g.tell("1001", Answer{Class: Busy, Status: statusTooMany, RetryAfter: 10 * time.Second}, origin, origin.Add(time.Second))
+	g.setRate(120, 50, origin.Add(2*time.Second))
+	for n := range 3 {
+		if ok, _ := g.ask("1002", origin.Add(11*time.Second+time.Millisecond)); ok && n > 0 {
+			t.Error("several calls at once")
+		}
+	}
+}

@@ -20,7 +20,7 @@ func (l *loop) judge(c *change, a *answered) {
 		t.attempts++
 		l.succeed(c, a)
 	case t.cancelled:
-		l.withdraw(c, messages.Superseded, "cancelled", "")
+		l.end(c, messages.Superseded, "cancelled", "") // nothing newer is sent before this is stored
 	case t.overtaken != nil:
 		l.end(c, messages.Superseded, "a newer change for this agent took effect", t.overtakenBy)
 	case a.Class == Refused:

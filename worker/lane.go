@@ -169,6 +169,10 @@ func (l *loop) takeEffect(c *change) {
 	if !e.Later && !ln.newest.Later {
 		e.At = max(e.At, ln.newest.At)
 	}
+	// It was published while the one of its name still waited, and is read only now: it replaces that all the same.
+	if n := &ln.newest; n.Later && n.ID == c.id && n.At > c.msg.receipt.Stored && e.Pos.Compare(n.Pos) > 0 {
+		e.At = max(e.At, n.At)
+	}
 	if e.Pos != ln.newest.Pos && ln.newest.Pos != (Position{}) && !e.newer(ln.newest) {
 		l.end(c, messages.Superseded, "a newer change for this agent had taken effect", ln.newest.ID)
 		return

@@ -63,6 +63,7 @@ func (w *Worker) Run(ctx context.Context, term *Term) {
 	case <-ctx.Done():
 		return
 	}
+	l.holdReapplies()
 	l.wakeReapplies()
 	l.turn()
 }
@@ -115,6 +116,15 @@ func (l *loop) wakeReapplies() {
 			ln.held = ln.held || ln.reapply != nil // the last owner may have called for it
 		}
 		l.plan(ln)
+	}
+}
+
+// holdReapplies holds the agents for whom the last owner may have applied anew, before anything newer of them is read.
+func (l *loop) holdReapplies() {
+	for _, ln := range l.lanes {
+		if s, ok := l.Sessions.Of(ln.agent); ok && ln.ledger.InForce != nil && s.newSince(ln.ledger.SignIn) {
+			ln.held = true
+		}
 	}
 }
 

@@ -377,3 +377,49 @@ func TestOwnerThatDiedDuringItsHold(t *testing.T) {
 		}
 	})
 }
+
+// A policy that the dead owner may be applying anew can still land: what is published after the takeover waits too.
+func TestHoldForApplyingAnewAlsoBeforeANewChange(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.publish(wish("1002", "x", `,"id":"waits"`)) // unfinished at the takeover: not signed in
+		s.pass(time.Minute)
+		s.publish(wish("1003", "x", `,"id":"gone","valid_until":"`+at(time.Second)+`"`))
+		s.pass(2 * time.Second)
+		s.gateway.takes = 3 * time.Second
+		s.signIn("1001", "g2", 2)
+		s.crash() // the call for g2 with f may still land
+		s.hold = 5 * time.Second
+		unread := s.startUnread()
+		s.store(wish("1001", "n", `,"id":"new"`))
+		unread[0].Pending = 1 // stored before the first pull
+		s.inbox.Deliver(unread[:1])
+		held := s.held()
+		s.inbox.Deliver(held[len(held)-1:])
+		s.pass(5*time.Second - time.Millisecond)
+		s.wantCalls("1001 f g1", "1001 f g2")
+		s.pass(time.Second)
+		s.wantCalls("1001 f g1", "1001 f g2", "1001 n g2")
+	})
+}
+
+// The newer one is sent only once the ending of the one before it is stored, also where that was cancelled during its call.
+func TestEndingOfOneCancelledDuringItsCallIsStoredFirst(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.journal.takes = time.Second
+		s.gateway.takes = time.Second
+		s.gateway.reply(Answer{Class: Passing, Retcode: "000-004"})
+		s.start()
+		s.publish(wish("1001", "old", `,"id":"old"`))
+		s.publish(`{"agent_id":"1001","id":"old","cancel":true}`)
+		s.pass(1100 * time.Millisecond) // answered; its ending is on its way
+		s.publish(wish("1001", "new", `,"id":"new"`))
+		if n := len(s.told()); n == 0 {
+			s.wantCalls("1001 old g1")
+		}
+		s.pass(time.Minute)
+	})
+}

@@ -166,6 +166,10 @@ func (o *Owner) obey(text []byte, as revision) {
 			o.Log.Warn("unusable controls", "err", err)
 			return
 		}
+		if c.Rate != nil && *c.Rate < 0 {
+			o.Log.Warn("unusable controls", "err", fmt.Sprintf("rate %v: want calls per second, 0 for no limit", *c.Rate))
+			return
+		}
 	}
 	o.Worker.SetControls(worker.Controls{Paused: c.Paused, Rate: c.Rate})
 }
