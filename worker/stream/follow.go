@@ -169,8 +169,8 @@ func isGone(h nats.Header) bool {
 	return h.Get("KV-Operation") != "" || h.Get("Nats-Marker-Reason") != ""
 }
 
-// FollowSessions keeps sessions as the registry has them, until ctx ends. check refuses a session that may not be used;
-// an unusable record is logged once, without its content, and its agent counts as not signed in.
+// FollowSessions keeps sessions as the registry has them, until ctx ends. A record that cannot be used is logged once,
+// without its content, and its agent counts as not signed in.
 func FollowSessions(ctx context.Context, nc *nats.Conn, names messages.Names, sessions *worker.Sessions, log *slog.Logger) {
 	f := &follower{
 		conn: nc, bucket: names.SessionsBucket(), site: names.Prefix, log: log,
