@@ -181,7 +181,7 @@ func FollowSessions(ctx context.Context, nc *nats.Conn, names messages.Names, se
 			}
 			if err != nil {
 				if sessions.Reject(key, err.Error()) {
-					log.Warn("unusable session", "key", key, "why", err)
+					log.Warn("unusable session", "key", shownKey(key), "why", err)
 				}
 				return
 			}
@@ -192,3 +192,13 @@ func FollowSessions(ctx context.Context, nc *nats.Conn, names messages.Names, se
 	}
 	f.run(ctx)
 }
+
+// shownKey is a key as it may be logged: whoever mixes key and value up has a GUID there.
+func shownKey(key string) string {
+	if len(key) > longestKey {
+		return messages.Short(key)
+	}
+	return key
+}
+
+const longestKey = 12 // no GUID is so short

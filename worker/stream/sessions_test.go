@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -61,5 +62,25 @@ func TestBucketOfSessionsThatDoesNotTellOfTheirEnd(t *testing.T) {
 	}
 	if differs, err := s.layout.Ensure(t.Context(), s.js); err != nil || len(differs) > 0 {
 		t.Errorf("said of a bucket that keeps them longer: %q, %v", differs, err)
+	}
+}
+
+// Whoever mixes key and value up has written a credential where the agent should be: it is not logged either.
+func TestGUIDInThePlaceOfTheAgentIsNotLogged(t *testing.T) {
+	s := newSite(t)
+	log := &notebook{}
+	s.log = slog.NewTextHandler(log, nil)
+	s.startOwner("a")
+	const guid = "6F9619FF-8B86-D011-B42D-00CF4FC964FF"
+	for _, key := range []string{guid, "boss"} {
+		m := nats.NewMsg("$KV." + s.layout.Names.SessionsBucket() + "." + key)
+		m.Data = []byte("1001")
+		if _, err := s.js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.wait("the other one is told", func() bool { return len(log.lines("key=boss")) == 1 })
+	if told := log.lines("unusable session"); len(told) != 2 || len(log.lines(guid)) > 0 {
+		t.Errorf("told %q", told)
 	}
 }
