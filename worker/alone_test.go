@@ -3,6 +3,7 @@ package worker
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -127,10 +128,9 @@ func TestRefusedForLackOfRoom(t *testing.T) {
 	for _, alone := range []bool{true, false} {
 		bubble(t, Policy{Rate: 100, MaxAttempts: 10, Backoff: Backoff{Initial: time.Second, Max: time.Second}}, func(s *site) {
 			all := s.agents(300)
-			calls := 0
+			var calls atomic.Int64
 			s.gateway.answer = func(c Call) Answer {
-				calls++
-				if c.AgentID == all[0] || (!alone && calls%2 == 0) {
+				if n := calls.Add(1); c.AgentID == all[0] || (!alone && n%2 == 0) {
 					return Answer{Class: Busy, Status: statusTooMany, Fault: "429"}
 				}
 				return Answer{Class: Success, Retcode: "0"}

@@ -421,7 +421,15 @@ func (b *book) Summarise(q BatchQuery, sum messages.BatchSummary, done func()) {
 	})
 }
 
-func (b *book) Progress(_ BatchQuery, p messages.BatchProgress) { b.progress = append(b.progress, p) }
+func (b *book) Progress(_ BatchQuery, p messages.BatchProgress) {
+	b.set(func() { b.progress = append(b.progress, p) })
+}
+
+// progressTold is how often progress was told so far.
+func (b *book) progressTold() (n int) {
+	b.set(func() { n = len(b.progress) })
+	return n
+}
 
 func (b *book) Ack(r Receipt) {
 	b.acks = append(b.acks, r.Seq)
