@@ -65,7 +65,7 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return append(dst, '"')
 }
 
-const hex = "0123456789abcdef"
+const hexDigits = "0123456789abcdef"
 
 // appendString writes a JSON string.
 func appendString(dst []byte, s string) []byte {
@@ -110,7 +110,7 @@ func appendEscaped(dst []byte, s string) []byte {
 	case c == '\t':
 		return append(dst, `\t`...)
 	case c < ' ':
-		return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		return append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 	case s == "\u2028":
 		return append(dst, `\u2028`...)
 	case s == "\u2029":

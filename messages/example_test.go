@@ -45,12 +45,12 @@ func ExampleNames() {
 func ExampleDecodeSession() {
 	s, err := messages.DecodeSession([]byte(`{"guid": "JSESSIONID=3f2504e0-4f89-11d3.AgentGateway1", "signed_in_at": "2026-11-22T18:00:00+01:00"}`))
 	fmt.Println(s, err)
-	fmt.Println(messages.Short(s.GUID))
+	fmt.Println(messages.Fingerprint(s.GUID))
 	_, err = messages.DecodeSession([]byte(`{"guid": "not a GUID"}`))
 	fmt.Println(err)
 	// Output:
 	// session signed in 2026-11-22T17:00:00Z <nil>
-	// 3f25…
+	// 7fed243b
 	// guid: byte 4 of 10 is no visible ASCII character
 }
 

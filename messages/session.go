@@ -2,6 +2,8 @@ package messages
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,12 +46,14 @@ func (s Session) SameAs(o Session) bool {
 	return s.GUID == o.GUID && slices.Equal(s.Cookies, o.Cookies) && s.GatewayURL == o.GatewayURL && s.SignedInAt.Equal(o.SignedInAt)
 }
 
-// Short shows enough of a GUID for an operator to tell it from others, and nothing of one that would be known by that.
-func Short(guid string) string {
+// Fingerprint tells a GUID from others, and whether it is the same as before, without a character of it. One so short
+// that trying could find it has none.
+func Fingerprint(guid string) string {
 	if len(guid) < 16 {
 		return ""
 	}
-	return guid[:4] + "…"
+	sum := sha256.Sum256([]byte(guid))
+	return hex.EncodeToString(sum[:4])
 }
 
 // record is a session as it is stored.

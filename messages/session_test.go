@@ -148,11 +148,15 @@ func TestSessionSameAs(t *testing.T) {
 	}
 }
 
-func TestShort(t *testing.T) {
-	for guid, want := range map[string]string{"": "", "abcd": "", strings.Repeat("x", 15): "", secret: "3f25…"} {
-		if got := Short(guid); got != want {
-			t.Errorf("Short(%q) = %q, want %q", guid, got, want)
+func TestFingerprint(t *testing.T) {
+	for _, short := range []string{"", "abcd", strings.Repeat("x", 15)} {
+		if got := Fingerprint(short); got != "" {
+			t.Errorf("Fingerprint(%q) = %q, want none", short, got)
 		}
+	}
+	one := Fingerprint(secret)
+	if one != Fingerprint(secret) || one == Fingerprint(secret+"x") || len(one) != 8 || strings.Contains(secret, one) {
+		t.Errorf("Fingerprint(%q) = %q", secret, one)
 	}
 }
 

@@ -39,7 +39,7 @@ func (a *app) explain() *cobra.Command {
 
 func (a *app) explainAgent(ctx context.Context, d *desk.Desk, agent string, last int) error {
 	if !messages.ValidAgentID(agent) {
-		return unusablef("%q is no agent: want 101 to 999999, digits only", agent)
+		return noAgent(agent)
 	}
 	x, err := gather(ctx, d, agent, last)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
+	"idlepolicy/worker/stream"
 	"idlepolicy/worker/stream/desk"
 )
 
@@ -110,5 +111,10 @@ func checkAgent(agent string) error {
 	if agent == messages.UnknownAgent || messages.ValidAgentID(agent) {
 		return nil
 	}
-	return unusablef("%q is no agent: want 101 to 999999, digits only", agent)
+	return noAgent(agent)
+}
+
+// noAgent does not repeat what may be a GUID in the wrong place.
+func noAgent(arg string) error {
+	return unusablef("%q is no agent: want 101 to 999999, digits only", stream.ShownKey(arg))
 }

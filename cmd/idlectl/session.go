@@ -13,6 +13,7 @@ import (
 
 	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
+	"idlepolicy/worker/stream"
 	"idlepolicy/worker/stream/desk"
 )
 
@@ -54,7 +55,7 @@ from the shell's history, where --guid leaves it. Standard input is the GUID, or
 func (a *app) putSession(ctx context.Context, d *desk.Desk, args []string, f sessionFlags) error {
 	agent := args[0]
 	if !messages.ValidAgentID(agent) {
-		return unusablef("%q is no agent: want 101 to 999999, digits only", agent)
+		return noAgent(agent)
 	}
 	s, err := a.readSession(args, f)
 	if err != nil {
@@ -79,7 +80,7 @@ func (a *app) putSession(ctx context.Context, d *desk.Desk, args []string, f ses
 	if err != nil {
 		return err
 	}
-	shown := sessionRow{agent, messages.Short(s.GUID), s.SignedInAt, rev, ""}
+	shown := sessionRow{agent, messages.Fingerprint(s.GUID), s.SignedInAt, rev, ""}
 	if a.json {
 		return a.printJSON(shown)
 	}
@@ -115,7 +116,7 @@ func (a *app) readSession(args []string, f sessionFlags) (messages.Session, erro
 // sessionRow is a session as it may be shown.
 type sessionRow struct {
 	Agent      string    `json:"agent_id"`
-	GUID       string    `json:"guid_begins"`
+	GUID       string    `json:"guid_fingerprint"` // empty: it is too short to have one
 	SignedInAt time.Time `json:"signed_in_at,omitzero"`
 	Revision   uint64    `json:"revision"`
 	Trouble    string    `json:"trouble,omitempty"`
@@ -124,6 +125,7 @@ type sessionRow struct {
 func (a *app) sessionList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List the sessions, without what is secret in them", Args: none,
+		Long: `List the sessions, without what is secret in them. The fingerprint is of the GUID: the same one as before has the same.`,
 		RunE: a.verb(func(ctx context.Context, d *desk.Desk, _ []string) error { return a.listSessions(ctx, d) }),
 	}
 }
@@ -131,9 +133,9 @@ func (a *app) sessionList() *cobra.Command {
 func (a *app) listSessions(ctx context.Context, d *desk.Desk) error {
 	rows := []sessionRow{}
 	now := time.Now()
-	t := terminal.NewTable(a.stdout, "agent", "guid", "signed in at", "age", "revision", "")
+	t := terminal.NewTable(a.stdout, "agent", "fingerprint", "signed in at", "age", "revision", "")
 	err := d.Sessions(ctx, func(e desk.SessionEntry) error {
-		row := sessionRow{e.Agent, messages.Short(e.Session.GUID), e.Session.SignedInAt, e.Revision, ""}
+		row := sessionRow{stream.ShownKey(e.Agent), messages.Fingerprint(e.Session.GUID), e.Session.SignedInAt, e.Revision, ""}
 		if e.Trouble != nil {
 			row.Trouble = "unusable: " + e.Trouble.Error()
 		}
@@ -164,7 +166,7 @@ func (a *app) sessionDelete() *cobra.Command {
 		Use: "delete AGENT", Short: "Sign an agent out", Args: one("an agent"),
 		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error {
 			if !messages.ValidAgentID(args[0]) {
-				return unusablef("%q is no agent: want 101 to 999999, digits only", args[0])
+				return noAgent(args[0])
 			}
 			if err := d.DeleteSession(ctx, args[0]); err != nil {
 				return err

@@ -27,11 +27,11 @@ func TestSessionIsPutListedAndDeleted(t *testing.T) {
 	}
 	for _, o := range outcomes {
 		o.want(t, statusFine)
-		if strings.Contains(o.out+o.errout, guid) || strings.Contains(o.out+o.errout, "secretroute") {
+		if strings.Contains(o.out+o.errout, guid[:4]) || strings.Contains(o.out+o.errout, "secretroute") {
 			t.Errorf("a credential is shown: %s%s", o.out, o.errout)
 		}
 	}
-	outcomes[3].want(t, statusFine, "1001", "6F96…")
+	outcomes[3].want(t, statusFine, "1001", messages.Fingerprint(guid))
 	var rows []sessionRow
 	if err := json.Unmarshal([]byte(outcomes[4].out), &rows); err != nil || len(rows) != 3 {
 		t.Fatalf("%v in %s", err, outcomes[4].out)
@@ -71,6 +71,8 @@ func TestSessionRefuses(t *testing.T) {
 	s := newSite(t)
 	for _, args := range [][]string{
 		{"put", "7", "--guid", guid},
+		{"put", guid, "--guid", "1001"},
+		{"delete", guid},
 		{"put", "1001"},
 		{"put", "1001", guid},
 		{"put", "1001", "--guid", guid, "-"},
@@ -98,8 +100,15 @@ func TestSessionListShowsWhatCannotBeUsed(t *testing.T) {
 	if _, err := kv.PutString(t.Context(), "1001", "{"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := kv.PutString(t.Context(), "bob", guid); err != nil {
-		t.Fatal(err)
+	for _, key := range []string{"bob", guid} { // the second has key and value mixed up
+		if _, err := kv.PutString(t.Context(), key, guid); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s.run("session", "list").want(t, statusFine, "unusable: session: begins like", "unusable: the key is not an agent ID")
+	for _, o := range []outcome{s.run("session", "list"), s.run("session", "list", "--json")} {
+		o.want(t, statusFine, "unusable: session: begins like", "unusable: the key is not an agent ID", "bob", "(not shown)")
+		if strings.Contains(o.out+o.errout, guid) {
+			t.Errorf("a credential is shown: %s%s", o.out, o.errout)
+		}
+	}
 }

@@ -181,7 +181,7 @@ func FollowSessions(ctx context.Context, nc *nats.Conn, names messages.Names, se
 			}
 			if err != nil {
 				if sessions.Reject(key, err.Error()) {
-					log.Warn("unusable session", "key", shownKey(key), "why", err)
+					log.Warn("unusable session", "key", ShownKey(key), "why", err)
 				}
 				return
 			}
@@ -193,10 +193,10 @@ func FollowSessions(ctx context.Context, nc *nats.Conn, names messages.Names, se
 	f.run(ctx)
 }
 
-// shownKey is a key as it may be logged: whoever mixes key and value up has a GUID there.
-func shownKey(key string) string {
+// ShownKey is the key of a session as it may be shown: whoever mixes key and value up has a GUID there.
+func ShownKey(key string) string {
 	if len(key) > longestKey {
-		return messages.Short(key)
+		return strings.TrimSpace("(not shown) " + messages.Fingerprint(key))
 	}
 	return key
 }

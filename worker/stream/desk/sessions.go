@@ -12,7 +12,8 @@ import (
 	"idlepolicy/messages"
 )
 
-// SessionEntry is what the registry has of one agent. Whoever shows it shortens the GUID.
+// SessionEntry is what the registry has of one agent. Whoever shows it shows stream.ShownKey of the key, and of
+// the GUID its fingerprint.
 type SessionEntry struct {
 	Agent    string
 	Session  messages.Session
