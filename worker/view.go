@@ -50,7 +50,8 @@ type AgentView struct {
 	AgentID   string           `json:"agent_id"`
 	SignedIn  bool             `json:"signed_in"`
 	SignedAt  time.Time        `json:"signed_in_at,omitzero"`
-	Trouble   string           `json:"session_trouble,omitempty"` // why the record in the registry cannot be used
+	Trouble   string           `json:"session_trouble,omitempty"`     // why the record in the registry cannot be used
+	Ignored   string           `json:"gateway_url_ignored,omitempty"` // why its calls go to the configured gateway all the same
 	InForce   *messages.Result `json:"in_force,omitempty"`
 	Live      *ChangeView      `json:"live,omitempty"`
 	Later     []ChangeView     `json:"later,omitempty"`
@@ -221,6 +222,9 @@ func (l *loop) agentView(agent string) AgentView {
 	v := AgentView{AgentID: agent}
 	if s, ok := l.Sessions.Of(agent); ok {
 		v.SignedIn, v.SignedAt = true, s.SignedInAt
+		if l.Ignored != nil {
+			v.Ignored = l.Ignored(s.GatewayURL)
+		}
 	}
 	v.Trouble = l.Sessions.Trouble(agent)
 	ln := l.lanes[agent]

@@ -15,9 +15,10 @@ type Worker struct {
 	Gateway  Gateway
 	Sessions *Sessions
 	Policy   Policy
-	Watch    Observer     // nil: nobody watches
-	Trace    Tracer       // nil: nobody traces
-	Log      *slog.Logger // nil: slog.Default
+	Watch    Observer                             // nil: nobody watches
+	Trace    Tracer                               // nil: nobody traces
+	Ignored  func(gatewayURL string) (why string) // why a session's gateway_url is not called; nil: each one is
+	Log      *slog.Logger                         // nil: slog.Default
 
 	mu       sync.Mutex // guards what follows
 	controls Controls

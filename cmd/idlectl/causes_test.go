@@ -81,6 +81,11 @@ func TestExplainNamesTheCause(t *testing.T) {
 	}
 	s.explained("1001", "counts as not signed in, because the record in the registry cannot be used: guid: ")
 
+	s.run("session", "put", "1001", "--guid", "0123456789abcdef", "--gateway-url", "https://elsewhere:8043").want(t, statusFine)
+	if out := s.explained("1001", "its session's gateway_url is ignored, the configured gateway is called: its host is not among"); strings.Contains(out, "elsewhere") {
+		t.Errorf("what the record has is shown:\n%s", out)
+	}
+
 	signIn("1002")
 	publish(`{"agent_id":"1002","flag":"false","id":"tonight","effective_at":"2999-01-01T00:00:00Z"}`)
 	s.explained("1002", "flag false of change tonight, in ")

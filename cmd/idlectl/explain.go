@@ -184,6 +184,9 @@ func (x *explanation) facts(fact func(name, format string, args ...any)) {
 	default:
 		fact("session", "signed in since %s (%s)", terminal.Clock(w.SignedAt), terminal.Age(w.SignedAt, now))
 	}
+	if x.Worker != nil && x.Worker.Ignored != "" {
+		fact("gateway", "its session's gateway_url is ignored, the configured gateway is called: %s", terminal.Clean(x.Worker.Ignored))
+	}
 	if f := x.inForce(now); f != nil {
 		fact("in force", "flag %s of change %s, until %s", terminal.Clean(f.Flag), terminal.Clean(f.ChangeID), terminal.Clock(f.ValidUntil))
 	} else {

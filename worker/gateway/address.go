@@ -48,19 +48,32 @@ func (s server) hostPort() string {
 // serverFor returns where a session's calls go: to the gateway that it names if operators allow that one, else to the
 // configured one. A registry's entry must not be able to send credentials elsewhere.
 func (c *Client) serverFor(named string) server {
+	s, why := c.choose(named)
+	if why != "" {
+		c.report(named, why)
+	}
+	return s
+}
+
+// Ignored says why a session's calls do not go to the gateway that it names; empty: they do, or it names none. Nothing
+// of the address is in it.
+func (c *Client) Ignored(named string) (why string) {
+	_, why = c.choose(named)
+	return why
+}
+
+func (c *Client) choose(named string) (to server, why string) {
 	if named == "" {
-		return c.home
+		return c.home, ""
 	}
 	s, err := parseServer(named, c.Insecure)
-	if err == nil && (s == c.home || slices.Contains(c.Hosts, s.hostPort())) {
-		return s
+	switch {
+	case err != nil:
+		return c.home, err.Error()
+	case s != c.home && !slices.Contains(c.Hosts, s.hostPort()):
+		return c.home, "its host is not among the allowed ones (IDLE_GATEWAY_HOSTS)"
 	}
-	why := "its host is not among the allowed ones (IDLE_GATEWAY_HOSTS)"
-	if err != nil {
-		why = err.Error()
-	}
-	c.report(named, why)
-	return c.home
+	return s, ""
 }
 
 // maxReported bounds what is remembered of gateways that sessions named and must not use.

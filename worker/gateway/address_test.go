@@ -38,6 +38,10 @@ func TestWhereCallsMayGo(t *testing.T) {
 		if s := c.serverFor(test.named); s.scheme+"://"+s.host != test.want {
 			t.Errorf("%s with %q: %s://%s, want %s", test.named, test.hosts, s.scheme, s.host, test.want)
 		}
+		homely := test.named == "" || strings.EqualFold(strings.TrimSuffix(test.named, "/"), home)
+		if why := c.Ignored(test.named); (why != "") != (test.want == home && !homely) {
+			t.Errorf("%s with %q is ignored because %q", test.named, test.hosts, why)
+		}
 	}
 }
 

@@ -169,6 +169,10 @@ func TestAgentPage(t *testing.T) {
 	)
 	s.worker.set(func(a *actor) { a.agents["5554"] = worker.AgentView{AgentID: "5554", Trouble: "guid: no string"} })
 	wantText(t, s.page(t, "/agents/5554"), "<strong>not signed in</strong>", "the registry has a session that cannot be used: guid: no string")
+	s.worker.set(func(a *actor) {
+		a.agents["5553"] = worker.AgentView{AgentID: "5553", SignedIn: true, Ignored: "not https"}
+	})
+	wantText(t, s.page(t, "/agents/5553"), "its gateway_url is ignored, the configured gateway is called: not https")
 	wantText(t, s.page(t, "/agents/5555"), "<strong>not signed in</strong>", "<strong>nothing in force</strong>", "<strong>nothing open</strong>", "None.")
 	if code, _, body := s.get(t, "/agents/12"); code != http.StatusBadRequest || !strings.Contains(body, badAgentID) {
 		t.Errorf("status %d", code)

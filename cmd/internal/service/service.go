@@ -46,6 +46,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	w := &worker.Worker{
 		Gateway: calls, Sessions: worker.NewSessions(), Policy: policy(s.Config), Watch: metrics, Log: s.Log,
+		Ignored: calls.Ignored,
 	}
 	owner := &stream.Owner{
 		Layout: layout(s.Config), Lease: lease, Worker: w, Name: s.Name, Hold: s.Config.GatewayTimeout,
