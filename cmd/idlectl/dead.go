@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -81,6 +82,9 @@ func (a *app) listDead(ctx context.Context, d *desk.Desk, f deadFlags, limit int
 	if err != nil {
 		return err
 	}
+	if limit < 0 {
+		return unusablef("--limit %d: want 0 or more", limit)
+	}
 	rows, all := []deadRow{}, 0
 	err = d.Dead(ctx, q, func(l desk.Letter) error {
 		if all++; limit > 0 && len(rows) == limit {
@@ -120,7 +124,9 @@ func (f *deadFlags) chosen(ctx context.Context, d *desk.Desk, args []string, all
 		if err != nil || seq == 0 {
 			return nil, unusablef("%q is no sequence: see the first column of idlectl dead list", arg)
 		}
-		seqs = append(seqs, seq)
+		if !slices.Contains(seqs, seq) {
+			seqs = append(seqs, seq)
+		}
 	}
 	filtered := *f != deadFlags{}
 	switch {

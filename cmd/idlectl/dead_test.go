@@ -44,6 +44,8 @@ func TestDeadListAndShow(t *testing.T) {
 	s.run("dead", "show", "1").want(t, statusFine, "Idle-Nats-Msg-Id: original-1", `"retcode": "000-002"`, `{"agent_id":"1001","flag":"true","id":"c-1"}`)
 	s.run("dead", "show", "2").want(t, statusFine, "garbage·[2J")
 	s.run("dead", "show", "3").want(t, statusFailed, "no dead letter 3")
+	s.run("dead", "show", "0").want(t, statusUsage, "is no sequence")
+	s.run("dead", "list", "--limit", "-1").want(t, statusUsage, "--limit -1: want")
 	s.run("dead", "show", "x").want(t, statusUsage, "is no sequence")
 	s.run("dead").want(t, statusUsage, "want list, show, replay or purge")
 }
@@ -65,7 +67,16 @@ func TestDeadReplay(t *testing.T) {
 	if c := m.Changes[0]; c.ID != "replay-1-of-c-1" || c.AgentID != "1001" || c.Flag != "true" || c.BatchID != "" || c.Reason != "late" {
 		t.Errorf("published %+v", c)
 	}
-	s.run("dead", "replay", "1", "--yes").want(t, statusFailed, "it was replayed a few minutes ago")
+	s.run("dead", "replay", "1", "1", "--yes").want(t, statusFailed, "it was replayed a few minutes ago: idlectl explain 1001", "(--force overrides)",
+		"1 of 1 dead letter cannot")
+	if n := len(s.changes()); n != 1 {
+		t.Fatalf("%d messages published without --force", n)
+	}
+	s.run("dead", "replay", "1", "--yes", "--force").want(t, statusFine, "published, sequence 2")
+	s.run("dead", "replay", "1", "--yes", "--force").want(t, statusFine, "published, sequence 3")
+	again := s.letter(failed("1001", "replay-1-of-c-1", 1), `{"agent_id":"1001","flag":true,"id":"replay-1-of-c-1"}`)
+	s.run("dead", "replay", "1").want(t, statusFailed, "its replay failed too: that is dead letter 2")
+	s.run("dead", "replay", strconv.FormatUint(again, 10)).want(t, statusFine, "would be published")
 	s.run("dead", "replay", "9").want(t, statusFailed, "there is no such dead letter")
 	s.run("dead", "replay").want(t, statusUsage, "which dead letters?")
 	s.run("dead", "replay", "1", "--all").want(t, statusUsage, "not both")
@@ -156,10 +167,13 @@ func TestDeadPurge(t *testing.T) {
 	s.run("dead", "purge").want(t, statusUsage, "which dead letters?")
 	s.run("dead", "purge", "--agent", "1001", "--dry-run").want(t, statusFine, "would delete 3 dead letters: 1 3 5")
 	s.run("dead", "purge", "2", "--dry-run", "--json").want(t, statusFine, `"would_delete": [`, "2")
+	s.run("dead", "purge", "2", "17", "2", "--dry-run").want(t, statusFine, "would delete 1 dead letter: 2\n")
+	s.run("dead", "purge", "17", "--dry-run", "--json").want(t, statusFine, `"would_delete": []`)
 	s.run("dead", "purge", "2", "--dry-run", "--yes").want(t, statusUsage, "dry-run")
 	s.run("dead", "purge", "--agent", "1001").want(t, statusFailed, "delete 3 dead letters for good?", "nothing was deleted")
 	s.runWith(t.Context(), "y\n", "dead", "purge", "--agent", "1001").want(t, statusFine, "deleted 3 dead letters")
 	s.run("dead", "purge", "2", "17", "--yes").want(t, statusFine, "deleted 1 dead letter")
 	s.run("dead", "purge", "--all", "--yes", "--json").want(t, statusFine, `"deleted": 1`)
 	s.run("dead", "purge", "--all").want(t, statusFine, "no dead letters")
+	s.run("dead", "purge", "--all", "--json").want(t, statusFine, `"deleted": 0`)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -24,7 +25,7 @@ func (a *app) deadPurge() *cobra.Command {
 				return err
 			}
 			if dry {
-				return a.wouldPurge(seqs)
+				return a.wouldPurge(ctx, d, seqs)
 			}
 			return a.purge(ctx, d, seqs, yes)
 		}),
@@ -37,20 +38,40 @@ func (a *app) deadPurge() *cobra.Command {
 	return c
 }
 
-func (a *app) wouldPurge(seqs []uint64) error {
-	if a.json {
-		return a.printJSON(map[string]any{"deleted": 0, "would_delete": append([]uint64{}, seqs...)})
+// shownLetters is how many a dry run names to people.
+const shownLetters = 20
+
+func (a *app) wouldPurge(ctx context.Context, d *desk.Desk, seqs []uint64) error {
+	there := []uint64{}
+	for _, seq := range seqs { // those that were named need not be there
+		switch _, err := d.Letter(ctx, seq); {
+		case errors.Is(err, desk.ErrNoLetter):
+		case err != nil:
+			return err
+		default:
+			there = append(there, seq)
+		}
 	}
-	if len(seqs) == 0 {
+	if a.json {
+		return a.printJSON(map[string]any{"deleted": 0, "would_delete": there})
+	}
+	if len(there) == 0 {
 		fmt.Fprintln(a.stdout, "no dead letters")
 		return nil
 	}
-	fmt.Fprintf(a.stdout, "would delete %s: %s\n", terminal.Plural(len(seqs), "dead letter"), strings.Trim(fmt.Sprint(seqs), "[]"))
+	shown, more := there, ""
+	if len(there) > shownLetters {
+		shown, more = there[:shownLetters], " and so on"
+	}
+	fmt.Fprintf(a.stdout, "would delete %s: %s%s\n", terminal.Plural(len(there), "dead letter"), strings.Trim(fmt.Sprint(shown), "[]"), more)
 	return nil
 }
 
 func (a *app) purge(ctx context.Context, d *desk.Desk, seqs []uint64, yes bool) error {
-	if len(seqs) == 0 {
+	switch {
+	case len(seqs) == 0 && a.json:
+		return a.printJSON(map[string]int{"deleted": 0})
+	case len(seqs) == 0:
 		fmt.Fprintln(a.stdout, "no dead letters")
 		return nil
 	}

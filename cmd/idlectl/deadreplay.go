@@ -19,7 +19,8 @@ func (a *app) deadReplay() *cobra.Command {
 		Short: "Publish dead letters anew",
 		Long: `Publish the changes of dead letters anew, each under an id that names the old one and as part of no batch. Without
 --yes it only says what would be published. A replay takes effect now, so it is refused where a newer change of the agent
-has been applied since, or is under way. The letters stay until they are purged.`,
+has been applied since, or is under way; and so is a second replay of the same letter. --force publishes it all the same,
+each time anew. The letters stay until they are purged.`,
 		Example: "  idlectl dead replay --retcode 000-002 --since 2h\n  idlectl dead replay 17 18 --yes",
 		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error {
 			seqs, err := f.chosen(ctx, d, args, r.all)
@@ -33,7 +34,7 @@ has been applied since, or is under way. The letters stay until they are purged.
 	c.Flags().BoolVar(&r.yes, "yes", false, "publish them; else nothing is published")
 	c.Flags().Bool("dry-run", true, "only say what would be published, which is what it does without --yes")
 	c.MarkFlagsMutuallyExclusive("yes", "dry-run")
-	c.Flags().BoolVar(&r.force, "force", false, "also those that were rejected, or that a newer change has overtaken")
+	c.Flags().BoolVar(&r.force, "force", false, "also those that were rejected, replayed before, or overtaken by a newer change")
 	c.Flags().BoolVar(&r.all, "all", false, "all dead letters")
 	return c
 }

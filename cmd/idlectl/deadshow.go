@@ -22,7 +22,7 @@ func (a *app) deadShow() *cobra.Command {
 		Use: "show SEQ", Short: "Show one dead letter with what was sent", Args: one("the sequence of a dead letter"),
 		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error {
 			seq, err := strconv.ParseUint(args[0], 10, 64)
-			if err != nil {
+			if err != nil || seq == 0 {
 				return unusablef("%q is no sequence: see the first column of idlectl dead list", args[0])
 			}
 			l, err := d.Letter(ctx, seq)

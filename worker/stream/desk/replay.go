@@ -3,9 +3,11 @@ package desk
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -20,6 +22,8 @@ type Replay struct {
 	ID     string // of the new change; names the old one
 	Body   []byte
 	Seq    uint64 // once it is published
+
+	msgID string // by which the server knows it again; of its own where an operator insists
 }
 
 // Refused is the error where a dead letter is not replayed. Forceable tells whether an operator may insist.
@@ -38,7 +42,7 @@ func (d *Desk) PlanReplay(ctx context.Context, seq uint64, force bool) (Replay, 
 	if err != nil {
 		return Replay{}, err
 	}
-	r := Replay{Letter: l, ID: replayID(l)}
+	r := Replay{Letter: l, ID: replayID(l), msgID: replayID(l)}
 	change, err := readLetter(l)
 	if err != nil {
 		return r, err
@@ -47,6 +51,7 @@ func (d *Desk) PlanReplay(ctx context.Context, seq uint64, force bool) (Replay, 
 		return r, err
 	}
 	if force {
+		r.msgID += "-" + strings.ToLower(rand.Text())
 		return r, nil
 	}
 	if l.Result.Outcome != messages.Failed {
@@ -55,12 +60,30 @@ func (d *Desk) PlanReplay(ctx context.Context, seq uint64, force bool) (Replay, 
 	if u := change.ValidUntil; !u.IsZero() && !u.After(time.Now()) {
 		return r, &Refused{"its valid_until has passed: " + u.Format(time.RFC3339), true}
 	}
-	return r, d.checkNewer(ctx, l)
+	if err := d.checkNewer(ctx, l); err != nil {
+		return r, err
+	}
+	return r, d.checkAgain(ctx, r)
 }
 
-// Replay publishes what was planned. It is a change of its own, with an ending of its own.
+// checkAgain refuses where the last replay failed too: its own letter is the one to replay.
+func (d *Desk) checkAgain(ctx context.Context, r Replay) error {
+	last, err := d.LastLetter(ctx, r.Letter.Agent)
+	switch {
+	case errors.Is(err, ErrNoLetter): // purged just now
+		return nil
+	case err != nil:
+		return err
+	case last.Result.ChangeID == r.ID:
+		return &Refused{fmt.Sprintf("its replay failed too: that is dead letter %d, to be replayed in its place", last.Seq), true}
+	}
+	return nil
+}
+
+// Replay publishes what was planned. It is a change of its own, with an ending of its own. However often it is asked
+// for, the server takes it once within minutes, unless the plan was forced.
 func (d *Desk) Replay(ctx context.Context, r *Replay) error {
-	m := d.change(Publication{ID: r.ID, Body: r.Body})
+	m := d.change(Publication{ID: r.msgID, Body: r.Body})
 	for _, name := range []string{"traceparent", "tracestate"} {
 		if v := nats.Header(r.Letter.Header).Get(name); v != "" {
 			m.Header.Set(name, v)
@@ -71,7 +94,7 @@ func (d *Desk) Replay(ctx context.Context, r *Replay) error {
 		return d.trouble("publish the replay", "stream "+d.names.ChangesStream(), err)
 	}
 	if r.Seq = ack.Sequence; ack.Duplicate {
-		return &Refused{"it was replayed a few minutes ago, and idlectl results --agent tells what became of that; what fails again has a dead letter of its own", false}
+		return &Refused{"it was replayed a few minutes ago: idlectl explain " + r.Letter.Agent + " tells what became of that", true}
 	}
 	return nil
 }
