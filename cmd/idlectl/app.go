@@ -39,17 +39,27 @@ type app struct {
 // unusable marks an error as one of usage or input.
 type unusable struct{ error }
 
+func (u unusable) Unwrap() error { return u.error }
+
 func unusablef(format string, a ...any) error { return unusable{fmt.Errorf(format, a...)} }
 
 // run does what the arguments say and returns the exit status. The environment is read by load.
 func run(ctx context.Context, args []string, load func() (config.Client, error), stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, load: load}
+	in, out := newInput(ctx, stdin), &output{Writer: stdout}
+	defer in.Close()
+	a := &app{stdin: in, stdout: out, stderr: stderr, load: load}
 	root := a.root() //nolint:contextcheck // cobra hands the context to the verbs
 	root.SetArgs(oneDash(args))
-	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetIn(in)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	switch {
+	case interrupted(ctx, err):
+		err, a.began = errInterrupted, true
+	case err == nil && out.failed != nil:
+		err, a.began = fmt.Errorf("not all of the answer could be written: %w", out.failed), true
+	}
 	status := exitStatus(err, a.began)
 	if err != nil {
 		fmt.Fprintln(stderr, "idlectl: "+err.Error())
@@ -59,6 +69,8 @@ func run(ctx context.Context, args []string, load func() (config.Client, error),
 	}
 	return status
 }
+
+var errInterrupted = errors.New("interrupted")
 
 // oneDash lets -help and -version be what they are for the worker.
 func oneDash(args []string) []string {
@@ -106,7 +118,18 @@ Exit status: 0 fine, 1 something failed, 2 wrong usage or unusable input, 3 NATS
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one document or one line for each result")
 	root.AddCommand(a.publish(), a.results(), a.batch(), a.status(), a.explain(), a.session(), a.dead(),
 		a.pause(), a.resume(), a.rate())
+	noFiles(root)
 	return root
+}
+
+// noFiles has the shell offer no files where an argument is none.
+func noFiles(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		noFiles(sub)
+	}
+	if !c.HasSubCommands() && c.Name() != "publish" {
+		c.ValidArgsFunction = cobra.NoFileCompletions
+	}
 }
 
 // verb opens a connection for what a command does and closes it afterwards.

@@ -95,7 +95,7 @@ func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.E
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s not ended within %v; the worker goes on with them", terminal.Plural(r.Unfinished, "change"), timeout)
 	case bad > 0:
-		return fmt.Errorf("%d of %s failed, expired or was rejected: see idlectl results and idlectl dead list", bad, terminal.Plural(r.Changes, "change"))
+		return fmt.Errorf("%d of %s failed, expired or were rejected: see idlectl results and idlectl dead list", bad, terminal.Plural(r.Changes, "change"))
 	}
 	return nil
 }
@@ -110,7 +110,10 @@ func (a *app) tell(r report) error {
 		return nil
 	}
 	fmt.Fprintf(a.stdout, "published %s", terminal.Plural(r.Published, "message"))
-	if r.Published > 0 {
+	switch {
+	case r.Published == 1:
+		fmt.Fprintf(a.stdout, ", sequence %d", r.FirstSeq)
+	case r.Published > 1:
 		fmt.Fprintf(a.stdout, ", sequences %d to %d", r.FirstSeq, r.LastSeq)
 	}
 	if r.Duplicates > 0 {

@@ -17,7 +17,7 @@ func (a *app) batch() *cobra.Command {
 		Use:   "batch ID",
 		Short: "Follow a batch to its summary",
 		Long: `Follow a batch to its summary. If the last that is stored of it is a summary, that is the answer at once.
-Exit status 1 if any of its changes failed, expired or was rejected.`,
+Exit status 1 if any of its changes failed, expired or was rejected, or if it is interrupted before.`,
 		Args: one("the ID of a batch"),
 		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error { return a.followBatch(ctx, d, args[0]) }),
 	}
@@ -27,7 +27,8 @@ func (a *app) followBatch(ctx context.Context, d *desk.Desk, id string) error {
 	if err := checkBatch(id); err != nil {
 		return err
 	}
-	sum, err := d.Batch(ctx, id, func(p messages.BatchProgress) {
+	nothing := func() { fmt.Fprintf(a.stderr, "nothing is stored of batch %s yet: waiting for it, until Ctrl-C\n", id) }
+	sum, err := d.Batch(ctx, id, nothing, func(p messages.BatchProgress) {
 		fmt.Fprintf(a.stderr, "%s  %d of %s ended", terminal.Clock(p.At), p.Ended(), totalOf(p.BatchSummary))
 		if !p.ExpectedEnd.IsZero() {
 			fmt.Fprintf(a.stderr, ", all expected %s", terminal.Age(p.ExpectedEnd, p.At))
@@ -35,7 +36,7 @@ func (a *app) followBatch(ctx context.Context, d *desk.Desk, id string) error {
 		fmt.Fprintln(a.stderr)
 	})
 	if interrupted(ctx, err) {
-		return nil
+		return fmt.Errorf("interrupted: there is no summary of batch %s yet", id)
 	}
 	if err != nil {
 		return err

@@ -77,7 +77,10 @@ func (a *app) purge(ctx context.Context, d *desk.Desk, seqs []uint64, yes bool) 
 	}
 	if !yes {
 		fmt.Fprintf(a.stderr, "delete %s for good? [y/N] ", terminal.Plural(len(seqs), "dead letter"))
-		answer, _ := bufio.NewReader(a.stdin).ReadString('\n') // no answer is a no
+		answer, err := bufio.NewReader(a.stdin).ReadString('\n') // no answer is a no
+		if interrupted(ctx, err) {
+			return err
+		}
 		switch strings.ToLower(strings.TrimSpace(answer)) {
 		case "y", "yes":
 		default:

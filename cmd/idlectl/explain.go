@@ -41,6 +41,9 @@ func (a *app) explainAgent(ctx context.Context, d *desk.Desk, agent string, last
 	if !messages.ValidAgentID(agent) {
 		return noAgent(agent)
 	}
+	if last < 1 {
+		return unusablef("--last %d: want 1 or more", last)
+	}
 	x, err := gather(ctx, d, agent, last)
 	if err != nil {
 		return err
@@ -79,7 +82,7 @@ func gather(ctx context.Context, d *desk.Desk, agent string, last int) (explanat
 	if x.InForce, err = d.InForce(ctx, agent); err != nil {
 		return x, err
 	}
-	err = d.Results(ctx, desk.Query{Agent: agent, Last: max(last, 1)}, func(e desk.Event) error {
+	err = d.Results(ctx, desk.Query{Agent: agent, Last: last}, func(e desk.Event) error {
 		x.events, x.Results = append(x.events, e), append(x.Results, e.Result)
 		return nil
 	})

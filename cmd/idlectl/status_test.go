@@ -102,6 +102,7 @@ func TestExplain(t *testing.T) {
 		"after 2 attempts", `000-009 "busy"`, "signed in since", "c-20")
 	s.run("explain", "1001", "--json").want(t, statusFine, `"waits_for": "retry"`, `"results"`)
 	s.run("explain", "7").want(t, statusUsage, "is no agent")
+	s.run("explain", "1001", "--last", "0").want(t, statusUsage, "--last 0: want 1 or more")
 }
 
 func TestStatusIsWatchedUntilItIsInterrupted(t *testing.T) {

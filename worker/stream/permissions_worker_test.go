@@ -119,7 +119,7 @@ func operate(t *testing.T, d *desk.Desk) {
 		}
 	}
 	publishAndWait(t, d, "before", "1001", "1002", "1003")
-	if sum, err := d.Batch(t.Context(), "before", func(messages.BatchProgress) {}); err != nil || sum.Failed != 1 || sum.Applied != 2 {
+	if sum, err := d.Batch(t.Context(), "before", func() {}, func(messages.BatchProgress) {}); err != nil || sum.Failed != 1 || sum.Applied != 2 {
 		t.Errorf("batch: %+v, %v", sum, err)
 	}
 	for what, do := range map[string]func() error{

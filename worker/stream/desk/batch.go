@@ -11,8 +11,9 @@ import (
 )
 
 // Batch follows a batch to its summary and returns it. A summary that is the last thing stored of the ID is the answer
-// at once; one that is followed by progress belongs to an earlier batch of the same ID.
-func (d *Desk) Batch(ctx context.Context, id string, progress func(messages.BatchProgress)) (messages.BatchSummary, error) {
+// at once; one that is followed by progress belongs to an earlier batch of the same ID. Where nothing is stored of it
+// nothing is called, and then it waits: the batch may be still to come.
+func (d *Desk) Batch(ctx context.Context, id string, nothing func(), progress func(messages.BatchProgress)) (messages.BatchSummary, error) {
 	var sum messages.BatchSummary
 	var atFirst uint64
 	r := reading{
@@ -21,7 +22,11 @@ func (d *Desk) Batch(ctx context.Context, id string, progress func(messages.Batc
 			DeliverPolicy:  jetstream.DeliverLastPerSubjectPolicy,
 			FilterSubjects: []string{d.names.Batch(id), d.names.BatchProgress(id)},
 		},
-		began: func(pending uint64) { atFirst = pending },
+		began: func(pending uint64) {
+			if atFirst = pending; pending == 0 {
+				nothing()
+			}
+		},
 	}
 	seen := uint64(0)
 	err := d.read(ctx, r, func(i item) error {

@@ -31,7 +31,10 @@ const requestFor = 5 * time.Second
 // Open connects to NATS. Its error is an *Unreachable where no server can be reached, and says what would be right.
 func Open(ctx context.Context, o stream.Options, names messages.Names) (*Desk, error) {
 	nc, err := stream.Connect(ctx, o)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil, ctx.Err()
+	case err != nil:
 		return nil, &Unreachable{err.Error()}
 	}
 	d, err := On(nc, names)

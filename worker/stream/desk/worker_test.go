@@ -84,7 +84,7 @@ func TestWithTheRealWorker(t *testing.T) {
 	if fmt.Sprint(ended) != "map[1001:applied 1002:failed 1003:applied]" {
 		t.Errorf("ended %v", ended)
 	}
-	sum, err := d.Batch(t.Context(), "b", func(messages.BatchProgress) {})
+	sum, err := d.Batch(t.Context(), "b", func() {}, func(messages.BatchProgress) {})
 	if err != nil || sum.Applied != 2 || sum.Failed != 1 || sum.Total != 3 {
 		t.Errorf("summary %+v, %v", sum, err)
 	}
