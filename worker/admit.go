@@ -24,7 +24,7 @@ func (l *loop) admit(d *Delivery) {
 		m.receipt = d.Receipt // it came again while its changes are in the lanes
 		return
 	}
-	m := &message{receipt: d.Receipt, hash: HashID(d.MsgID), open: 1, items: d.Message.Items}
+	m := &message{receipt: d.Receipt, hash: HashID(d.MsgID), open: 1, items: int32(d.Message.Items)}
 	if d.TraceParent != "" {
 		m.trace = &trace{d.TraceParent, d.TraceState}
 	}

@@ -13,7 +13,8 @@ type job struct {
 // call sends a change to the gateway with the agent's session as of now.
 func (l *loop) call(c *change, session Session) {
 	ln := c.lane
-	ln.inFlight, ln.since = c, l.now.UnixNano()
+	ln.inFlight = c
+	c.tries().since = l.now.UnixNano()
 	l.unschedule(c)
 	c.rev = 0
 	j := job{change: c, session: session, sent: l.now, call: Call{AgentID: ln.agent, Flag: c.flag, Session: session.Session}}

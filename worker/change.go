@@ -12,8 +12,8 @@ import (
 type message struct {
 	receipt Receipt
 	hash    uint64 // of its Nats-Msg-Id; 0: it has none
-	open    int    // changes and cancels that hold it, and 1 while it is being admitted
-	items   int
+	open    int32  // changes and cancels that hold it, and 1 while it is being admitted
+	items   int32
 	shares  []*share // in batches
 	trace   *trace   // nil: none
 }
@@ -48,7 +48,8 @@ type change struct {
 type try struct {
 	attempts    int   // answers about this very change
 	faults      int   // faults and refusals for lack of room since the last proper answer about it
-	last        int64 // when the last call was made, in Unix nanoseconds
+	since       int64 // when the call under way was made, in Unix nanoseconds
+	last        int64 // when the last call was made that was answered, in Unix nanoseconds
 	retry       int64 // no attempt before it, in Unix nanoseconds
 	retcode     string
 	message     string

@@ -12,9 +12,9 @@ import (
 type entry struct {
 	change    *change
 	result    messages.Result
-	undecided bool   // its change's call is under way; it keeps its place among the agent's endings
-	inOrder   bool   // it has such a place
-	letter    bool   // it took the room of those that become dead letters
+	undecided bool // its change's call is under way; it keeps its place among the agent's endings
+	letter    bool // it took the room of those that become dead letters
+	line      line
 	ticket    uint64 // its number among the agent's
 	told      Told   // what a waiting result tells
 	signIn    SignIn
@@ -27,7 +27,7 @@ func (e *entry) dead() bool { return e.result.Outcome.Dead() }
 
 // end ends a change that took effect. Its result waits for those of the agent's changes that took effect before it.
 func (l *loop) end(c *change, o messages.Outcome, text, by string) {
-	l.put(l.decide(c, o, text, by), &c.lane.ordered)
+	l.put(l.decide(c, o, text, by), ordered)
 }
 
 // refuse ends an item that cannot be used. Its result waits for no call under way, nor does that of a withdrawn one.
@@ -35,7 +35,7 @@ func (l *loop) refuse(c *change, text string) { l.withdraw(c, messages.Rejected,
 
 // withdraw ends a change that was replaced or cancelled.
 func (l *loop) withdraw(c *change, o messages.Outcome, text, by string) {
-	l.put(l.decide(c, o, text, by), &c.lane.free)
+	l.put(l.decide(c, o, text, by), unordered)
 }
 
 // decide fills in the ending of a change: from here on nothing can become of it but this.
@@ -56,14 +56,11 @@ func (l *loop) decide(c *change, o messages.Outcome, text, by string) *entry {
 }
 
 // put places a result in one of the lines of its agent to the ledger. An overtaken change has its place already.
-func (l *loop) put(e *entry, line *[]*entry) {
+func (l *loop) put(e *entry, to line) {
 	if e.undecided && e.result.Outcome != "" {
 		e.undecided = false
 	} else {
-		ln := e.change.lane
-		ln.tickets++
-		e.ticket, e.inOrder = ln.tickets, line == &ln.ordered
-		*line = append(*line, e)
+		e.change.lane.outbox().add(e, to)
 		e.letter = e.dead()
 		l.hold(e, 1)
 	}
@@ -83,49 +80,20 @@ func (l *loop) hold(e *entry, n int) {
 // store sends the next result of the agent to the ledger, one at a time: each expects the sequence of the last, and only
 // the last one may lack its dead letter.
 func (l *loop) store(ln *lane) {
-	if ln.storing != nil || ln.reloading || ln.burying || l.mayLackLetter(ln) {
-		return
-	}
-	line := ln.nextLine()
-	if line == nil {
-		return
-	}
-	ln.storing = (*line)[0]
-	*line = shift(*line)
-	l.send(ln)
-}
-
-// maxOvertaken is how many endings may stand behind a call under way before results that wait for no call wait all the
-// same: what they overtake is listed in the header of each of them.
-const maxOvertaken = 200
-
-// nextLine returns the line whose first result comes next. They go out as they were put in, whichever line they are in,
-// so that little is open below the last position that was told of; only a call under way can be overtaken.
-func (ln *lane) nextLine() *[]*entry {
-	free, ordered := len(ln.free) > 0, len(ln.ordered) > 0
 	switch {
-	case ordered && !ln.ordered[0].undecided && (!free || ln.ordered[0].ticket < ln.free[0].ticket):
-		return &ln.ordered
-	case free && (len(ln.ordered) <= maxOvertaken || !ln.ordered[0].undecided):
-		return &ln.free
-	default:
-		return nil
+	case ln.out.empty():
+		ln.out = nil
+	case ln.out.busy() || l.mayLackLetter(ln):
+	case ln.out.next():
+		l.send(ln)
 	}
-}
-
-func shift(q []*entry) []*entry {
-	if len(q) == 1 {
-		return nil // most queues are empty most of the time
-	}
-	q[0] = nil
-	return q[1:]
 }
 
 func (l *loop) send(ln *lane) {
-	e := ln.storing
+	e := ln.out.storing
 	next := l.carryOn(ln, e)
-	ln.next = &next
-	text, _ := ln.next.AppendText(make([]byte, 0, 160)) // never fails
+	ln.out.ledger = &next
+	text, _ := next.AppendText(make([]byte, 0, 160)) // never fails
 	rec := Record{Result: e.result, Ledger: text, Expect: ln.ledger.Seq, Pos: l.posOf(e)}
 	if s := e.change.share; s != nil && e.ends() {
 		rec.Batch = s.batch.key
@@ -146,7 +114,7 @@ func (l *loop) posOf(e *entry) Position {
 // carryOn returns the agent's ledger as it will be once the entry is stored.
 func (l *loop) carryOn(ln *lane, e *entry) Ledger {
 	next := ln.ledger
-	next.Newest = ln.newest
+	next.Newest = ln.newest()
 	next.Last = Last{l.posOf(e), e.result.Outcome}
 	if !e.change.again() {
 		next.advance(next.Last.Pos, e.change.msg.receipt.Stored)
@@ -208,9 +176,10 @@ func (s stored) apply(l *loop) {
 		l.readAgain(ln, s.err)
 		return
 	}
-	e := ln.storing
-	ln.next.Seq = s.seq
-	ln.ledger, ln.next = *ln.next, nil
+	e := ln.out.storing
+	ln.out.ledger.Seq = s.seq
+	ln.setLedger(*ln.out.ledger)
+	ln.out.ledger = nil
 	if l.Watch != nil {
 		l.Watch.Ended(&e.result)
 	}
@@ -229,8 +198,8 @@ func (s stored) apply(l *loop) {
 
 // finish lets go of the change whose result is stored and goes on with the lane.
 func (l *loop) finish(ln *lane) {
-	e := ln.storing
-	ln.storing = nil
+	e := ln.out.storing
+	ln.out.storing = nil
 	l.letGo(e)
 	l.store(ln)
 	l.plan(ln)

@@ -21,9 +21,14 @@ const (
 // flurries, those that are called in between are in one as well: what they get is what the others cannot.
 func (l *loop) heedFlurry(ln *lane, replaced bool) {
 	now := l.now.UnixNano()
-	ln.flurry = ln.flurry.next(now, replaced, now < l.flood)
-	if ln.flurry.lasts(now) {
-		l.flood = ln.flurry.until
+	f := l.flurries[ln].next(now, replaced, now < l.flood)
+	if f == nil {
+		delete(l.flurries, ln)
+		return
+	}
+	l.flurries[ln] = f
+	if f.lasts(now) {
+		l.flood = f.until
 	}
 }
 

@@ -65,7 +65,7 @@ func (l *loop) succeed(c *change, a *answered) {
 		e := l.decide(c, messages.Applied, "", "")
 		e.result.Message = a.Message
 		e.signIn = signIn
-		l.put(e, &ln.ordered)
+		l.put(e, ordered)
 		return
 	}
 	ln.reapply = nil
@@ -77,7 +77,7 @@ func (l *loop) succeed(c *change, a *answered) {
 	r := f.Result
 	r.Outcome, r.Retcode, r.Message = messages.Reapplied, a.Retcode, a.Message
 	r.Attempts, r.FinishedAt = c.attempts(), l.now.UTC()
-	l.put(&entry{change: c, result: r, signIn: signIn, inForce: f.Pos}, &ln.free)
+	l.put(&entry{change: c, result: r, signIn: signIn, inForce: f.Pos}, unordered)
 }
 
 // again has the change pause before its next attempt, or fail if it has used them up.
@@ -94,7 +94,7 @@ func (l *loop) again(c *change, n int, fault string) {
 func (l *loop) fail(c *change, fault string) {
 	if c.again() {
 		ln := c.lane
-		ln.gaveUp, ln.reapply = c.try.session.signIn(c.try.last), nil
+		l.gaveUp[ln], ln.reapply = c.try.session.signIn(c.try.last), nil
 		l.drop(c)
 		l.log().Warn("policy in force could not be applied anew", "agent", ln.agent, "change", c.id,
 			"retcode", c.try.retcode, "message", c.try.message, "fault", fault)
@@ -104,5 +104,5 @@ func (l *loop) fail(c *change, fault string) {
 	if e.result.Message == "" {
 		e.result.Message = fault
 	}
-	l.put(e, &c.lane.ordered)
+	l.put(e, ordered)
 }

@@ -10,28 +10,40 @@ import (
 )
 
 // lane is one agent: the one change that took effect and has not ended, those that wait for their instant, and the
-// endings that are on their way to the ledger.
+// results that are on their way to the ledger. Every agent that ever had a result has one, so it is kept small.
 type lane struct {
 	agent    string
-	ledger   Ledger // as stored
-	newest   Effect // of all that is known, stored or not
+	ledger   Ledger  // as stored
+	ahead    *Effect // newest of all that is known, where the ledger does not say so yet; nil: it does
 	live     *change
 	inFlight *change // the change of the call under way: live, one that was overtaken, or one applied anew
 	later    []*change
 	reapply  *change
-	flurry   *flurry // nil: its changes do not replace each other while they wait
-	since    int64   // when that call was made, in Unix nanoseconds
-	gaveUp   SignIn  // for which applying anew was refused
+	unended  []*change // all whose ending is not stored, in the order of their positions
+	out      *outbox   // nil: nothing is on its way to the ledger
+	held     bool      // it waits for the end of the hold after a takeover
+}
 
-	unended   []*change // all whose ending is not stored, in the order of their positions
-	free      []*entry  // endings that wait for no call under way, and what is told
-	ordered   []*entry  // endings in the order in which their changes took effect
-	tickets   uint64    // results so far
-	storing   *entry
-	next      *Ledger // as it will be when storing is stored
-	reloading bool
-	burying   bool // the dead letter of its last result is being made, which an owner before may have left out
-	held      bool // it waits for the end of the hold after a takeover
+// newest returns the one that took effect last of all that is known, stored or not.
+func (ln *lane) newest() Effect {
+	if ln.ahead != nil {
+		return *ln.ahead
+	}
+	return ln.ledger.Newest
+}
+
+func (ln *lane) setNewest(e Effect) {
+	ln.ahead = nil
+	if e != ln.ledger.Newest {
+		ln.ahead = &e
+	}
+}
+
+// setLedger takes over what is stored, or read again. What the lane knows of the newest change stays.
+func (ln *lane) setLedger(stored Ledger) {
+	newest := ln.newest()
+	ln.ledger = stored
+	ln.setNewest(newest)
 }
 
 // An agent's changes that wait for their instant all stand in the header of each of its results, which holds 64 KiB.
@@ -166,19 +178,21 @@ func (l *loop) takeEffect(c *change) {
 	l.leaveLater(c)
 	l.recognise(ln, c)
 	e := Effect{At: c.at, Pos: c.pos(l.term.Epoch), ID: c.id, Later: c.later}
-	if !e.Later && !ln.newest.Later {
-		e.At = max(e.At, ln.newest.At)
-	}
-	// It was published while the one of its name still waited, and is read only now: it replaces that all the same.
-	if n := &ln.newest; n.Later && n.ID == c.id && n.At > c.msg.receipt.Stored && e.Pos.Compare(n.Pos) > 0 {
+	n := ln.newest()
+	if !e.Later && !n.Later {
 		e.At = max(e.At, n.At)
 	}
-	if e.Pos != ln.newest.Pos && ln.newest.Pos != (Position{}) && !e.newer(ln.newest) {
-		l.end(c, messages.Superseded, "a newer change for this agent had taken effect", ln.newest.ID)
+	// It was published while the one of its name still waited, and is read only now: it replaces that all the same.
+	if n.Later && n.ID == c.id && n.At > c.msg.receipt.Stored && e.Pos.Compare(n.Pos) > 0 {
+		e.At = max(e.At, n.At)
+	}
+	if e.Pos != n.Pos && n.Pos != (Position{}) && !e.newer(n) {
+		l.end(c, messages.Superseded, "a newer change for this agent had taken effect", n.ID)
 		return
 	}
+	ln.setNewest(e)
 	old := ln.live
-	ln.newest, ln.live = e, c
+	ln.live = c
 	l.heedFlurry(ln, old != nil && ln.inFlight != old)
 	l.drop(ln.reapply)
 	ln.reapply = nil
@@ -220,7 +234,7 @@ func (l *loop) overtake(old, by *change) {
 	t := old.tries()
 	t.overtaken, t.overtakenBy = by, by.id
 	t.place = &entry{change: old, undecided: true}
-	l.put(t.place, &old.lane.ordered)
+	l.put(t.place, ordered)
 }
 
 // caughtUp has the changes take effect whose instant had passed before this term read them: only now is it known that
@@ -311,8 +325,8 @@ func (l *loop) plan(ln *lane) {
 		wake = min(wake, l.holdUntil)
 	case c.try != nil && c.try.retry > now:
 		wake = min(wake, c.try.retry)
-	case ln.flurry.lasts(now):
-		wake = min(wake, ln.flurry.until)
+	case l.flurries[ln].lasts(now):
+		wake = min(wake, l.flurries[ln].until)
 	default:
 		ready = true
 	}
@@ -327,7 +341,7 @@ func (l *loop) holds(ln *lane) bool {
 
 // unsettled tells whether the lane waits for an older change: its ending must be stored before a newer one is sent.
 func (ln *lane) unsettled() bool {
-	return ln.inFlight != nil || len(ln.ordered) > 0 || ln.reloading || (ln.storing != nil && ln.storing.inOrder)
+	return ln.inFlight != nil || ln.out.unsettled()
 }
 
 // refusedIn tells whether the gateway did not know the agent by this very session. A record that was written again
@@ -380,7 +394,7 @@ func (l *loop) tellWaiting(c *change, why Told) {
 	if why == ToldSignIn && c.try != nil && c.try.message != "" && c.rev != 0 {
 		r.Message = c.try.message
 	}
-	l.put(&entry{change: c, result: r, told: why}, &c.lane.free)
+	l.put(&entry{change: c, result: r, told: why}, unordered)
 }
 
 // wakeUp does what the timer of a change was set for.

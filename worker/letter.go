@@ -18,7 +18,7 @@ func (l *loop) buryLast(ln *lane, c *change) {
 	if last := &ln.ledger.Last; !ended || last.Pos != at || !last.Outcome.Dead() {
 		return
 	}
-	ln.burying = true
+	ln.outbox().burying = true
 	c.msg.open++
 	letter := DeadLetter{Pos: at, Agent: ln.agent, Whole: c.msg.items == 1, Seq: ln.ledger.Seq}
 	l.term.Journal.Bury(letter, func() { l.mail.push(buriedLast{ln, c.msg}) })
@@ -30,7 +30,7 @@ type buriedLast struct {
 }
 
 func (b buriedLast) apply(l *loop) {
-	b.lane.burying = false
+	b.lane.out.burying = false
 	l.release(b.msg)
 	l.store(b.lane)
 	l.plan(b.lane)
@@ -50,8 +50,8 @@ func (l *loop) unstorable() (n int) {
 		return 0
 	}
 	for _, ln := range l.lanes {
-		if ln.storing == nil && !ln.burying && l.mayLackLetter(ln) {
-			n += len(ln.free) + len(ln.ordered)
+		if o := ln.out; o != nil && o.storing == nil && !o.burying && l.mayLackLetter(ln) {
+			n += o.waiting()
 		}
 	}
 	return n

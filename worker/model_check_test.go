@@ -269,7 +269,7 @@ func (w *world) checkRest() {
 			w.t.Errorf("left in the inbox: %d", n)
 		}
 		for _, ln := range l.lanes {
-			if ln.live != nil || ln.inFlight != nil || len(ln.later)+len(ln.unended)+len(ln.free)+len(ln.ordered) > 0 || ln.storing != nil {
+			if ln.live != nil || ln.inFlight != nil || len(ln.later)+len(ln.unended) > 0 || ln.out != nil {
 				w.t.Errorf("left in lane: %+v", ln)
 			}
 		}

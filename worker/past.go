@@ -107,9 +107,10 @@ func (l *loop) openAs(ledger *Ledger, c *change) (Open, bool) {
 // recognise has the newest change of before a restore stand where it stands now, once a change shows that the stream still
 // holds what was published before it.
 func (l *loop) recognise(ln *lane, c *change) {
-	n := &ln.newest
+	n := ln.newest()
 	if n.Pos.Epoch != l.term.Epoch && slices.Contains(l.term.Earlier, n.Pos.Epoch) && c.seq() <= n.Pos.Seq && c.msg.receipt.Stored <= n.At {
 		n.Pos.Epoch = l.term.Epoch
+		ln.setNewest(n)
 	}
 }
 

@@ -7,14 +7,14 @@ func (l *loop) considerReapply(ln *lane) {
 		return // what the stream still holds may be newer
 	}
 	session, ok := l.Sessions.Of(ln.agent)
-	if !ok || !session.newSince(ln.gaveUp) || !session.newSince(ln.ledger.SignIn) {
+	if !ok || !session.newSince(l.gaveUp[ln]) || !session.newSince(ln.ledger.SignIn) {
 		return
 	}
 	if until := f.Result.ValidUntil; !until.After(l.now) {
 		ln.ledger.InForce = nil
 		return
 	}
-	if ln.storing != nil || len(ln.free)+len(ln.ordered) > 0 || ln.inFlight != nil {
+	if !ln.out.empty() || ln.inFlight != nil {
 		return // the ledger is about to say more; plan is asked again then
 	}
 	ln.reapply = &change{

@@ -140,8 +140,8 @@ func (w *queue) views(l *loop) []Wait {
 func (s *Sessions) SignIns() (first, last time.Time) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, session := range s.signed {
-		at := session.SignedInAt
+	for _, r := range s.signed {
+		at := r.signedInAt
 		switch {
 		case at.IsZero():
 			continue

@@ -12,7 +12,7 @@ func (l *loop) readAgain(ln *lane, err error) {
 	if l.Watch != nil {
 		l.Watch.Conflict()
 	}
-	ln.reloading = true
+	ln.out.reloading = true
 	l.term.Journal.Reload(ln.agent, func(fresh Ledger) { l.mail.push(reloaded{ln, fresh}) })
 }
 
@@ -23,31 +23,21 @@ type reloaded struct {
 
 func (r reloaded) apply(l *loop) {
 	ln := r.lane
-	ln.reloading = false
-	e, ledger := ln.storing, r.fresh
+	e, ledger := ln.out.storing, r.fresh
+	ln.out.storing, ln.out.reloading = nil, false
 	ledger.begin(l.term.Epoch)
-	ln.storing = nil
 	was := l.has(&ledger, e)
-	ln.ledger = ledger
+	ln.setLedger(ledger)
 	if was {
 		l.storedElsewhere(e)
 	} else {
-		ln.putBack(e)
+		ln.out.putBack(e)
 	}
 	l.reconcile(ln)
-	if ln.storing == nil {
+	if !ln.out.busy() {
 		l.store(ln)
 		l.plan(ln)
 	}
-}
-
-// putBack gives an entry that was not stored its place again, which is still the first one.
-func (ln *lane) putBack(e *entry) {
-	line := &ln.free
-	if e.inOrder {
-		line = &ln.ordered
-	}
-	*line = slices.Insert(*line, 0, e)
 }
 
 // has tells whether the ledger, as it is read now, knows what the entry says.
@@ -75,27 +65,24 @@ func (l *loop) storedElsewhere(e *entry) {
 
 // reconcile brings a lane in line with a ledger in which another owner may have ended some of its changes.
 func (l *loop) reconcile(ln *lane) {
-	if ln.ledger.Newest.Pos != (Position{}) && ln.ledger.Newest.newer(ln.newest) {
-		ln.newest = ln.ledger.Newest
+	if stored := ln.ledger.Newest; stored.Pos != (Position{}) && stored.newer(ln.newest()) {
+		ln.setNewest(stored)
 	}
 	for _, c := range append(slices.Clone(ln.later), ln.live) {
 		if c != nil && c != ln.inFlight && l.hasEnded(&ln.ledger, c) {
 			l.forget(c)
 		}
 	}
-	keep := func(q []*entry) []*entry {
-		return slices.DeleteFunc(q, func(e *entry) bool {
-			if e.undecided || e.change.again() || !l.has(&ln.ledger, e) {
-				return false
-			}
-			l.storedElsewhere(e)
-			return true
-		})
-	}
-	ln.free, ln.ordered = keep(ln.free), keep(ln.ordered)
-	c := ln.live
-	if c != nil && c != ln.inFlight && ln.newest.Pos.Compare(c.pos(l.term.Epoch)) != 0 {
-		l.end(c, messages.Superseded, "a newer change for this agent took effect", ln.newest.ID)
+	ln.out.drop(func(e *entry) bool {
+		if e.undecided || e.change.again() || !l.has(&ln.ledger, e) {
+			return false
+		}
+		l.storedElsewhere(e)
+		return true
+	})
+	c, newest := ln.live, ln.newest()
+	if c != nil && c != ln.inFlight && newest.Pos.Compare(c.pos(l.term.Epoch)) != 0 {
+		l.end(c, messages.Superseded, "a newer change for this agent took effect", newest.ID)
 	}
 }
 
@@ -107,7 +94,7 @@ func (l *loop) forget(c *change) {
 		c.lane.live = nil
 	}
 	if c.try != nil && c.try.place != nil {
-		c.lane.ordered = slices.DeleteFunc(c.lane.ordered, func(e *entry) bool { return e == c.try.place })
+		c.lane.out.drop(func(e *entry) bool { return e == c.try.place })
 		l.hold(c.try.place, -1)
 	}
 	l.recount(c.share)

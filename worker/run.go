@@ -30,9 +30,11 @@ type loop struct {
 	gateWas   string
 	gateSince time.Time
 	holdUntil int64
-	flood     int64  // some agents wait for a pause in their changes until then, in Unix nanoseconds
-	behind    bool   // messages from before the term may still be unread
-	readTo    uint64 // messages before this one were read
+	gaveUp    map[*lane]SignIn  // for which applying anew was refused
+	flurries  map[*lane]*flurry // of those whose changes replace each other while they wait
+	flood     int64             // some agents wait for a pause in their changes until then, in Unix nanoseconds
+	behind    bool              // messages from before the term may still be unread
+	readTo    uint64            // messages before this one were read
 	overdue   []*change
 	entries   int       // results that are not stored
 	closings  int       // summaries that are not stored
@@ -73,7 +75,7 @@ func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 	l := &loop{
 		Worker: w, ctx: ctx, term: term, policy: w.Policy.withDefaults(), mail: term.Inbox.mail, now: now, began: now,
 		lanes: make(map[string]*lane, len(term.Ledgers)), msgs: map[uint64]*message{}, batches: map[BatchKey]*batch{}, ended: make(chan struct{}),
-		behind: term.Unfinished > 0,
+		gaveUp: map[*lane]SignIn{}, flurries: map[*lane]*flurry{}, behind: term.Unfinished > 0,
 	}
 	l.calls = make(chan job, l.policy.MaxInFlight)
 	l.gate = newGate(l.policy, now)
@@ -82,7 +84,7 @@ func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 	}
 	for agent, ledger := range term.Ledgers {
 		ledger.begin(term.Epoch)
-		l.lanes[agent] = &lane{agent: agent, ledger: ledger, newest: ledger.Newest}
+		l.lanes[agent] = &lane{agent: agent, ledger: ledger}
 	}
 	term.Ledgers = nil // the lanes have them
 	w.Sessions.follow(func(agent string) { l.mail.push(sessionChanged(agent)) })

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"sync"
+	"time"
 
 	"idlepolicy/messages"
 )
@@ -9,7 +10,7 @@ import (
 // Sessions are the agents that are signed in, followed live. One goroutine at a time writes them; any may read.
 type Sessions struct {
 	mu      sync.RWMutex // guards what follows
-	signed  map[string]Session
+	signed  map[string]*record
 	gone    map[string]struct{} // seen deleted, so that a key that comes back is a new sign-in
 	bad     map[string]string   // records that cannot be used, with the reason
 	synced  bool
@@ -24,26 +25,55 @@ type Session struct {
 	CameBack uint64 // revision at which the key came back after it was seen deleted; 0: it was not
 }
 
+// record is a Session as it is kept: tens of thousands are, and few have more than a GUID.
+type record struct {
+	guid       string
+	signedInAt time.Time
+	rev        uint64
+	cameBack   uint64
+	more       *messages.Session // nil: nothing but what stands above
+}
+
+func newRecord(s messages.Session, rev, cameBack uint64) *record {
+	r := &record{guid: s.GUID, signedInAt: s.SignedInAt, rev: rev, cameBack: cameBack}
+	if len(s.Cookies) > 0 || s.GatewayURL != "" {
+		r.more = &s
+	}
+	return r
+}
+
+func (r *record) session() Session {
+	s := Session{Rev: r.rev, CameBack: r.cameBack}
+	if r.more != nil {
+		s.Session = *r.more
+	} else {
+		s.GUID, s.SignedInAt = r.guid, r.signedInAt
+	}
+	return s
+}
+
 // NewSessions returns Sessions that nobody has filled yet.
 func NewSessions() *Sessions {
-	return &Sessions{signed: map[string]Session{}, gone: map[string]struct{}{}, bad: map[string]string{}, ready: make(chan struct{})}
+	return &Sessions{signed: map[string]*record{}, gone: map[string]struct{}{}, bad: map[string]string{}, ready: make(chan struct{})}
 }
 
 // Put says that the registry holds this session for the agent at this revision.
 func (s *Sessions) Put(agent string, session messages.Session, rev uint64) {
 	s.mu.Lock()
 	delete(s.bad, agent)
-	old, known := s.signed[agent]
-	if known && old.Rev == rev && old.SameAs(session) { // revisions begin anew with a registry made anew
-		s.mu.Unlock()
-		return
+	old, cameBack := s.signed[agent], uint64(0)
+	if old != nil {
+		if old.rev == rev && old.session().SameAs(session) { // revisions begin anew with a registry made anew
+			s.mu.Unlock()
+			return
+		}
+		cameBack = old.cameBack
 	}
-	next := Session{Session: session, Rev: rev, CameBack: old.CameBack}
 	if _, was := s.gone[agent]; was {
-		next.CameBack = rev
+		cameBack = rev
 		delete(s.gone, agent)
 	}
-	s.signed[agent] = next
+	s.signed[agent] = newRecord(session, rev, cameBack)
 	tell := s.changed
 	s.mu.Unlock()
 	if tell != nil {
@@ -121,8 +151,11 @@ func (s *Sessions) Ready() <-chan struct{} { return s.ready }
 func (s *Sessions) Of(agent string) (Session, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	session, ok := s.signed[agent]
-	return session, ok
+	r, ok := s.signed[agent]
+	if !ok {
+		return Session{}, false
+	}
+	return r.session(), true
 }
 
 // Len returns how many agents are signed in.

@@ -211,7 +211,7 @@ func (l *loop) waitsFor(ln *lane) string {
 		return "hold"
 	case c.try != nil && c.try.retry > now:
 		return "retry"
-	case ln.flurry.lasts(now):
+	case l.flurries[ln].lasts(now):
 		return "a pause in newer changes"
 	default:
 		return "gate"
@@ -246,7 +246,7 @@ func (l *loop) agentView(agent string) AgentView {
 	}
 	slices.SortFunc(v.Later, func(a, b ChangeView) int { return a.EffectiveAt.Compare(b.EffectiveAt) })
 	if ln.inFlight != nil {
-		v.CallSince = instant(ln.since)
+		v.CallSince = instant(ln.inFlight.try.since)
 	}
 	return v
 }

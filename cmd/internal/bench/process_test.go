@@ -61,14 +61,16 @@ func program(tb testing.TB, command string, environment ...string) *process {
 
 var programs = map[string]string{} // that were built
 
-// built builds a command, once.
+// built builds a command as the image has it, once.
 func built(tb testing.TB, command string) string {
 	tb.Helper()
 	if file := programs[command]; file != "" {
 		return file
 	}
 	file := filepath.Join(buildDir, command)
-	if out, err := exec.Command("go", "build", "-o", file, "idlepolicy/cmd/"+command).CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", file, "idlepolicy/cmd/"+command)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
 		tb.Fatalf("build %s: %v\n%s", command, err, out)
 	}
 	programs[command] = file
