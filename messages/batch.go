@@ -18,7 +18,8 @@ type BatchSummary struct {
 // BatchProgress is the event that tells how far a batch is, for people who watch.
 type BatchProgress struct {
 	BatchSummary
-	ExpectedEnd time.Time `json:"expected_end,omitzero"` // zero: cannot be said
+	ExpectedEnd time.Time `json:"expected_end,omitzero"` // of what is due of it now; zero: nothing is, or it cannot be said
+	Missed      int       `json:"missed"`                // of that, what will miss its valid_until at this rate
 	At          time.Time `json:"at"`                    // when these were the counts
 }
 

@@ -120,7 +120,7 @@ func sampleResults() []Result {
 
 func TestGoldenBatches(t *testing.T) {
 	s := BatchSummary{BatchID: "late-shift-7", Total: 5, StartedAt: at("2026-11-22T17:00:00Z")}
-	p := BatchProgress{BatchSummary: s, ExpectedEnd: at("2026-11-22T17:00:03Z"), At: at("2026-11-22T17:00:01Z")}
+	p := BatchProgress{BatchSummary: s, ExpectedEnd: at("2026-11-22T17:00:03Z"), Missed: 2, At: at("2026-11-22T17:00:01Z")}
 	p.Count(Applied)
 	golden(t, "testdata/batch-progress.json", indented(t, p))
 	for _, o := range Outcomes() {

@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"time"
 
 	"idlepolicy/messages"
@@ -263,6 +264,7 @@ func (l *loop) tellProgress() {
 		return
 	}
 	l.toldAt = l.now
+	prospects := sync.OnceValue(l.prospects) // most of the time no batch has moved
 	for _, b := range l.batches {
 		if len(b.rounds) == 0 || b.counting || b.doubt || b.closing || l.now.Sub(b.toldAt) < progressEvery {
 			continue
@@ -270,7 +272,7 @@ func (l *loop) tellProgress() {
 		r := b.rounds[0]
 		if ended := r.sum.Ended(); ended != r.told {
 			r.told, b.toldAt = ended, l.now
-			l.term.Journal.Progress(r.query, l.progress(r.sofar()))
+			l.term.Journal.Progress(r.query, l.progress(r.sofar(), prospects()[b]))
 		} else if b.left == len(b.shares) && l.now.Sub(b.cameAt) > batchRests {
 			delete(l.batches, b.key) // what comes of it later has its endings counted again
 		}

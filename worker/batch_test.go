@@ -208,6 +208,39 @@ func TestBatchProgress(t *testing.T) {
 	})
 }
 
+// Each of two batches is told its own end, though they share the gate, and what of it comes too late.
+func TestBatchProgressIsThatOfTheBatch(t *testing.T) {
+	bubble(t, Policy{Rate: 2, Burst: 1}, func(s *site) {
+		all := s.agents(20)
+		s.start()
+		s.pass(time.Second)
+		publish := func(id string, agents []string, valid time.Duration) {
+			s.publish(fmt.Sprintf(`{"batch_id":"%s","flag":"f","agent_ids":["%s"],"valid_until":"%s"}`, id, strings.Join(agents, `","`), at(valid)))
+		}
+		publish("far", all[:10], time.Hour)
+		publish("near", all[10:], 4*time.Second)
+		s.pass(time.Minute)
+		told := map[string]bool{}
+		want := map[string]struct {
+			left   time.Duration
+			missed int
+		}{"near": {4500 * time.Millisecond, 3}, "far": {9 * time.Second, 0}} // nine are left of each, two in a second
+		for _, p := range s.journal.progress {
+			if told[p.BatchID] {
+				continue
+			}
+			told[p.BatchID] = true
+			if left := p.ExpectedEnd.Sub(p.At); p.Applied != 1 || left != want[p.BatchID].left || p.Missed != want[p.BatchID].missed {
+				t.Errorf("what is due will be applied in %v, want %+v: %+v", left, want[p.BatchID], p)
+			}
+		}
+		if !told["near"] || !told["far"] {
+			t.Errorf("told of %v", told)
+		}
+		s.wantSummaries("near 10: 7 0 3 0 0", "far 10: 10 0 0 0 0")
+	})
+}
+
 // The count that opens a batch over several messages tells its first progress: the next one comes a second later.
 func TestProgressAfterTheFirst(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {

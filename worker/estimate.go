@@ -2,6 +2,7 @@ package worker
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,7 +24,7 @@ func (l *loop) estimate() Estimate {
 		return e
 	}
 	e.End = l.after(e.Due, e.Rate)
-	e.Missed = l.missed(e)
+	e.Missed = len(l.late(e))
 	return e
 }
 
@@ -51,11 +52,11 @@ func (l *loop) after(n int, rate float64) time.Time {
 
 const farAhead = 100 * 365 * 24 * time.Hour // a rate can be tiny, and a duration ends after 292 years
 
-// missed counts the changes that will be too late. Only what ends before everything is applied can be, and calls are
-// made in the order of their ends, first attempts first: so the place of each in line is known from the few alone.
-func (l *loop) missed(e Estimate) int {
+// late returns the changes that will be too late. Only what ends before everything is applied can be, and calls are made in
+// the order of their ends, first attempts first: so the place of each in line is known from the few alone.
+func (l *loop) late(e Estimate) []*change {
 	end := e.End.UnixNano()
-	var short []*change
+	var short, late []*change
 	first := 0
 	for _, c := range l.ready {
 		retried := c.attempts() > 0 || c.faults() > 0
@@ -64,27 +65,73 @@ func (l *loop) missed(e Estimate) int {
 			short = append(short, c)
 		}
 	}
-	slices.SortFunc(short, func(a, b *change) int { return cmp.Compare(number(urgent(b, a)), number(urgent(a, b))) })
-	missed, place, jumped := 0, 0, false
+	slices.SortFunc(short, byUrgency)
+	place, jumped := 0, false
 	for _, c := range short {
 		if !jumped && (c.attempts() > 0 || c.faults() > 0) {
 			place, jumped = first, true
 		}
 		place++
 		if l.after(place, e.Rate).UnixNano() > c.until {
-			missed++
+			late = append(late, c)
 		}
 	}
-	return missed
+	return late
 }
 
-// progress tells how far a batch is and when it can be at its end.
-func (l *loop) progress(sum messages.BatchSummary) messages.BatchProgress {
-	p := messages.BatchProgress{BatchSummary: sum, At: l.now.UTC()}
-	if left, rate := len(l.ready)+l.gate.inFlight, l.pace(); rate > 0 && left > 0 && !l.gate.paused {
-		p.ExpectedEnd = l.after(left, rate).UTC()
+func byUrgency(a, b *change) int { return cmp.Compare(number(urgent(b, a)), number(urgent(a, b))) }
+
+// prospect is what can be expected of the changes of a batch that are due.
+type prospect struct {
+	last *change // the one whose turn comes last
+	upTo int     // changes whose turn comes before it, and after the last one of the batch that is through before
+	end  time.Time
+	late int
+}
+
+// prospects looks at everything that is due, as an estimate does. A batch of which nothing is due has none.
+func (l *loop) prospects() map[*batch]*prospect {
+	e := l.estimate()
+	if e.End.IsZero() {
+		return nil
 	}
-	return p
+	of := map[*batch]*prospect{}
+	for _, c := range l.ready {
+		if c.share == nil {
+			continue
+		}
+		if p := of[c.share.batch]; p == nil {
+			of[c.share.batch] = &prospect{last: c}
+		} else if urgent(p.last, c) {
+			p.last = c
+		}
+	}
+	inTurn := slices.SortedFunc(maps.Values(of), func(p, q *prospect) int { return byUrgency(p.last, q.last) })
+	for _, c := range l.ready {
+		if i, _ := slices.BinarySearchFunc(inTurn, c, func(p *prospect, c *change) int { return byUrgency(p.last, c) }); i < len(inTurn) {
+			inTurn[i].upTo++
+		}
+	}
+	n := l.gate.inFlight
+	for _, p := range inTurn {
+		n += p.upTo
+		p.end = l.after(n, e.Rate)
+	}
+	for _, c := range l.late(e) {
+		if c.share != nil {
+			of[c.share.batch].late++
+		}
+	}
+	return of
+}
+
+// progress tells how far a batch is, when what is due of it can be at its end, and how much of that will be too late.
+func (l *loop) progress(sum messages.BatchSummary, p *prospect) messages.BatchProgress {
+	told := messages.BatchProgress{BatchSummary: sum, At: l.now.UTC()}
+	if p != nil {
+		told.ExpectedEnd, told.Missed = p.end.UTC(), p.late
+	}
+	return told
 }
 
 // burst is the time in which much more is due than can be called at once.

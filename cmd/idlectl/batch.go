@@ -31,7 +31,10 @@ func (a *app) followBatch(ctx context.Context, d *desk.Desk, id string) error {
 	sum, err := d.Batch(ctx, id, nothing, func(p messages.BatchProgress) {
 		fmt.Fprintf(a.stderr, "%s  %d of %s ended", terminal.Clock(p.At), p.Ended(), totalOf(p.BatchSummary))
 		if !p.ExpectedEnd.IsZero() {
-			fmt.Fprintf(a.stderr, ", all expected %s", terminal.Age(p.ExpectedEnd, p.At))
+			fmt.Fprintf(a.stderr, ", what is due will be applied %s", terminal.Age(p.ExpectedEnd, p.At))
+		}
+		if p.Missed > 0 {
+			fmt.Fprintf(a.stderr, ", %d too late", p.Missed)
 		}
 		fmt.Fprintln(a.stderr)
 	})
