@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -247,16 +248,38 @@ func (l Layout) Consumer(ctx context.Context, js jetstream.JetStream) (jetstream
 		return nil, nil, fmt.Errorf("look up consumer %s of %s: %w", consumerName, name, plain(err))
 	}
 	has, want := c.CachedInfo().Config, l.consumer()
-	want.Metadata = has.Metadata // the epochs of the stream
-	var differs []string
-	if has.PinnedTTL != want.PinnedTTL || has.AckWait != want.AckWait || has.MaxAckPending != want.MaxAckPending {
-		differs = append(differs, fmt.Sprintf("consumer %s of %s had a takeover time of %v, ack wait %v: now %v and %v",
-			consumerName, name, has.PinnedTTL, has.AckWait, want.PinnedTTL, want.AckWait))
-		if c, err = js.CreateOrUpdateConsumer(ctx, name, want); err != nil {
-			return nil, differs, fmt.Errorf("update consumer %s of %s: %w", consumerName, name, plain(err))
-		}
+	want.Metadata = has.Metadata     // the epochs of the stream
+	want.MaxWaiting = has.MaxWaiting // the server lets nobody change it
+	differs := mended(has, want)
+	if len(differs) == 0 {
+		return c, nil, nil
+	}
+	if c, err = js.CreateOrUpdateConsumer(ctx, name, want); err != nil {
+		return nil, differs, fmt.Errorf("update consumer %s of %s: %w", consumerName, name, plain(err))
 	}
 	return c, differs, nil
+}
+
+// mended names what of the consumer is not as the worker needs it. That is set right, unlike what differs of a stream: with a
+// filter or an end of deliveries changes would be lost, and the rest is what the takeover rests on.
+func mended(has, want jetstream.ConsumerConfig) (differs []string) {
+	const none = "nothing"
+	say := func(what string, is, needs any) {
+		if is != needs {
+			differs = append(differs, fmt.Sprintf("consumer %s had %s %v: now %v", consumerName, what, is, needs))
+		}
+	}
+	say("a takeover time of", has.PinnedTTL, want.PinnedTTL)
+	say("ack wait", has.AckWait, want.AckWait)
+	say("max ack pending", has.MaxAckPending, want.MaxAckPending)
+	say("max deliveries", has.MaxDeliver, want.MaxDeliver)
+	say("a filter of", cmp.Or(strings.Join(append(has.FilterSubjects, has.FilterSubject), ""), none), none)
+	say("back-off steps", len(has.BackOff), len(want.BackOff))
+	say("headers only", has.HeadersOnly, want.HeadersOnly)
+	say("max messages of a pull", has.MaxRequestBatch, want.MaxRequestBatch)
+	say("max bytes of a pull", has.MaxRequestMaxBytes, want.MaxRequestMaxBytes)
+	say("a longest pull of", has.MaxRequestExpires, want.MaxRequestExpires)
+	return differs
 }
 
 // Prepare creates what is missing, with a connection of the worker. wrong tells whether an error is one that no waiting

@@ -111,8 +111,8 @@ func TestOlderConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	has, want := c.CachedInfo().Config, s.layout.consumer()
-	if has.AckWait != want.AckWait || has.MaxAckPending != want.MaxAckPending || has.PinnedTTL != want.PinnedTTL {
-		t.Errorf("the consumer is still as it was: %+v", has)
+	if still := mended(has, want); len(still) > 0 {
+		t.Errorf("the consumer is still as it was: %q", still)
 	}
 	if known := parseEpochs(has.Metadata[epochsKey]); len(known) != 2 || known[0].number != 1 {
 		t.Errorf("the consumer tells of the epochs %v", known)
@@ -121,4 +121,38 @@ func TestOlderConfiguration(t *testing.T) {
 	if err != nil || len(said) != 1 || !strings.Contains(said[0], "max age 48h") {
 		t.Errorf("what is said of the stream that differs: %q, %v", said, err)
 	}
+}
+
+// What somebody changed of the consumer by hand is named and set right: with a filter, or after a last delivery, changes
+// would stay in the stream for good.
+func TestConsumerThatWasChangedByHand(t *testing.T) {
+	s := newSite(t)
+	ctx := t.Context()
+	if _, err := s.layout.Ensure(ctx, s.js); err != nil {
+		t.Fatal(err)
+	}
+	byHand := s.layout.consumer()
+	byHand.AckWait, byHand.BackOff, byHand.MaxDeliver = time.Second, []time.Duration{time.Second, time.Minute}, 3
+	byHand.FilterSubject, byHand.HeadersOnly = "idlepolicy.changes.late", true
+	byHand.MaxWaiting, byHand.MaxRequestBatch, byHand.MaxRequestMaxBytes, byHand.MaxRequestExpires = 4, 1, 1000, time.Second
+	if _, err := s.js.CreateConsumer(ctx, s.layout.Names.ChangesStream(), byHand); err != nil {
+		t.Fatal(err)
+	}
+	c, said, err := s.layout.Consumer(ctx, s.js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"max deliveries 3: now -1", "a filter of idlepolicy.changes.late: now nothing", "back-off steps 2: now 0", "headers only true"} {
+		if !strings.Contains(strings.Join(said, "\n"), want) {
+			t.Errorf("%q is not said in %q", want, said)
+		}
+	}
+	if still := mended(c.CachedInfo().Config, s.layout.consumer()); len(still) > 0 {
+		t.Errorf("the consumer is still as it was: %q", still)
+	}
+	s.publish(`{"id":"one","agent_id":"1001","flag":"true"}`)
+	s.signIn("1001", "guid")
+	s.startOwner("a")
+	s.waitFinished()
+	s.wantResults("applied 1001 one")
 }
