@@ -234,30 +234,39 @@ func differences(has, want jetstream.StreamConfig) (differs []string) {
 	return differs
 }
 
-// Consumer returns the one consumer of the changes, created if it is missing.
-func (l Layout) Consumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, []string, error) {
+// Consumer returns the one consumer of the changes, created if it is missing. What differs it leaves to the owner: one that
+// counts on the server to keep its place for so long must not have that time shortened behind its back.
+func (l Layout) Consumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
 	name := l.Names.ChangesStream()
 	c, err := js.Consumer(ctx, name, consumerName)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		if c, err = js.CreateOrUpdateConsumer(ctx, name, l.consumer()); err != nil {
-			return nil, nil, fmt.Errorf("create consumer %s of %s: %w", consumerName, name, plain(err))
+			return nil, fmt.Errorf("create consumer %s of %s: %w", consumerName, name, plain(err))
 		}
-		return c, nil, nil
+		return c, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("look up consumer %s of %s: %w", consumerName, name, plain(err))
+		return nil, fmt.Errorf("look up consumer %s of %s: %w", consumerName, name, plain(err))
 	}
-	has, want := c.CachedInfo().Config, l.consumer()
+	return c, nil
+}
+
+// mend sets right what of the consumer is not as the worker needs it, and returns what it is now and what was mended.
+func (l Layout) mend(ctx context.Context, js jetstream.JetStream, has jetstream.ConsumerConfig) (
+	is jetstream.ConsumerConfig, differs []string, err error,
+) {
+	want := l.consumer()
 	want.Metadata = has.Metadata     // the epochs of the stream
 	want.MaxWaiting = has.MaxWaiting // the server lets nobody change it
-	differs := mended(has, want)
+	differs = mended(has, want)
 	if len(differs) == 0 {
-		return c, nil, nil
+		return has, nil, nil
 	}
-	if c, err = js.CreateOrUpdateConsumer(ctx, name, want); err != nil {
-		return nil, differs, fmt.Errorf("update consumer %s of %s: %w", consumerName, name, plain(err))
+	c, err := js.CreateOrUpdateConsumer(ctx, l.Names.ChangesStream(), want)
+	if err != nil {
+		return has, differs, fmt.Errorf("update consumer %s of %s: %w", consumerName, l.Names.ChangesStream(), plain(err))
 	}
-	return c, differs, nil
+	return c.CachedInfo().Config, differs, nil
 }
 
 // mended names what of the consumer is not as the worker needs it. That is set right, unlike what differs of a stream: with a

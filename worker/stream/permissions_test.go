@@ -26,7 +26,7 @@ func (g *guarded) prepare() jetstream.JetStream {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	if _, _, err := layout.Consumer(g.t.Context(), js); err != nil {
+	if _, err := layout.Consumer(g.t.Context(), js); err != nil {
 		g.t.Fatal(err)
 	}
 	g.signIn(sessions, "1001")

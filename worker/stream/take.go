@@ -34,7 +34,7 @@ func (o *Owner) take(ctx context.Context) (taken, error) {
 		}
 		holder := pinned(info)
 		if holder != "" && holder == o.pin {
-			return o.begin(ctx)
+			return o.begin(ctx, info)
 		}
 		if holder == "" {
 			if err := o.wake(ctx, info); err != nil {
@@ -60,15 +60,19 @@ func (o *Owner) bind(ctx context.Context) (jetstream.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, more, err := o.Layout.Consumer(ctx, o.js)
+	c, err := o.Layout.Consumer(ctx, o.js)
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range append(differs, more...) {
-		o.Log.Warn("the server's set-up differs", "what", d)
-	}
+	o.tellDiffers(differs)
 	o.consumer = c
 	return c, nil
+}
+
+func (o *Owner) tellDiffers(differs []string) {
+	for _, d := range differs {
+		o.Log.Warn("the server's set-up differs", "what", d)
+	}
 }
 
 func (o *Owner) info(ctx context.Context, c jetstream.Consumer, within time.Duration) (*jetstream.ConsumerInfo, error) {
@@ -97,10 +101,18 @@ func pinned(info *jetstream.ConsumerInfo) string {
 }
 
 // wake sees to it that there is something to deliver, because the server picks an owner only with a delivery: what the
-// last owner had taken is delivered anew after a reset; where there is nothing at all, a cancel that cancels nothing.
+// last owner had taken is delivered anew after a reset; where there is nothing at all, a cancel that cancels nothing. Nor
+// may anything that was set by hand keep it back; but the takeover time is set by none but the owner.
 func (o *Owner) wake(ctx context.Context, info *jetstream.ConsumerInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, requestFor)
 	defer cancel()
+	free := o.Layout
+	free.Takeover = info.Config.PinnedTTL
+	_, differs, err := free.mend(ctx, o.js, info.Config)
+	o.tellDiffers(differs)
+	if err != nil {
+		return err
+	}
 	switch {
 	case info.NumPending > 0:
 	case info.NumAckPending > 0:
@@ -165,12 +177,18 @@ func (o *Owner) askForPin(ctx context.Context) error {
 
 const pinHeader = "Nats-Pin-Id"
 
-// begin takes over what the last owner left behind. From here on messages come from the first unfinished one.
-func (o *Owner) begin(ctx context.Context) (taken, error) {
+// begin takes over what the last owner left behind. From here on messages come from the first unfinished one. The consumer
+// is set right before the reset: what a filter kept back was passed over for good.
+func (o *Owner) begin(ctx context.Context, has *jetstream.ConsumerInfo) (taken, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*requestFor)
 	defer cancel()
 	began := time.Now()
 	names := o.Layout.Names
+	_, differs, err := o.Layout.mend(ctx, o.js, has.Config)
+	o.tellDiffers(differs)
+	if err != nil {
+		return taken{}, err
+	}
 	if _, err := o.js.ResetConsumer(ctx, names.ChangesStream(), consumerName); err != nil {
 		return taken{}, fmt.Errorf("reset the consumer: %w", plain(err))
 	}

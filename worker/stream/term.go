@@ -146,7 +146,7 @@ func (o *Owner) keep(ctx context.Context, box *inbox) error {
 			o.Lease.drop()
 			return errDeposed
 		case err == nil:
-			o.Lease.confirm(asked, pulled)
+			o.Lease.confirm(asked, pulled, info.Config.PinnedTTL)
 			if !caughtUp && info.NumPending == 0 && info.Delivered.Consumer <= box.seen.Load() {
 				caughtUp = o.noneBehind(ctx, box)
 			}

@@ -1,0 +1,104 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// consumer is what the server knows of the consumer of changes.
+func (s *site) consumer() *jetstream.ConsumerInfo {
+	s.t.Helper()
+	c, err := s.js.Consumer(context.Background(), s.layout.Names.ChangesStream(), consumerName)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c.CachedInfo()
+}
+
+// Replicas that are told different takeover times, as while that is being changed: the owner counts on its own until it is
+// the owner no more.
+func TestStandbyLeavesTheTakeoverTimeToTheOwner(t *testing.T) {
+	s := newSite(t)
+	s.layout.Takeover = 10 * time.Second
+	a := s.startOwner("a")
+	s.layout.Takeover = 2500 * time.Millisecond
+	b := s.start("b")
+	s.wait("b stands by for a", func() bool { st := b.owner.State(); return st.Role == RoleStandby && st.Owner == "a" })
+	if kept := s.consumer().Config.PinnedTTL; kept != 10*time.Second {
+		t.Errorf("the server keeps the place of the owner for %v", kept)
+	}
+	a.finish()
+	s.waitOwner(b)
+	if kept := s.consumer().Config.PinnedTTL; kept != s.layout.Takeover {
+		t.Errorf("the server keeps the place of the next owner for %v", kept)
+	}
+}
+
+// Where the server keeps a place for less time than the owner was told, that counts.
+func TestLeaseIsNoLongerThanTheServerKeepsThePlace(t *testing.T) {
+	const told = time.Hour
+	l := newLease(told)
+	now := time.Now()
+	l.confirm(now, l.since(now), told)
+	if err := l.Check(); err != nil {
+		t.Errorf("confirmed: %v", err)
+	}
+	l.confirm(now, l.since(now), leaseMargin)
+	if err := l.Check(); !errors.Is(err, ErrNoLease) {
+		t.Errorf("the server lets go of the owner at once: %v", err)
+	}
+}
+
+// byHand changes the consumer of changes as somebody may do it with the tools of NATS.
+func (s *site) byHand(change func(c *jetstream.ConsumerConfig)) {
+	s.t.Helper()
+	c := s.consumer().Config
+	change(&c)
+	if _, err := s.js.UpdateConsumer(context.Background(), s.layout.Names.ChangesStream(), c); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// lead has the test be the owner, until the server lets go of it because it does not pull any more.
+func (s *site) lead() {
+	s.t.Helper()
+	from, err := newPuller(s.nc, s.layout.Names)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer from.stop()
+	if err := from.ask(pullRequest{Expires: time.Minute, Batch: 1}); err != nil {
+		s.t.Fatal(err)
+	}
+	for m := range from.replies {
+		if isChange(m) {
+			return
+		}
+	}
+}
+
+// Nobody is picked as long as a filter keeps everything back, or the server refuses what is asked: a standby that finds
+// it so sets it right.
+func TestStandbyMendsWhatKeepsItOut(t *testing.T) {
+	for name, change := range map[string]func(c *jetstream.ConsumerConfig){
+		"a filter":       func(c *jetstream.ConsumerConfig) { c.FilterSubject = "idlepolicy.changes.late" },
+		"a longest pull": func(c *jetstream.ConsumerConfig) { c.MaxRequestExpires = lookEvery / 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.startOwner("a").finish()
+			s.signIn("1001", "g")
+			s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
+			s.lead()
+			b := s.start("b")
+			s.wait("b stands by", func() bool { return b.owner.State().Role == RoleStandby })
+			s.byHand(change)
+			s.waitFinished()
+			s.wantResults("applied 1001 c1")
+		})
+	}
+}
