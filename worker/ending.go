@@ -83,7 +83,9 @@ func (l *loop) store(ln *lane) {
 	switch {
 	case ln.out.empty():
 		ln.out = nil
-	case ln.out.busy() || l.mayLackLetter(ln):
+	case ln.out.busy():
+	case l.mayLackLetter(ln):
+		l.buryUnread(ln)
 	case ln.out.next():
 		l.send(ln)
 	}

@@ -248,9 +248,6 @@ func (l *loop) caughtUp() {
 		}
 	}
 	l.overdue = nil
-	for _, ln := range l.lanes {
-		l.store(ln)
-	}
 	for _, b := range l.batches {
 		l.closeIfComplete(b)
 	}

@@ -18,41 +18,41 @@ func (l *loop) buryLast(ln *lane, c *change) {
 	if last := &ln.ledger.Last; !ended || last.Pos != at || !last.Outcome.Dead() {
 		return
 	}
-	ln.outbox().burying = true
 	c.msg.open++
 	letter := DeadLetter{Pos: at, Agent: ln.agent, Whole: c.msg.items == 1, Seq: ln.ledger.Seq}
-	l.term.Journal.Bury(letter, func() { l.mail.push(buriedLast{ln, c.msg}) })
+	l.buryFirst(ln, letter, c.msg)
+}
+
+// buryUnread makes the dead letter of the agent's last result where it may lack one and its change may come yet. To wait
+// for that change would have no end: results that wait take the room that reading needs.
+func (l *loop) buryUnread(ln *lane) {
+	ln.out.sought = ln.ledger.Seq
+	l.buryFirst(ln, DeadLetter{Pos: ln.ledger.Last.Pos, Agent: ln.agent, Seq: ln.ledger.Seq, Unread: true}, nil)
+}
+
+// buryFirst has the agent's next result wait for a letter of its last one.
+func (l *loop) buryFirst(ln *lane, letter DeadLetter, m *message) {
+	ln.outbox().burying++
+	l.term.Journal.Bury(letter, func() { l.mail.push(buriedLast{ln, m}) })
 }
 
 type buriedLast struct {
 	lane *lane
-	msg  *message
+	msg  *message // it waits for the letter, too; nil: it was not read yet
 }
 
 func (b buriedLast) apply(l *loop) {
-	b.lane.out.burying = false
-	l.release(b.msg)
+	b.lane.out.burying--
+	if b.msg != nil {
+		l.release(b.msg)
+	}
 	l.store(b.lane)
 	l.plan(b.lane)
 }
 
 // mayLackLetter tells whether the agent's last result is one from before this term whose change may come yet, and with it
-// the need for its dead letter.
+// the need for its dead letter, for which nobody has looked yet.
 func (l *loop) mayLackLetter(ln *lane) bool {
 	last := &ln.ledger.Last
-	return l.behind && last.Outcome.Dead() && last.Pos.Seq >= l.readTo && l.ofThisStream(last.Pos.Epoch)
-}
-
-// unstorable is how many results wait, while the term stops, for the reading of what will not be read any more: the next
-// owner comes to them again.
-func (l *loop) unstorable() (n int) {
-	if !l.behind || l.entries == 0 {
-		return 0
-	}
-	for _, ln := range l.lanes {
-		if o := ln.out; o != nil && o.storing == nil && !o.burying && l.mayLackLetter(ln) {
-			n += o.waiting()
-		}
-	}
-	return n
+	return l.behind && last.Outcome.Dead() && last.Pos.Seq >= l.readTo && l.ofThisStream(last.Pos.Epoch) && ln.out.sought != ln.ledger.Seq
 }

@@ -10,7 +10,8 @@ type outbox struct {
 	storing   *entry
 	ledger    *Ledger // as it will be when storing is stored
 	reloading bool
-	burying   bool // the dead letter of the agent's last result is being made, which an owner before may have left out
+	burying   int    // dead letters of the agent's last result that are being made, because an owner before may have left it out
+	sought    uint64 // the sequence of the last result for which that was done before its change came
 }
 
 // line is one of the lines of an outbox.
@@ -81,7 +82,7 @@ func (o *outbox) first(in line) *entry {
 func (o *outbox) waiting() int { return len(o.lines[unordered]) + len(o.lines[ordered]) }
 
 // busy tells whether the next result has to wait for the last one.
-func (o *outbox) busy() bool { return o != nil && (o.storing != nil || o.reloading || o.burying) }
+func (o *outbox) busy() bool { return o != nil && (o.storing != nil || o.reloading || o.burying > 0) }
 
 func (o *outbox) empty() bool { return o == nil || !o.busy() && o.waiting() == 0 }
 

@@ -155,7 +155,7 @@ func (l *loop) turn() {
 		l.dispatch()
 		l.noteGate()
 		l.noteBurst()
-		if l.stopping && l.gate.inFlight == 0 && l.closings == 0 && l.entries == l.unstorable() {
+		if l.stopping && l.gate.inFlight == 0 && l.closings == 0 && l.entries == 0 {
 			return
 		}
 		timer.Reset(l.untilNext())

@@ -55,6 +55,12 @@ func newSite(t *testing.T, policy Policy) *site {
 		defer s.mu.Unlock()
 		delete(s.waiting, seq)
 	}
+	s.journal.holds = func(seq uint64, stored time.Time) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		d := s.waiting[seq]
+		return d != nil && d.Stored == stored.UnixNano()
+	}
 	s.worker = &Worker{
 		Gateway: s.gateway, Sessions: s.sessions, Policy: policy, Log: slog.New(slog.DiscardHandler),
 	}
@@ -234,6 +240,7 @@ type book struct {
 	before    map[string]Mark       // the last messages of those that were summed up last
 	progress  []messages.BatchProgress
 	acked     func(seq uint64)
+	holds     func(seq uint64, stored time.Time) bool
 	acks      []uint64
 	dead      bool
 	takes     time.Duration // to store a result
@@ -360,6 +367,9 @@ func (b *book) Bury(letter DeadLetter, done func()) {
 	b.later(func() func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
+		if letter.Unread && !b.holds(letter.Pos.Seq, b.records[letter.Seq-1].Result.ReceivedAt) {
+			return done
+		}
 		if !b.buried[letter.Pos] {
 			b.letters = append(b.letters, letter)
 		}

@@ -96,7 +96,8 @@ func TestItemsEndInTheirOrder(t *testing.T) {
 	})
 }
 
-// A stop does not wait for a result that is stored only once a message was read that is not read any more.
+// A result whose agent's last one lacks its dead letter is stored before a stop, though the message of that letter is not
+// read any more.
 func TestStopWhileReadingBehindADeadLetter(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
@@ -111,10 +112,16 @@ func TestStopWhileReadingBehindADeadLetter(t *testing.T) {
 		s.pass(time.Second)
 		s.wantCalls("1001 a g")
 		s.finish()
-		s.wantTold("waiting 1001 a", "rejected 1001 bad")
+		s.wantTold("waiting 1001 a", "rejected 1001 bad", "applied 1001 a")
+		if n := len(s.journal.letters); n != 1 {
+			t.Errorf("%d dead letters before the next term", n)
+		}
 		s.start()
 		s.pass(time.Minute)
 		s.wantTold("waiting 1001 a", "rejected 1001 bad", "applied 1001 a")
+		if n := len(s.journal.letters); n != 1 {
+			t.Errorf("%d dead letters", n)
+		}
 		s.wantNothingWaiting()
 	})
 }

@@ -83,6 +83,7 @@ type DeadLetter struct {
 	Pos    Position
 	Agent  string
 	Whole  bool             // the message had this one change only, or none that could be read
+	Unread bool             // the message was not read in this term: Whole is not known, and where it is gone the letter was made
 	Result *messages.Result // nil: it is to be read from Seq of the results
 	Seq    uint64
 }

@@ -2,9 +2,11 @@ package stream
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -40,12 +42,25 @@ func (j *journal) bury(ctx context.Context, letter worker.DeadLetter, result []b
 			return err
 		}
 	}
-	m, err := j.deadLetter(ctx, letter, id, result)
+	original, err := j.original(ctx, letter.Pos.Seq)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the change back: %w", err)
 	}
-	_, err = j.js.PublishMsg(ctx, m)
+	if letter.Unread {
+		if !isOf(original, result) {
+			return nil // it was acknowledged, which it is once the letter is there
+		}
+		letter.Whole = original.items() == 1
+	}
+	_, err = j.js.PublishMsg(ctx, j.deadLetter(letter, original, id, result))
 	return err
+}
+
+// isOf tells whether the result is that of a change in the message. In a stream that was restored another one may have its
+// sequence.
+func isOf(original *original, result []byte) bool {
+	var r messages.Result
+	return json.Unmarshal(result, &r) == nil && original.Time.Equal(r.ReceivedAt)
 }
 
 func (j *journal) isBuried(ctx context.Context, agent, id string) (bool, error) {
@@ -73,11 +88,7 @@ func (j *journal) resultAt(ctx context.Context, seq uint64) ([]byte, error) {
 }
 
 // deadLetter makes the letter from the message as the stream still has it.
-func (j *journal) deadLetter(ctx context.Context, letter worker.DeadLetter, id string, result []byte) (*nats.Msg, error) {
-	original, err := j.original(ctx, letter.Pos.Seq)
-	if err != nil {
-		return nil, fmt.Errorf("read the change back: %w", err)
-	}
+func (j *journal) deadLetter(letter worker.DeadLetter, original *original, id string, result []byte) *nats.Msg {
 	body := original.Data
 	if !letter.Whole {
 		body = j.item(original, letter.Pos.Index)
@@ -105,11 +116,17 @@ func (j *journal) deadLetter(ctx context.Context, letter worker.DeadLetter, id s
 	if cut {
 		m.Header[messages.CutHeader] = []string{"true"}
 	}
-	return m, nil
+	return m
+}
+
+// original is a message of changes that was read back.
+type original struct {
+	*jetstream.RawStreamMsg
+	items func() int // how many it has
 }
 
 // original reads a message of changes back. The last one is kept: thousands of letters can be of one message.
-func (j *journal) original(ctx context.Context, seq uint64) (*jetstream.RawStreamMsg, error) {
+func (j *journal) original(ctx context.Context, seq uint64) (*original, error) {
 	j.mu.Lock()
 	last := j.buried
 	j.mu.Unlock()
@@ -122,19 +139,20 @@ func (j *journal) original(ctx context.Context, seq uint64) (*jetstream.RawStrea
 	}
 	m, err := s.GetMsg(ctx, seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return &jetstream.RawStreamMsg{}, nil // deleted by hand: the result is what is left
+		return &original{RawStreamMsg: &jetstream.RawStreamMsg{}}, nil // deleted by hand: the result is what is left
 	}
 	if err != nil {
 		return nil, err
 	}
+	o := &original{m, sync.OnceValue(func() int { return messages.Decode(m.Data, "").Items })}
 	j.mu.Lock()
-	j.buried = m
+	j.buried = o
 	j.mu.Unlock()
-	return m, nil
+	return o, nil
 }
 
 // item takes one item out of the message. Taking a long message apart for each of its items would cost its square.
-func (j *journal) item(m *jetstream.RawStreamMsg, index int) []byte {
+func (j *journal) item(m *original, index int) []byte {
 	j.partsMu.Lock()
 	defer j.partsMu.Unlock()
 	if j.parts == nil || j.partsOf != m {

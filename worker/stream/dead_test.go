@@ -1,16 +1,19 @@
 package stream
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker"
 )
 
 // Each item of a long message gets a letter of its own, for which the message is read back once by each that writes
@@ -94,5 +97,70 @@ func TestHeadersThatLookLikeOursAreRenamed(t *testing.T) {
 	})
 	if h["Idle-idle-cut"] == nil || h[messages.CutHeader] != nil || h["idle-cut"] != nil || h.Get(messages.ResultHeader) == "forged" {
 		t.Errorf("headers %v", h)
+	}
+}
+
+// The letter of a change that the new owner has not read yet is made from the message itself, where that is still the one
+// of the change: one that is gone had its letter, and after a restore another may have its place.
+func TestDeadLetterOfAnUnreadChange(t *testing.T) {
+	s := newSite(t)
+	if _, err := s.layout.Ensure(t.Context(), s.js); err != nil {
+		t.Fatal(err)
+	}
+	j := s.rival(t)
+	one, two := `{"agent_id":"1001","flag":"yes","id":"one"}`, `{"agent_ids":[1002,1003],"flag":"yes","id":"two"}`
+	for i, test := range []struct {
+		agent, body string
+		index       int
+		other, gone bool
+		want        string
+	}{
+		{agent: "1001", body: one, want: one},
+		{agent: "1003", body: two, index: 1, want: `{"agent_id":1003,"flag":"yes","id":"two"}`},
+		{agent: "1004", body: one, gone: true},
+		{agent: "1005", body: one, other: true},
+	} {
+		seq := s.publish(test.body)
+		changes, err := s.js.Stream(t.Context(), s.layout.Names.ChangesStream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := changes.GetMsg(t.Context(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := messages.Result{Outcome: messages.Rejected, AgentID: test.agent, ChangeSeq: seq, ChangeIndex: test.index, ReceivedAt: m.Time}
+		if test.other {
+			r.ReceivedAt = m.Time.Add(-time.Hour)
+		}
+		pos := worker.Position{Epoch: 1, Seq: seq, Index: test.index}
+		text, _ := (&worker.Ledger{Done: pos}).AppendText(nil)
+		stored := make(chan uint64, 1)
+		j.Store(worker.Record{Result: r, Ledger: text, Pos: pos}, func(seq uint64, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			stored <- seq
+		})
+		at := <-stored
+		if test.gone {
+			if err := changes.DeleteMsg(t.Context(), seq); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done := make(chan struct{})
+		j.Bury(worker.DeadLetter{Pos: pos, Agent: test.agent, Seq: at, Unread: true}, func() { close(done) })
+		<-done
+		letters, err := s.js.Stream(t.Context(), s.layout.Names.DeadStream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		letter, err := letters.GetLastMsgForSubject(t.Context(), s.layout.Names.Dead(test.agent))
+		switch {
+		case test.want == "" && !errors.Is(err, jetstream.ErrMsgNotFound):
+			t.Errorf("%d: a letter of a message that is another's or gone: %v, %v", i, letter, err)
+		case test.want != "" && (err != nil || string(letter.Data) != test.want):
+			t.Errorf("%d: letter %v, want %s: %v", i, letter, test.want, err)
+		}
 	}
 }

@@ -38,16 +38,16 @@ type journal struct {
 
 	partsMu sync.Mutex      // guards what follows
 	parts   *messages.Parts // of the message that letters were taken from last
-	partsOf *jetstream.RawStreamMsg
+	partsOf *original
 
 	mu      sync.Mutex // guards what follows
 	out     []outgoing
 	sending bool // some of what was in out is on its way to the connection
 	pending map[*nats.Msg]func(uint64, error)
-	settled chan struct{}           // holds one token after a result was settled
-	signal  chan struct{}           // holds one token while out may hold something
-	asked   []*counting             // batches that are to be counted
-	buried  *jetstream.RawStreamMsg // the last message of changes that was read back for a dead letter
+	settled chan struct{} // holds one token after a result was settled
+	signal  chan struct{} // holds one token while out may hold something
+	asked   []*counting   // batches that are to be counted
+	buried  *original     // the last message of changes that was read back for a dead letter
 }
 
 // outgoing is a result to publish or a message to acknowledge.
