@@ -50,6 +50,7 @@ type try struct {
 	faults      int   // faults and refusals for lack of room since the last proper answer about it
 	since       int64 // when the call under way was made, in Unix nanoseconds
 	last        int64 // when the last call was made that was answered, in Unix nanoseconds
+	back        int64 // when it came back, in Unix nanoseconds
 	retry       int64 // no attempt before it, in Unix nanoseconds
 	retcode     string
 	message     string

@@ -10,8 +10,8 @@ import (
 // attempt. This is the only place where attempts are counted.
 func (l *loop) judge(c *change, a *answered) {
 	t := c.tries()
-	previous := t.last
-	t.last, t.session, t.retry, t.fault = a.sent.UnixNano(), a.session, 0, a.Fault
+	previous := t.back
+	t.last, t.back, t.session, t.retry, t.fault = a.sent.UnixNano(), l.now.UnixNano(), a.session, 0, a.Fault
 	if a.Class.Answered() {
 		t.retcode, t.message, t.faults = a.Retcode, a.Message, 0
 	}
@@ -44,8 +44,9 @@ func (l *loop) judge(c *change, a *answered) {
 	// NotSent spends nothing: the gate says when to go on.
 }
 
-// isAbout tells whether an answer that is not the gateway's own is about this very change: it was heard, and since its
-// last attempt others have been answered properly. Where room is short, everybody can be refused now and then.
+// isAbout tells whether an answer that is not the gateway's own is about this very change: it was heard, and since the last
+// attempt came back others have been answered properly; while it hung they may have been before the gateway went away.
+// Where room is short, everybody can be refused now and then.
 func (l *loop) isAbout(c *change, a *answered, previous time.Time) bool {
 	switch a.Class {
 	case Unsound:

@@ -121,3 +121,27 @@ func TestFirstAttemptsGoBeforeRetriesThenTheEarliestDeadline(t *testing.T) {
 		s.wantCalls("1001 bad g", "1003 soon g", "1004 soon g", "1002 late g", "1001 bad g")
 	})
 }
+
+// What others were answered while an attempt hung says nothing about it: the gateway may have gone away behind them.
+func TestOutageThatBeganDuringTheLastAttemptSpendsNone(t *testing.T) {
+	bubble(t, Policy{MaxAttempts: 1}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.signIn("1002", "g2", 1)
+		s.gateway.set(func() { s.gateway.takes = 5 * time.Second })
+		began := time.Now()
+		s.gateway.set(func() {
+			s.gateway.answer = func(c Call) Answer {
+				if age := time.Since(began); c.AgentID == "1002" && age < 6*time.Second || age > time.Minute {
+					return Answer{Class: Success, Retcode: "0"}
+				}
+				return Answer{Class: Unsound, Fault: "no answer within 5s"}
+			}
+		})
+		s.start()
+		s.publish(wish("1002", "false", `,"id":"b"`))
+		s.pass(time.Millisecond)
+		s.publish(wish("1001", "false", `,"id":"a"`))
+		s.pass(2 * time.Minute)
+		s.wantTold("applied 1002 b", "applied 1001 a")
+	})
+}

@@ -121,12 +121,16 @@ func (l *loop) wakeReapplies() {
 	}
 }
 
-// holdReapplies holds the agents for whom the last owner may have applied anew, before anything newer of them is read.
+// holdReapplies holds the agents for whom the last owner may have applied anew, before anything newer of them is read. It
+// may have seen a sign-in that only it could tell from a rotation, or one that is over.
 func (l *loop) holdReapplies() {
 	for _, ln := range l.lanes {
-		if s, ok := l.Sessions.Of(ln.agent); ok && ln.ledger.InForce != nil && s.newSince(ln.ledger.SignIn) {
-			ln.held = true
+		if ln.ledger.InForce == nil {
+			continue
 		}
+		s, ok := l.Sessions.Of(ln.agent)
+		untimed := s.SignedInAt.IsZero() && s.Rev != ln.ledger.SignIn.Rev
+		ln.held = ln.held || !ok || untimed || s.newSince(ln.ledger.SignIn)
 	}
 }
 
@@ -191,10 +195,13 @@ func (l *loop) dispatch() {
 	l.gate.holding = "" // nothing waits
 }
 
+// clockLook is how often the clock is looked at while changes wait for an instant: it may be set, and timers do not heed that.
+const clockLook = 5 * time.Second
+
 func (l *loop) untilNext() time.Duration {
 	next := l.now.Add(time.Hour)
 	if len(l.timers) > 0 {
-		next = earlier(next, time.Unix(0, l.timers[0].wake))
+		next = earlier(l.now.Add(clockLook), time.Unix(0, l.timers[0].wake))
 	}
 	if !l.gateAgain.IsZero() {
 		next = earlier(next, l.gateAgain)
