@@ -126,8 +126,13 @@ func (c *Client) connect(ctx context.Context, until time.Time, to server) (l *li
 func (c *Client) share(ctx context.Context, until time.Time, to server, call worker.Call) worker.Answer {
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	resp, err := c.transport.RoundTrip(request(to, call).WithContext(ctx))
-	if err != nil {
+	once := &passage{end: cancel}
+	resp, err := c.transport.RoundTrip(request(to, call).WithContext(once.watch(ctx)))
+	switch {
+	case once.refused:
+		return worker.Answer{Class: worker.Busy, Fault: "the gateway, or a proxy before it, did not look at the request: " +
+			"it asks for fewer calls"}
+	case err != nil:
 		return c.failure(err)
 	}
 	defer func() { _ = resp.Body.Close() }()

@@ -8,15 +8,16 @@
 //	200 OK   {"result": {}, "message": "success", "retcode": "0"}
 //
 // client.go makes the call, line.go writes it and reads what came back on one connection, lines.go keeps connections for
-// the next calls, answer.go understands what came back, retcode.go is the one table that says what each return code means,
-// dial.go opens connections, and address.go decides where a call may go. Facts about the gateway are from the vendor's
-// public documentation unless a comment says that they are inferred.
+// the next calls, passage.go bounds how often HTTP/2 sends one, answer.go understands what came back, retcode.go is the
+// one table that says what each return code means, dial.go opens connections, and address.go decides where a call may go.
+// Facts about the gateway are from the vendor's public documentation unless a comment says that they are inferred.
 //
 // What the package promises:
 //
 //  1. One call of Set is at most one request that the gateway can see. Nothing is retried in here: attempts are counted in
-//     one place, package worker, and each passes the gate. The one exception is that of HTTP/2: a request of which the
-//     server says that it did not look at it goes out on another connection.
+//     one place, package worker, and each passes the gate. The one exception is that of HTTP/2: a request that the
+//     server did not look at because it was ending the connection goes out on another one, once. A stream that it
+//     refuses is a call that it has no room for.
 //  2. Nothing is written to a connection without the lease. It is looked at in the connection's Write, because a
 //     process may be frozen between deciding to call and calling.
 //  3. A GUID and cookies go to the configured gateway and to the hosts that operators allow, and nowhere else: redirects
