@@ -14,8 +14,8 @@ import (
 
 var rollingChanges = flag.Int("faults.rolling", 1500, "changes that flow while all workers are replaced, 5000 in the long form")
 
-// gapAtMost is generous, as other tests run beside this one. What was measured is in the log.
-const gapAtMost = 5 * time.Second
+// gapAtMost is how long calls may pause in the long form, which runs alone. Beside other tests there is more of everything.
+const gapAtMost = 2 * time.Second
 
 // TestRollingUpdate replaces three workers in turn while the changes of a shift flow, as a rolling update does: the next
 // one only when the new one has taken its place. Every change ends once, and calls go on.
@@ -38,8 +38,12 @@ func TestRollingUpdate(t *testing.T) {
 	}
 	v := s.count(accepted)
 	t.Logf("longest gap between two calls while workers were replaced: %v\n%v", longest.Round(time.Millisecond), v)
-	if longest > gapAtMost {
-		t.Errorf("nobody called for %v, want %v at most", longest, gapAtMost)
+	most := gapAtMost
+	if *rollingChanges < 5000 {
+		most *= 3
+	}
+	if longest > most {
+		t.Errorf("nobody called for %v, want %v at most", longest, most)
 	}
 	for what, n := range v.faults() {
 		if n > 0 {
