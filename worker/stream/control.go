@@ -37,9 +37,29 @@ func (o *Owner) readOwners(ctx context.Context) (owners, uint64, error) {
 	}
 	var last owners
 	if err := json.Unmarshal(entry.Value(), &last); err != nil {
-		last = owners{Name: "unknown"} // written by hand: be careful
+		last = unknownOwner() // written by hand: be careful
 	}
 	return last, entry.Revision(), nil
+}
+
+// unknownOwner is one of whom nobody knows anything: it may have waited itself for one before it.
+func unknownOwner() owners { return owners{Name: "unknown", HeldUntil: time.Now()} }
+
+// withoutRecord returns the last owner where the control bucket says nothing of one: nobody only if there was none, because
+// a record that was deleted, with its bucket or without, does not take back what its owner called. Every owner notes the
+// life of the stream at the consumer before it calls, and the results outlast the consumer.
+func (o *Owner) withoutRecord(ctx context.Context, info *jetstream.ConsumerInfo) (owners, error) {
+	if info.Config.Metadata[epochsKey] != "" {
+		return unknownOwner(), nil
+	}
+	s, err := o.js.Stream(ctx, o.Layout.Names.ResultsStream())
+	if err != nil {
+		return owners{}, fmt.Errorf("look at the stream of results: %w", plain(err))
+	}
+	if s.CachedInfo().State.LastSeq > 0 {
+		return unknownOwner(), nil
+	}
+	return owners{}, nil
 }
 
 // writeOwners replaces the record of that revision, 0: none, and returns the new one's. It fails where somebody else has

@@ -200,6 +200,11 @@ func (o *Owner) begin(ctx context.Context, has *jetstream.ConsumerInfo) (taken, 
 	if err != nil {
 		return taken{}, err
 	}
+	if last.Name == "" {
+		if last, err = o.withoutRecord(ctx, has); err != nil {
+			return taken{}, err
+		}
+	}
 	if err := o.readControls(ctx); err != nil {
 		return taken{}, err
 	}
