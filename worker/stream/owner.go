@@ -105,8 +105,11 @@ func (o *Owner) Run(ctx context.Context) error {
 	o.setRole(RoleStarting, "")
 	for ctx.Err() == nil {
 		t, err := o.tryTake(ctx)
-		if err == nil {
+		switch {
+		case err == nil:
 			err = o.serve(ctx, t)
+		case ctx.Err() != nil && o.pin != "" && o.consumer != nil:
+			o.giveBack() //nolint:contextcheck // ctx has ended by now: that is why the place is left
 		}
 		o.Lease.drop()
 		if ctx.Err() != nil {
@@ -148,12 +151,20 @@ func (o *Owner) recover(ctx context.Context, err error) {
 	}
 }
 
-// tryTake takes over, unless the connection is lost meanwhile: an answer that was on it never comes.
+// tryTake takes over, unless the connection is lost meanwhile: an answer that was on it never comes. A stop ends the waiting
+// to be picked, but not what comes after: who has begun leaves the place like any owner, its record and all.
 func (o *Owner) tryTake(ctx context.Context) (taken, error) {
-	taking, cut := context.WithCancelCause(ctx)
+	taking, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	o.cut.Store(&cut)
-	t, err := o.take(taking)
+	waiting, stop := context.WithCancel(taking)
+	defer stop()
+	defer context.AfterFunc(ctx, stop)()
+	var t taken
+	info, err := o.waitForPin(waiting)
+	if err == nil {
+		t, err = o.begin(taking, info)
+	}
 	if cause := context.Cause(taking); cause != nil {
 		err = cause
 	}

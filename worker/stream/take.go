@@ -20,33 +20,34 @@ type taken struct {
 	rev     uint64 // of that record
 }
 
-// take waits for the server to pick this process and takes over: the pin first, then the consumer from its start, so
-// that older messages come before newer ones, then what the last owner left behind.
-func (o *Owner) take(ctx context.Context) (taken, error) {
+// waitForPin waits for the server to pick this process, and returns the consumer as it is then. Taking over begins with the
+// pin; then comes the consumer from its start, so that older messages come before newer ones, then what the last owner left
+// behind.
+func (o *Owner) waitForPin(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	for ctx.Err() == nil {
 		c, err := o.bind(ctx)
 		if err != nil {
-			return taken{}, err
+			return nil, err
 		}
 		info, err := o.info(ctx, c, requestFor)
 		if err != nil {
-			return taken{}, err
+			return nil, err
 		}
 		holder := pinned(info)
 		if holder != "" && holder == o.pin {
-			return o.begin(ctx, info)
+			return info, nil
 		}
 		if holder == "" {
 			if err := o.wake(ctx, info); err != nil {
-				return taken{}, err
+				return nil, err
 			}
 		}
 		o.stand(ctx)
 		if err := o.askForPin(ctx); err != nil {
-			return taken{}, err
+			return nil, err
 		}
 	}
-	return taken{}, ctx.Err()
+	return nil, ctx.Err()
 }
 
 // bind finds the consumer, and makes what is missing on the server.

@@ -3,9 +3,11 @@ package stream
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -100,5 +102,45 @@ func TestStandbyMendsWhatKeepsItOut(t *testing.T) {
 			s.waitFinished()
 			s.wantResults("applied 1001 c1")
 		})
+	}
+}
+
+// A clean stop that finds this process taking over leaves the place to the next one at once, and without a hold where the
+// last owner left none.
+func TestStopWhileTakingOver(t *testing.T) {
+	s := newSite(t)
+	s.hold = time.Hour
+	a := s.startOwner("a")
+	s.waitFinished() // nothing is left to wake anybody: the first reset is that of who was picked
+	a.finish()
+	s.proxy = newProxy(t, s.server.ClientURL())
+	starting := make(chan *replica, 1)
+	stopping := sync.OnceFunc(func() {
+		resume := s.proxy.stall()
+		defer resume()
+		b := <-starting
+		b.stop()
+		select {
+		case <-b.over: // it waited for no answer
+		case <-time.After(lookEvery): // it does: any answer is as good as one at once
+		}
+	})
+	sub, err := s.nc.Subscribe("$JS.API.CONSUMER.RESET.>", func(*nats.Msg) { stopping() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := s.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	b := s.start("b")
+	starting <- b
+	<-b.over
+	if pin := pinned(s.consumer()); pin != "" {
+		t.Errorf("the server keeps the place %s", pin)
+	}
+	last, _, err := (&Owner{Layout: s.layout, js: s.js}).readOwners(t.Context())
+	if err != nil || !last.Released {
+		t.Errorf("the record of the owner is %+v, %v", last, err)
 	}
 }

@@ -193,6 +193,19 @@ func (o *Owner) release(t taken, j *journal) {
 	}
 }
 
+// giveBack leaves a place that was not filled yet, unless the server has let go of us meanwhile.
+func (o *Owner) giveBack() {
+	ctx, cancel := context.WithTimeout(context.Background(), requestFor)
+	defer cancel()
+	info, err := o.info(ctx, o.consumer, requestFor)
+	if err == nil && pinned(info) == o.pin {
+		err = o.unpin(ctx)
+	}
+	if err != nil {
+		o.Log.Debug("place not given back", "err", plain(err))
+	}
+}
+
 func (o *Owner) unpin(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestFor)
 	defer cancel()
