@@ -12,7 +12,7 @@ type controlled struct{ Controls }
 func (c controlled) apply(l *loop) { l.control(c.Controls) }
 
 func (l *loop) control(c Controls) {
-	l.gate.paused = c.Paused
+	l.gate.paused, l.gate.byOperator = c.Paused, c.Rate != nil
 	rate, burst := l.policy.Rate, l.policy.Burst
 	if c.Rate != nil && *c.Rate != rate {
 		rate = *c.Rate
@@ -23,6 +23,15 @@ func (l *loop) control(c Controls) {
 	if rate != l.gate.rate {
 		l.log().Log(l.ctx, slog.LevelInfo, "rate of calls to the gateway changed", "rate", rate, "burst", burst)
 		l.gate.setRate(rate, burst, l.now)
+	}
+}
+
+// noteOverride says at the start of a term that the configured rate does not hold: an operator may have set another one
+// long ago.
+func (l *loop) noteOverride() {
+	if l.gate.byOperator && l.gate.rate != l.policy.Rate {
+		l.log().Warn("an operator's rate holds, not the configured one", "rate", l.gate.rate, "configured", l.policy.Rate,
+			"taken_back_by", "idlectl rate configured")
 	}
 }
 

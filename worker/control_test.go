@@ -1,6 +1,11 @@
 package worker
 
-import "testing"
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
 
 func TestRateOfOperatorsKeepsABurstThatWasSet(t *testing.T) {
 	for set, want := range map[float64]float64{0: 30, 1: 1} {
@@ -13,6 +18,35 @@ func TestRateOfOperatorsKeepsABurstThatWasSet(t *testing.T) {
 					t.Errorf("burst %v set: rate %v with a burst of %v, want %v", set, l.gate.rate, l.gate.burst, want)
 				}
 			})
+		})
+	}
+}
+
+// An operator's rate outlives the process: a later term says that the configured one does not hold.
+func TestRateOfOperatorsIsToldApart(t *testing.T) {
+	rate := 7.0
+	for set, limit := range map[*float64]float64{nil: 100, &rate: rate} {
+		bubble(t, Policy{Rate: 100}, func(s *site) {
+			var log strings.Builder
+			s.worker.Log = slog.New(slog.NewTextHandler(&log, nil))
+			s.worker.SetControls(Controls{Rate: set})
+			s.start()
+			gate := func() (g GateState) {
+				s.inside(func(l *loop) { g = l.view().Gate })
+				return g
+			}
+			if g := gate(); g.Limit != limit || g.ByOperator != (set != nil) {
+				t.Errorf("the gate is %+v, want the limit %v", g, limit)
+			}
+			s.worker.SetControls(Controls{})
+			synctest.Wait()
+			if g := gate(); g.Limit != 100 || g.ByOperator {
+				t.Errorf("without a rate of operators the gate is %+v", g)
+			}
+			s.finish()
+			if said := strings.Contains(log.String(), "level=WARN msg=\"an operator's rate holds"); said != (set != nil) {
+				t.Errorf("the log of a term with limit %v:\n%s", limit, log.String())
+			}
 		})
 	}
 }

@@ -15,6 +15,7 @@ type gate struct {
 	burst       float64
 	maxInFlight int
 	paused      bool // by an operator
+	byOperator  bool // the rate is an operator's, not the configured one
 
 	bucket   bucket
 	inFlight int
@@ -41,6 +42,8 @@ type GateState struct {
 	Rate     float64   `json:"rate"`  // calls per second that the gate lets through now; 0: no limit
 	Limit    float64   `json:"limit"` // calls per second that operators allow; 0: no limit
 	InFlight int       `json:"in_flight"`
+
+	ByOperator bool `json:"limit_by_operator"` // an operator set the limit, and the configured one does not hold
 
 	Holding string  `json:"holding"` // what keeps back what is due: rate, in_flight, paused, retry_after, breaker, slowed, ramp; empty: nothing
 	Latency float64 `json:"latency"` // seconds that proper answers took lately; 0: not known
@@ -159,7 +162,7 @@ func (g *gate) aloneSince(agent string, then time.Time) bool {
 func (g *gate) state(now time.Time) GateState {
 	s := GateState{
 		State: "open", Rate: g.pace.at(g.rate, now), Limit: g.rate, InFlight: g.inFlight,
-		Holding: g.holding, Latency: g.latency.Seconds(), Reach: g.reach(),
+		ByOperator: g.byOperator, Holding: g.holding, Latency: g.latency.Seconds(), Reach: g.reach(),
 	}
 	switch {
 	case g.paused:

@@ -92,6 +92,7 @@ func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 	w.current = l
 	l.control(w.controls)
 	w.mu.Unlock()
+	l.noteOverride()
 	return l
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -39,5 +41,15 @@ func perSecond(rate float64) string {
 	if rate == 0 {
 		return "no limit"
 	}
-	return fmt.Sprintf("%.4g calls per second", rate)
+	return plainNumber(rate) + " calls per second"
+}
+
+// plainNumber writes a number without an exponent, and a small one with four digits.
+func plainNumber(n float64) string {
+	if n >= 1000 {
+		n = math.Round(n)
+	} else {
+		n, _ = strconv.ParseFloat(strconv.FormatFloat(n, 'g', 4, 64), 64) // just written by the same package
+	}
+	return strconv.FormatFloat(n, 'f', -1, 64)
 }

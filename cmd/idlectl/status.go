@@ -93,6 +93,9 @@ func gateText(g worker.GateState, now time.Time) string {
 	if g.Rate != g.Limit {
 		text += " of " + perSecond(g.Limit)
 	}
+	if g.ByOperator {
+		text += ", set by an operator"
+	}
 	return text
 }
 

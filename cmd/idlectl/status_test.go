@@ -19,13 +19,13 @@ func TestStatus(t *testing.T) {
 	s.answer(map[string]any{"status": desk.Status{
 		Replicas: []desk.Replica{{Name: "a", Role: "owner", Since: now.Add(-time.Hour)}, {Name: "b", Role: "standby", Trouble: "no\x1b"}},
 		View: worker.View{
-			At: now, Gate: worker.GateState{State: "shut", Why: "the gateway is away", Until: now.Add(2 * time.Second), Rate: 25, Limit: 50},
+			At: now, Gate: worker.GateState{State: "shut", Why: "the gateway is away", Until: now.Add(2 * time.Second), Rate: 25, Limit: 50, ByOperator: true},
 			Agents: 20, Unfinished: 7, NotSignedIn: 3, Later: 2, Due: 4,
 			Batches:  []worker.BatchView{{ID: "late-7", Progress: messages.BatchSummary{Total: 40, Applied: 11, StartedAt: now}}},
 			Estimate: worker.Estimate{Due: 4, Rate: 25, End: now.Add(time.Minute), Missed: 1},
 		},
 	}})
-	s.run("status").want(t, statusFine, "owner", "standby", "no·", "shut: the gateway is away, next look in 2s; 25 calls per second of 50",
+	s.run("status").want(t, statusFine, "owner", "standby", "no·", "shut: the gateway is away, next look in 2s; 25 calls per second of 50 calls per second, set by an operator",
 		"7 messages, of 20 agents", "3 for their sign-in, 2 for their instant", "late-7", "4 changes due, done in 1m", "1 of them later")
 	s.run("status", "--json").want(t, statusFine, `"replicas"`, `"late-7"`)
 }
@@ -62,16 +62,28 @@ func TestPauseResumeRate(t *testing.T) {
 	s.run("rate", "0.5").want(t, statusFine, "at 0.5 calls per second")
 	s.run("rate", "0").want(t, statusFine)
 	s.run("rate", "0.5", "--json").want(t, statusFine, `"rate": 0.5`)
+	s.run("rate", "configured").want(t, statusFine)
 	asked := strings.Join(v.questions(), "\n")
-	for _, want := range []string{`pause {"by":"`, `"rate":0.5`, `"rate":0}`, "@"} {
+	for _, want := range []string{`pause {"by":"`, `"rate":0.5`, `"rate":0}`, `"configured":true}`, "@"} {
 		if !strings.Contains(asked, want) {
 			t.Errorf("asked\n%s\nwithout %s", asked, want)
 		}
 	}
 	for _, bad := range []string{"fast", "NaN", "inf"} {
-		s.run("rate", bad).want(t, statusUsage, "want a number of calls per second")
+		s.run("rate", bad).want(t, statusUsage, "want a number of calls per second, 0 or more, or the word configured")
 	}
 	s.run("rate").want(t, statusUsage, "want a number")
+}
+
+func TestRatesAreWrittenOut(t *testing.T) {
+	for rate, want := range map[float64]string{
+		0: "no limit", 0.5: "0.5 calls per second", 100.0 / 3: "33.33 calls per second", 12345: "12345 calls per second",
+		1e9: "1000000000 calls per second", 1e-5: "0.00001 calls per second",
+	} {
+		if got := perSecond(rate); got != want {
+			t.Errorf("%v is written %q, want %q", rate, got, want)
+		}
+	}
 }
 
 func TestWorkerDeclines(t *testing.T) {

@@ -35,8 +35,9 @@ func gateFigures(v *worker.View) []figure {
 			Meaning: "Calls per second that the gate lets through at this moment.",
 		},
 		{
-			ID: "gate-limit", Label: "Limit", Value: text(limit(g.Limit)),
-			Meaning: "Calls per second that the configuration or an operator allows. The gate never lets more through.",
+			ID: "gate-limit", Label: "Limit", Value: text(limit(g.Limit)), Note: whoSet(g),
+			Meaning: "Calls per second that the configuration allows, or an operator in its place (idlectl rate). The gate " +
+				"never lets more through.",
 		},
 		{
 			ID: "gate-holding", Label: "Held back by", Value: text(holdingText(heldBy(v))),
@@ -62,6 +63,14 @@ func gateFigures(v *worker.View) []figure {
 		})
 	}
 	return all
+}
+
+// whoSet says where the limit is not the configured one.
+func whoSet(g worker.GateState) string {
+	if g.ByOperator {
+		return "set by an operator"
+	}
+	return ""
 }
 
 // heldBy is what keeps back what is due. The gate remembers the last that was asked for, which may have ended since.

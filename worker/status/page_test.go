@@ -203,6 +203,15 @@ func TestStandbyShowsTheSite(t *testing.T) {
 	wantText(t, s.page(t, "/agents/1001"), "No owner answers")
 }
 
+func TestPageSaysWhoSetTheLimit(t *testing.T) {
+	for by, want := range map[bool]string{false: ">50/s</span></dd>", true: `>50/s</span> <span class="note">set by an operator</span>`} {
+		s := newStage()
+		s.worker.set(func(a *actor) { a.ok, a.view.Gate.Rate, a.view.Gate.Limit, a.view.Gate.ByOperator = true, 25, 50, by })
+		s.open(t)
+		wantText(t, s.page(t, "/"), want)
+	}
+}
+
 func TestAPIForPrograms(t *testing.T) {
 	s := newStage().busy().crowded().open(t)
 	var st site

@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"idlepolicy/messages"
 	"idlepolicy/worker"
 )
 
@@ -29,8 +32,8 @@ const (
 
 // set changes what operators set, by compare-and-set, so that two of them cannot undo each other's change unseen.
 func (s *Service) set(ctx context.Context, r request, verb string) (any, error) {
-	if verb == "rate" && (r.Rate == nil || *r.Rate < 0 || math.IsInf(*r.Rate, 0) || math.IsNaN(*r.Rate)) {
-		return nil, fmt.Errorf("%w: rate: want calls per second, 0 or more", errRequest)
+	if verb == "rate" && !r.saysRate() {
+		return nil, fmt.Errorf("%w: rate: want calls per second, 0 or more, or configured to be true", errRequest)
 	}
 	js, err := newJetStream(s.Conn)
 	if err != nil {
@@ -56,6 +59,14 @@ func (s *Service) set(ctx context.Context, r request, verb string) (any, error) 
 	}{c.Paused, c.Rate}, nil
 }
 
+// saysRate tells whether a request has either a rate or the wish to have the configured one again.
+func (r *request) saysRate() bool {
+	if r.Rate == nil {
+		return r.Configured
+	}
+	return !r.Configured && *r.Rate >= 0 && !math.IsInf(*r.Rate, 0)
+}
+
 // changeControls fails with jetstream.ErrKeyExists where another operator was faster.
 func changeControls(ctx context.Context, kv jetstream.KeyValue, r request, verb string) (controls, error) {
 	c, rev, err := readControls(ctx, kv)
@@ -66,7 +77,7 @@ func changeControls(ctx context.Context, kv jetstream.KeyValue, r request, verb 
 	case "pause", "resume":
 		c.Paused = verb == "pause"
 	default:
-		c.Rate = r.Rate
+		c.Rate = r.Rate // nil: as configured
 	}
 	c.By, c.At = r.By, time.Now().UTC()
 	text, err := json.Marshal(c)
@@ -85,7 +96,24 @@ func rateText(rate *float64) string {
 	if rate == nil {
 		return "as configured"
 	}
-	return fmt.Sprint(*rate)
+	return strconv.FormatFloat(*rate, 'f', -1, 64)
+}
+
+// OperatorsRate reads the rate that an operator has set, nil: none is set, or the site is not there yet.
+func OperatorsRate(ctx context.Context, conn *nats.Conn, names messages.Names) (*float64, error) {
+	js, err := newJetStream(conn)
+	if err != nil {
+		return nil, err
+	}
+	kv, err := js.KeyValue(ctx, names.ControlBucket())
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the control bucket: %w", plain(err))
+	}
+	c, _, err := readControls(ctx, kv)
+	return c.Rate, err
 }
 
 func readControls(ctx context.Context, kv jetstream.KeyValue) (controls, uint64, error) {

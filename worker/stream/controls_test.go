@@ -2,6 +2,8 @@ package stream
 
 import (
 	"context"
+	"errors"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -83,6 +85,30 @@ func TestControlsThatWereDeleted(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.wait("it goes on", func() bool { return s.gateOf(a).State == "open" })
+	}
+}
+
+// What an operator set outlives every process, so it has to be possible to take it back.
+func TestConfiguredRateAgain(t *testing.T) {
+	s := newSite(t)
+	service := s.operator(s.startOwner("a"))
+	rate := 7.0
+	for _, step := range []struct {
+		request
+		want *float64
+	}{{request{Rate: &rate}, &rate}, {request{Configured: true}, nil}} {
+		if _, err := service.set(t.Context(), step.request, "rate"); err != nil {
+			t.Fatal(err)
+		}
+		got, err := OperatorsRate(t.Context(), s.nc, s.layout.Names)
+		if err != nil || !reflect.DeepEqual(got, step.want) {
+			t.Errorf("after %+v the rate is %v, %v", step.request, got, err)
+		}
+	}
+	for _, bad := range []request{{}, {Rate: &rate, Configured: true}} {
+		if _, err := service.set(t.Context(), bad, "rate"); !errors.Is(err, errRequest) {
+			t.Errorf("%+v: %v", bad, err)
+		}
 	}
 }
 

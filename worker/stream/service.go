@@ -45,11 +45,13 @@ type Status struct {
 	Rate     *float64     `json:"rate"` // nil: as configured
 }
 
-// request is what operators send. By says who asks; it is logged with what was changed.
+// request is what operators send. By says who asks; it is logged with what was changed. A rate is taken back by
+// Configured alone: a request that merely lacks one is a mistake.
 type request struct {
-	By      string   `json:"by"`
-	Rate    *float64 `json:"rate"`
-	AgentID string   `json:"agent_id"`
+	By         string   `json:"by"`
+	Rate       *float64 `json:"rate"`
+	Configured bool     `json:"configured"`
+	AgentID    string   `json:"agent_id"`
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"idlepolicy/config"
@@ -66,6 +67,11 @@ func checkNATS(ctx context.Context, c config.Config, w io.Writer) bool {
 	for _, r := range remarks {
 		fmt.Fprintln(w, "        "+r)
 	}
+	// Where it cannot be read nobody has set one, or the streams and buckets above have said why.
+	if rate, err := stream.OperatorsRate(ctx, conn, layout(c).Names); err == nil && rate != nil && *rate != c.Rate {
+		fmt.Fprintf(w, "warning an operator set the rate to %s calls per second: IDLE_RATE=%s holds again after idlectl rate configured\n",
+			plainNumber(*rate), plainNumber(c.Rate))
+	}
 	return true
 }
 
@@ -77,3 +83,5 @@ func checkGateway(ctx context.Context, c config.Config, w io.Writer) bool {
 	}
 	return say(w, what, client.Check(ctx))
 }
+
+func plainNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"idlepolicy/worker/stream/desk"
 	"idlepolicy/worker/stream/natstest"
 )
 
@@ -64,6 +65,27 @@ func TestWarningsAreSaid(t *testing.T) {
 	s.start()
 	s.isOwner()
 	if n := strings.Count(s.log.text(), "IDLE_VALIDITY=2h0m0s"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, s.log.text())
+	}
+}
+
+// A rate that an operator set outlives the worker, and IDLE_RATE does not hold beside it.
+func TestRateOfOperatorsIsSaid(t *testing.T) {
+	s := newSite(t)
+	s.config.Rate = 50
+	stop := s.start()
+	s.isOwner()
+	js := s.connect()
+	d, err := desk.On(js.Conn(), s.names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.wait("operators can set the rate", func() bool { _, err := d.Rate(t.Context(), 1e6); return err == nil })
+	stop()
+	s.check(true, "warning an operator set the rate to 1000000 calls per second: IDLE_RATE=50 holds again after idlectl rate configured")
+	s.start()
+	s.isOwner()
+	if n := len(s.log.lines(t, "an operator's rate holds, not the configured one")); n != 1 {
 		t.Errorf("said %d times:\n%s", n, s.log.text())
 	}
 }

@@ -36,9 +36,10 @@ type Valve struct {
 
 // question is what the worker is asked. One reply comes, whichever replica it is.
 type question struct {
-	By      string   `json:"by,omitempty"`
-	Rate    *float64 `json:"rate,omitempty"`
-	AgentID string   `json:"agent_id,omitempty"`
+	By         string   `json:"by,omitempty"`
+	Rate       *float64 `json:"rate,omitempty"`
+	Configured bool     `json:"configured,omitempty"`
+	AgentID    string   `json:"agent_id,omitempty"`
 }
 
 // Headers with which a NATS service says that it failed.
@@ -72,10 +73,16 @@ func (d *Desk) Resume(ctx context.Context) (Valve, error) {
 	return v, d.ask(ctx, "resume", question{}, &v)
 }
 
-// Rate sets the calls per second; 0 is no limit.
+// Rate sets the calls per second; 0 is no limit. It holds, over every restart, until ConfiguredRate takes it back.
 func (d *Desk) Rate(ctx context.Context, perSecond float64) (Valve, error) {
 	var v Valve
 	return v, d.ask(ctx, "rate", question{Rate: &perSecond}, &v)
+}
+
+// ConfiguredRate has the rate of the worker's own configuration hold again.
+func (d *Desk) ConfiguredRate(ctx context.Context) (Valve, error) {
+	var v Valve
+	return v, d.ask(ctx, "rate", question{Configured: true}, &v)
 }
 
 func (d *Desk) ask(ctx context.Context, verb string, q question, reply any) error {
