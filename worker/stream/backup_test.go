@@ -3,6 +3,8 @@ package stream
 import (
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"idlepolicy/messages"
 	"idlepolicy/worker"
 )
@@ -139,4 +141,41 @@ func TestRestoredOnThreeServers(t *testing.T) {
 	s.signIn("1002", "guid")
 	s.waitFinished()
 	s.wantEndings("applied 1001 m", "applied 1001 new", "applied 1001 newer", "applied 1002 m")
+}
+
+// The servers of a cluster say that a stream is restored a moment before its consumer is, which knows the epochs.
+func TestConsumerThatIsRestoredLate(t *testing.T) {
+	s, _ := newCluster(t)
+	ctx, name := t.Context(), s.layout.Names.ChangesStream()
+	if _, err := s.layout.Ensure(ctx, s.js); err != nil {
+		t.Fatal(err)
+	}
+	s.publish(`{"id":"one","agent_id":"1001","flag":"true"}`)
+	looked := make(chan *nats.Msg, 64)
+	if _, err := s.nc.ChanSubscribe("$JS.API.CONSUMER.INFO."+name+"."+consumerName, looked); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	created := make(chan error, 1)
+	go func() {
+		<-looked
+		<-looked // it was missing at the first look
+		c := s.layout.consumer()
+		c.Metadata = map[string]string{epochsKey: epochs{{1, 1}}.String()}
+		_, err := s.js.CreateConsumer(ctx, name, c)
+		created <- err
+	}()
+	s.startOwner("after")
+	if err := <-created; err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.js.Consumer(ctx, name, consumerName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if known := parseEpochs(c.CachedInfo().Config.Metadata[epochsKey]); len(known) != 2 || known[0].number != 1 {
+		t.Errorf("the consumer tells of the epochs %v", known)
+	}
 }

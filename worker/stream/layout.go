@@ -239,6 +239,10 @@ func differences(has, want jetstream.StreamConfig) (differs []string) {
 func (l Layout) Consumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
 	name := l.Names.ChangesStream()
 	c, err := js.Consumer(ctx, name, consumerName)
+	for end := time.Now().Add(consumerLag); errors.Is(err, jetstream.ErrConsumerNotFound) && time.Now().Before(end) && l.mayFollow(ctx, js); {
+		pauseFor(ctx, consumerLag/20)
+		c, err = js.Consumer(ctx, name, consumerName)
+	}
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		if c, err = js.CreateOrUpdateConsumer(ctx, name, l.consumer()); err != nil {
 			return nil, fmt.Errorf("create consumer %s of %s: %w", consumerName, name, plain(err))
@@ -249,6 +253,16 @@ func (l Layout) Consumer(ctx context.Context, js jetstream.JetStream) (jetstream
 		return nil, fmt.Errorf("look up consumer %s of %s: %w", consumerName, name, plain(err))
 	}
 	return c, nil
+}
+
+// consumerLag is how long after its stream a consumer may be restored.
+const consumerLag = 4 * time.Second
+
+// mayFollow tells whether a consumer that is missing may come yet: servers of a cluster answer a restore as soon as the
+// stream is there. One that was made anew in between would not know the epochs, and what had ended would end once more.
+func (l Layout) mayFollow(ctx context.Context, js jetstream.JetStream) bool {
+	s, err := js.Stream(ctx, l.Names.ChangesStream())
+	return err == nil && s.CachedInfo().Cluster != nil && s.CachedInfo().State.LastSeq > 0
 }
 
 // mend sets right what of the consumer is not as the worker needs it, and returns what it is now and what was mended.
