@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -122,8 +123,12 @@ func readLetter(l Letter) (messages.Change, error) {
 // maxID is how long the name of a change may be.
 const maxID = 128
 
+// replayOf begins the name of a replay, and of a replay of one as older versions have named it.
+var replayOf = regexp.MustCompile(`^(replay-\d+-of-)+(.)`)
+
+// replayID names the first change also where a replay is replayed: from name to name it would be cut away in the end.
 func replayID(l Letter) string {
-	id := fmt.Sprintf("replay-%d-of-%s", l.Seq, l.Result.ChangeID)
+	id := fmt.Sprintf("replay-%d-of-%s", l.Seq, replayOf.ReplaceAllString(l.Result.ChangeID, "$2"))
 	for len(id) > maxID {
 		_, size := utf8.DecodeLastRuneInString(id)
 		id = id[:len(id)-size]
