@@ -99,6 +99,32 @@ func TestPermissionsAreEnoughForWorkerAndOperator(t *testing.T) {
 	}
 }
 
+// A publisher may not look at the stream, and has the answer to each message instead. What it may not publish is named.
+func TestPublisherMayUseTheTool(t *testing.T) {
+	g := newGuarded(t)
+	g.prepare()
+	for _, test := range []struct {
+		names  messages.Names
+		denied string
+	}{{guardedNames, ""}, {messages.Names{Prefix: "elsewhere"}, `"elsewhere.changes"`}} {
+		d, err := desk.Open(t.Context(), g.options(publisher), test.names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(d.Close)
+		var stored []desk.Stored
+		err = d.Publish(t.Context(), func(yield func(desk.Publication) bool) {
+			yield(desk.Publication{ID: "c-1", Body: []byte(`{"agent_id":"1001","flag":"true"}`), Agents: []string{"1001"}})
+		}, func(s desk.Stored) { stored = append(stored, s) })
+		switch {
+		case test.denied == "" && (err != nil || len(stored) != 1 || stored[0].Seq != 1):
+			t.Errorf("stored %v, %v", stored, err)
+		case test.denied != "" && (err == nil || !strings.Contains(err.Error(), test.denied)):
+			t.Errorf("publishing to %s says: %v", test.names.Prefix, err)
+		}
+	}
+}
+
 func waitRole(t *testing.T, o *stream.Owner, role string) {
 	t.Helper()
 	for tick := time.Tick(5 * time.Millisecond); o.State().Role != role; {

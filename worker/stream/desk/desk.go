@@ -23,6 +23,8 @@ type Desk struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
 	where string // the servers, as they may be shown
+
+	spared error // what the server denied and could be done without; nil: nothing
 }
 
 // requestFor is how long a server that is there may take to answer.

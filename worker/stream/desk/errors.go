@@ -38,15 +38,23 @@ func (d *Desk) trouble(doing, thing string, err error) error {
 		return err
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
 		return &Unreachable{fmt.Sprintf("no %s on %s: is the worker running with another IDLE_PREFIX?", thing, d.where)}
-	case errors.Is(d.nc.LastError(), nats.ErrPermissionViolation):
-		// The server drops what it denies, so that all the library sees is a time-out.
-		return &Unreachable{fmt.Sprintf("%s on %s: %v", doing, d.where, plain(d.nc.LastError()))}
+	case d.denied() != nil:
+		return &Unreachable{fmt.Sprintf("%s on %s: %v", doing, d.where, plain(d.denied()))}
 	case stream.Lacking(d.nc, err) != nil:
 		return &Unreachable{stream.Lacking(d.nc, err).Error()}
 	case isSilence(err):
 		return &Unreachable{fmt.Sprintf("%s: NATS at %s does not answer (%v)", doing, d.where, plain(err))}
 	}
 	return fmt.Errorf("%s on %s: %w", doing, d.where, plain(err))
+}
+
+// denied is what the server denied last, unless it could be done without; nil: nothing. The server drops what it denies,
+// so that all that the library sees is a time-out.
+func (d *Desk) denied() error {
+	if err := d.nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) && !errors.Is(err, d.spared) {
+		return err
+	}
+	return nil
 }
 
 // isSilence tells whether the server was not heard, which may pass; any other error is its answer.

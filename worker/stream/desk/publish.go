@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -37,7 +38,7 @@ const (
 // have got is sent again with the same ID, so nothing is doubled. A message about an agent that is still under way in an
 // older one waits for that: else a repetition could put the older one behind the newer, and the last change wins.
 func (d *Desk) Publish(ctx context.Context, msgs iter.Seq[Publication], stored func(Stored)) error {
-	if _, err := d.stream(ctx, d.names.ChangesStream()); err != nil {
+	if err := d.lookUpChanges(ctx); err != nil {
 		return err
 	}
 	p := &pipeline{desk: d, stored: stored, agents: map[string]struct{}{}}
@@ -49,6 +50,29 @@ func (d *Desk) Publish(ctx context.Context, msgs iter.Seq[Publication], stored f
 	// What is under way is stored or not: the caller learns which, also after an interruption.
 	p.drain(ctx, 0)
 	return p.failed
+}
+
+// lookUpChanges tells whether the stream of changes is there, and the site's. A user who may do nothing but publish is
+// denied the look: what it publishes is answered all the same.
+func (d *Desk) lookUpChanges(ctx context.Context) error {
+	ctx, deny := context.WithCancelCause(ctx)
+	defer deny(nil)
+	told := d.nc.ErrorHandler()
+	defer d.nc.SetErrorHandler(told)
+	d.nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+		switch {
+		case errors.Is(err, nats.ErrPermissionViolation):
+			deny(err)
+		case told != nil:
+			told(nc, sub, err)
+		}
+	})
+	_, err := d.stream(ctx, d.names.ChangesStream())
+	if denied := context.Cause(ctx); err != nil && errors.Is(denied, nats.ErrPermissionViolation) {
+		d.spared = denied
+		return nil
+	}
+	return err
 }
 
 // pipeline is what was sent and not confirmed, oldest first.
@@ -149,7 +173,7 @@ func (u underway) wait() (*jetstream.PubAck, error) {
 // insist sends a message until the server has answered or patience ends.
 func (d *Desk) insist(ctx context.Context, m Publication, err error) (*jetstream.PubAck, error) {
 	until := time.Now().Add(patience)
-	for isSilence(err) && time.Now().Before(until) && ctx.Err() == nil {
+	for isSilence(err) && d.denied() == nil && time.Now().Before(until) && ctx.Err() == nil {
 		asking, cancel := context.WithTimeout(ctx, requestFor)
 		ack, again := d.js.PublishMsg(asking, d.change(m))
 		cancel()
