@@ -34,7 +34,13 @@ func (s secrets) make(fine bool, env ...string) string {
 
 func makeCertificates(t *testing.T, dir string, fine bool, env ...string) string {
 	t.Helper()
-	cmd := exec.Command("sh", fromRoot("deploy", "nats", "make-certificates"), dir, "nats", "localhost", "127.0.0.1")
+	return makeFor(t, dir, []string{"nats", "localhost", "127.0.0.1"}, fine, env...)
+}
+
+// makeFor is makeCertificates for a server that clients reach under these names.
+func makeFor(t *testing.T, dir string, names []string, fine bool, env ...string) string {
+	t.Helper()
+	cmd := exec.Command("sh", append([]string{fromRoot("deploy", "nats", "make-certificates"), dir}, names...)...)
 	cmd.Env = append(os.Environ(), env...)
 	said, err := cmd.CombinedOutput()
 	if (err == nil) != fine {
@@ -224,4 +230,58 @@ func TestWrongFolder(t *testing.T) {
 	if said := s.make(false, "DAYS=many"); !strings.Contains(said, "many") {
 		t.Errorf("said: %s", said)
 	}
+}
+
+// A renewal that fails half-way leaves what is in use alone: whoever reads the folder meanwhile finds a key that belongs to
+// its certificate, or none.
+func TestRenewalThatFailsLeavesTheKey(t *testing.T) {
+	s := newSecrets(t)
+	was := s.files()
+	s.remove("worker/tls.crt")
+	s.make(false, "DAYS=many")
+	if is := s.files(); is["worker/tls.key"] != was["worker/tls.key"] {
+		t.Error("the key is another one, and no certificate belongs to it")
+	}
+	s.make(true)
+	s.leaf("worker")
+	for name := range s.files() {
+		if _, ok := was[name]; !ok {
+			t.Errorf("%s is left behind", name)
+		}
+	}
+}
+
+// The server's certificate is not made anew because somebody asks for other names: it is said instead.
+func TestOtherNamesAreNotIgnored(t *testing.T) {
+	s := newSecrets(t)
+	was := s.files()
+	for _, names := range [][]string{{"nats"}, {"nats", "localhost", "127.0.0.1", "nats-1.example.com"}, {"nats", "localhost", "127.0.0.2"}} {
+		said := makeFor(t, s.dir, names, false)
+		for _, want := range []string{"server/tls.crt is for nats localhost 127.0.0.1, not for " + strings.Join(names, " "), "delete it"} {
+			if !strings.Contains(said, want) {
+				t.Errorf("said: %s, want %s", said, want)
+			}
+		}
+		s.wantChanged(was)
+	}
+	if said := makeFor(t, s.dir, []string{"127.0.0.1", "nats", "localhost"}, true); said != "" {
+		t.Errorf("in another order: %s", said)
+	}
+	// Whoever names none wants a part of some user, and those that the server has.
+	if said := makeFor(t, s.dir, nil, true, "USERS=admin"); said != "" {
+		t.Errorf("without names: %s", said)
+	}
+}
+
+// A part that no account knows is let in nowhere.
+func TestUnknownUserIsRefused(t *testing.T) {
+	s := newSecrets(t)
+	was := s.files()
+	if said := s.make(false, "USERS=worker bogus"); !strings.Contains(said, `"bogus"`) ||
+		!strings.Contains(said, "worker operator publisher sessions observer admin") {
+		t.Errorf("said: %s", said)
+	}
+	s.wantChanged(was)
+	s.make(true, "USERS=admin")
+	s.leaf("admin")
 }
