@@ -11,8 +11,9 @@ import (
 type Sessions struct {
 	mu      sync.RWMutex // guards what follows
 	signed  map[string]*record
-	gone    map[string]struct{} // seen deleted, so that a key that comes back is a new sign-in
-	bad     map[string]string   // records that cannot be used, with the reason
+	gone    map[string]uint64 // revision before it was seen deleted: a key that comes back is a new sign-in
+	anew    bool              // the registry was made anew: revisions of before say nothing any more
+	bad     map[string]string // records that cannot be used, with the reason
 	synced  bool
 	ready   chan struct{} // closed once synced
 	changed func(agent string)
@@ -23,6 +24,7 @@ type Session struct {
 	messages.Session
 	Rev      uint64 // revision of the record in the registry
 	CameBack uint64 // revision at which the key came back after it was seen deleted; 0: it was not
+	Anew     int64  // when that was, in Unix nanoseconds, if the registry was made anew meanwhile; 0: it was not
 }
 
 // record is a Session as it is kept: tens of thousands are, and few have more than a GUID.
@@ -31,49 +33,52 @@ type record struct {
 	signedInAt time.Time
 	rev        uint64
 	cameBack   uint64
-	more       *messages.Session // nil: nothing but what stands above
+	more       *Session // nil: nothing but what stands above
 }
 
-func newRecord(s messages.Session, rev, cameBack uint64) *record {
-	r := &record{guid: s.GUID, signedInAt: s.SignedInAt, rev: rev, cameBack: cameBack}
-	if len(s.Cookies) > 0 || s.GatewayURL != "" {
+func newRecord(s Session) *record {
+	r := &record{guid: s.GUID, signedInAt: s.SignedInAt, rev: s.Rev, cameBack: s.CameBack}
+	if len(s.Cookies) > 0 || s.GatewayURL != "" || s.Anew != 0 {
 		r.more = &s
 	}
 	return r
 }
 
 func (r *record) session() Session {
-	s := Session{Rev: r.rev, CameBack: r.cameBack}
 	if r.more != nil {
-		s.Session = *r.more
-	} else {
-		s.GUID, s.SignedInAt = r.guid, r.signedInAt
+		return *r.more
 	}
+	s := Session{Rev: r.rev, CameBack: r.cameBack}
+	s.GUID, s.SignedInAt = r.guid, r.signedInAt
 	return s
 }
 
 // NewSessions returns Sessions that nobody has filled yet.
 func NewSessions() *Sessions {
-	return &Sessions{signed: map[string]*record{}, gone: map[string]struct{}{}, bad: map[string]string{}, ready: make(chan struct{})}
+	return &Sessions{signed: map[string]*record{}, gone: map[string]uint64{}, bad: map[string]string{}, ready: make(chan struct{})}
 }
 
 // Put says that the registry holds this session for the agent at this revision.
 func (s *Sessions) Put(agent string, session messages.Session, rev uint64) {
 	s.mu.Lock()
 	delete(s.bad, agent)
-	old, cameBack := s.signed[agent], uint64(0)
-	if old != nil {
-		if old.rev == rev && old.session().SameAs(session) { // revisions begin anew with a registry made anew
+	now := Session{Session: session, Rev: rev}
+	if old := s.signed[agent]; old != nil {
+		was := old.session()
+		if was.Rev == rev && was.SameAs(session) { // revisions begin anew with a registry made anew
 			s.mu.Unlock()
 			return
 		}
-		cameBack = old.cameBack
+		now.CameBack, now.Anew = was.CameBack, was.Anew
 	}
-	if _, was := s.gone[agent]; was {
-		cameBack = rev
+	if before, was := s.gone[agent]; was {
+		now.CameBack = rev
+		if s.anew = s.anew || rev <= before; s.anew {
+			now.Anew = time.Now().UnixNano()
+		}
 		delete(s.gone, agent)
 	}
-	s.signed[agent] = newRecord(session, rev, cameBack)
+	s.signed[agent] = newRecord(now)
 	tell := s.changed
 	s.mu.Unlock()
 	if tell != nil {
@@ -98,10 +103,14 @@ func (s *Sessions) drop(agent, why string) (news bool) {
 	} else if was, known := s.bad[agent]; was != why && (known || len(s.bad) < maxBad) {
 		s.bad[agent], news = why, true
 	}
-	delete(s.signed, agent)
 	if messages.ValidAgentID(agent) { // others never sign in, and there is no end of them
-		s.gone[agent] = struct{}{}
+		before := s.gone[agent]
+		if r := s.signed[agent]; r != nil {
+			before = r.rev
+		}
+		s.gone[agent] = before
 	}
+	delete(s.signed, agent)
 	tell := s.changed
 	s.mu.Unlock()
 	if tell != nil {
@@ -173,11 +182,12 @@ func (s *Sessions) follow(f func(agent string)) {
 }
 
 // newSince tells whether the session belongs to a later sign-in than the one for which the gateway was last told a
-// policy. A sign-in without a time is a new one where its key came back after it was seen deleted.
+// policy. A sign-in without a time is a new one where its key came back after it was seen deleted. Revisions tell that
+// more surely than the clocks of two workers, but only within one registry.
 func (s Session) newSince(last SignIn) bool {
 	switch {
 	case s.SignedInAt.IsZero():
-		return s.CameBack > last.Rev
+		return s.CameBack > last.Rev || s.Anew > last.Call
 	case last.At == 0:
 		return nanos(s.SignedInAt) > last.Call
 	default:

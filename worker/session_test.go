@@ -119,6 +119,8 @@ func TestNewSince(t *testing.T) {
 		{"no time, came back", Session{Rev: 5, CameBack: 4}, SignIn{Rev: 3, Call: ns(11)}, true},
 		{"no time, came back before the call", Session{Rev: 5, CameBack: 4}, SignIn{Rev: 4, Call: ns(11)}, false},
 		{"no time, never gone", Session{Rev: 5}, SignIn{Rev: 3, Call: ns(11)}, false},
+		{"no time, came back in another registry", Session{Rev: 3, CameBack: 2, Anew: ns(12)}, SignIn{Rev: 3, Call: ns(11)}, true},
+		{"no time, came back in another registry before the call", Session{Rev: 3, CameBack: 2, Anew: ns(10)}, SignIn{Rev: 3, Call: ns(11)}, false},
 		{"no time where there was one", Session{Rev: 5}, SignIn{At: ns(10), Rev: 3, Call: ns(11)}, false},
 	}
 	for _, test := range tests {
@@ -256,4 +258,28 @@ func TestSameRevisionInARegistryMadeAnewIsAnotherSession(t *testing.T) {
 		s.pass(time.Hour)
 		s.wantCalls("1001 f g1", "1001 f g2")
 	})
+}
+
+// Its revisions begin anew, and may even be the same ones.
+func TestComesBackInARegistryMadeAnew(t *testing.T) {
+	for _, rev := range []uint64{1, 7} {
+		bubble(t, Policy{}, func(s *site) {
+			put := func(guid string, rev uint64) { s.sessions.Put("1001", messages.Session{GUID: guid}, rev) } // without a time
+			put("g1", 7)
+			s.start()
+			s.publish(wish("1001", "f", `,"id":"a"`))
+			s.pass(time.Second)
+			s.sessions.Delete("1001")
+			put("g2", rev)
+			s.pass(time.Minute)
+			put("g3", rev+1)
+			s.pass(time.Minute)
+			s.wantCalls("1001 f g1", "1001 f g2")
+			s.wantTold("applied 1001 a", "reapplied 1001 a")
+			s.sessions.Delete("1001")
+			put("g4", rev+3)
+			s.pass(time.Minute)
+			s.wantCalls("1001 f g1", "1001 f g2", "1001 f g4")
+		})
+	}
 }
