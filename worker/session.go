@@ -191,7 +191,9 @@ func (s Session) newSince(last SignIn) bool {
 	case last.At == 0:
 		return nanos(s.SignedInAt) > last.Call
 	default:
-		return nanos(s.SignedInAt) > last.At
+		// A time that was in the future at the call was wrong, and later sign-ins need not be later than it.
+		at := nanos(s.SignedInAt)
+		return at != last.At && at > min(last.At, last.Call)
 	}
 }
 

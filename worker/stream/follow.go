@@ -25,8 +25,10 @@ type follower struct {
 	log    *slog.Logger
 	put    func(key string, value []byte, rev uint64)
 	gone   func(key string, rev uint64)
-	synced func(held func(key string) bool) // all that the bucket held was told
-	made   time.Time                        // when the bucket that is followed now was; the three may read it
+	synced func(held func(key string) bool)                 // all that the bucket held was told
+	made   time.Time                                        // when the bucket that is followed now was; the three may read it
+	holds  func() bool                                      // whether anything that was told of is there; nil: nobody need know
+	remake func(context.Context, jetstream.JetStream) error // makes a bucket that was deleted anew; nil: somebody else does
 }
 
 const (
@@ -62,7 +64,10 @@ func (f *follower) once(ctx context.Context) error {
 	defer cancel()
 	s, err := js.Stream(asking, "KV_"+f.bucket)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil // nobody has made it yet
+		if f.made.IsZero() || f.remake == nil {
+			return nil // nobody has made it yet
+		}
+		return f.remake(asking, js)
 	}
 	if err != nil {
 		return fmt.Errorf("open the bucket: %w", plain(err))
@@ -121,6 +126,9 @@ func (f *follower) until(ctx context.Context, s jetstream.Stream, lost <-chan na
 		if errors.Is(err, jetstream.ErrStreamNotFound) || (err == nil && !info.Created.Equal(f.made)) {
 			return errors.New("the bucket was deleted")
 		}
+		if err == nil && info.State.Msgs == 0 && f.holds != nil && f.holds() {
+			return errors.New("the bucket was purged") // which tells of no key that it is gone
+		}
 	}
 }
 
@@ -169,11 +177,12 @@ func isGone(h nats.Header) bool {
 	return h.Get("KV-Operation") != "" || h.Get("Nats-Marker-Reason") != ""
 }
 
-// FollowSessions keeps sessions as the registry has them, until ctx ends. A record that cannot be used is logged once,
+// FollowSessions keeps sessions as the registry has them, until ctx ends, and makes a registry that was deleted meanwhile
+// anew. A record that cannot be used is logged once,
 // without its content, and its agent counts as not signed in.
-func FollowSessions(ctx context.Context, nc *nats.Conn, names messages.Names, sessions *worker.Sessions, log *slog.Logger) {
+func FollowSessions(ctx context.Context, nc *nats.Conn, layout Layout, sessions *worker.Sessions, log *slog.Logger) {
 	f := &follower{
-		conn: nc, bucket: names.SessionsBucket(), site: names.Prefix, log: log,
+		conn: nc, bucket: layout.Names.SessionsBucket(), site: layout.Names.Prefix, log: log,
 		put: func(key string, value []byte, rev uint64) {
 			session, err := messages.DecodeSession(value)
 			if err == nil && !messages.ValidAgentID(key) {
@@ -189,6 +198,11 @@ func FollowSessions(ctx context.Context, nc *nats.Conn, names messages.Names, se
 		},
 		gone:   func(key string, _ uint64) { sessions.Delete(key) },
 		synced: sessions.Synced,
+		holds:  func() bool { return sessions.Len() > 0 },
+		remake: func(ctx context.Context, js jetstream.JetStream) error {
+			_, err := layout.Ensure(ctx, js)
+			return err
+		},
 	}
 	f.run(ctx)
 }

@@ -109,7 +109,7 @@ func TestSessionsOfAnotherSiteAreNotFollowed(t *testing.T) {
 	sessions := worker.NewSessions()
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		FollowSessions(ctx, s.nc, messages.Names{Prefix: "a-b"}, sessions, slog.New(slog.NewTextHandler(log, nil)))
+		FollowSessions(ctx, s.nc, Layout{Names: messages.Names{Prefix: "a-b"}}, sessions, slog.New(slog.NewTextHandler(log, nil)))
 	})
 	s.wait("it says why", func() bool { return len(log.lines(ErrForeign.Error())) == 1 || sessions.Len() > 0 })
 	cancel()

@@ -39,7 +39,7 @@ func beWorker(name string) {
 	lease, sessions := NewLease(layout), worker.NewSessions()
 	gateway := &farGateway{name: name, addr: os.Getenv("IDLE_TEST_GATEWAY"), lease: lease}
 	w := &worker.Worker{Gateway: gateway, Sessions: sessions, Log: log}
-	go FollowSessions(context.Background(), nc, layout.Names, sessions, log)
+	go FollowSessions(context.Background(), nc, layout, sessions, log)
 	owner := &Owner{Conn: nc, Layout: layout, Lease: lease, Worker: w, Name: name, Hold: hold, Log: log}
 	if err := owner.Run(context.Background()); err != nil {
 		log.Error("run", "err", err)

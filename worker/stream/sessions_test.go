@@ -34,6 +34,36 @@ func TestSessionWhoseTimeRunsOut(t *testing.T) {
 	s.wantResults("applied 1001 c1", "reapplied 1001 c1")
 }
 
+// What an operator does to the whole bucket tells of no agent: a purge signs all out, and a bucket that is deleted is made
+// anew, so that they can sign in.
+func TestBucketOfSessionsThatIsPurgedOrDeleted(t *testing.T) {
+	s := newSite(t)
+	sessions := s.startOwner("a").owner.Worker.Sessions
+	signedOut := func() bool { return sessions.Len() == 0 }
+	s.signIn("1001", "g1")
+	s.wait("the agent is signed in", func() bool { return !signedOut() })
+	bucket, err := s.js.Stream(t.Context(), "KV_"+s.layout.Names.SessionsBucket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bucket.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("the agent is signed out by the purge", signedOut)
+	s.signIn("1001", "g2")
+	s.wait("the agent is signed in again", func() bool { return !signedOut() })
+	if err := s.js.DeleteKeyValue(t.Context(), s.layout.Names.SessionsBucket()); err != nil {
+		t.Fatal(err)
+	}
+	s.wait("the agent is signed out with the bucket", signedOut)
+	s.publish(`{"id":"c1","agent_id":"1001","flag":"true"}`)
+	s.signIn("1001", "g3")
+	s.waitFinished()
+	if calls := s.desk.made(); len(calls) != 1 || calls[0] != "1001 true g3" {
+		t.Errorf("calls: %q", calls)
+	}
+}
+
 // Whoever made the bucket may have meant it: it is said, and left as it is.
 func TestBucketOfSessionsThatDoesNotTellOfTheirEnd(t *testing.T) {
 	s := newSite(t)
