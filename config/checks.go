@@ -21,7 +21,9 @@ import (
 func (c *Config) checkGateway(env *environment) {
 	if env.given("IDLE_GATEWAY_URL") {
 		u, err := url.Parse(c.GatewayURL)
-		env.check("IDLE_GATEWAY_URL", err == nil && isGateway(u, c.GatewayInsecure))
+		// Where it cannot be told whether http is allowed, that is what is wrong.
+		insecure := c.GatewayInsecure || env.wrong["IDLE_GATEWAY_INSECURE"] != ""
+		env.check("IDLE_GATEWAY_URL", err == nil && isGateway(u, insecure))
 		if env.given("IDLE_GATEWAY_URL") {
 			c.GatewayURL = u.Scheme + "://" + strings.ToLower(u.Host)
 		}
@@ -42,8 +44,8 @@ func (c *Client) checkClient(env *environment) {
 	c.NATSURLs = trimmed(c.NATSURLs)
 	env.check("IDLE_NATS_URL", areServers(c.NATSURLs))
 	if c.NATSCreds != "" {
-		_, err := os.ReadFile(c.NATSCreds)
-		env.check("IDLE_NATS_CREDS", err == nil, reason(err))
+		err := CheckCredentials(c.NATSCreds)
+		env.check("IDLE_NATS_CREDS", err == nil, err)
 	}
 	checkAuthorities(env, "IDLE_NATS_CA", c.NATSCA)
 	checkPair(env, "IDLE_NATS_CERT", c.NATSCert, "IDLE_NATS_KEY", c.NATSKey)
@@ -96,12 +98,12 @@ func isGateway(u *url.URL, insecure bool) bool {
 	return hasScheme && !hasMore && hasServer(u)
 }
 
-// hasServer wants a host and, if there is a colon, a port after it.
+// hasServer wants a host and, if there is a colon, a port after it; at port 0 nobody can be called.
 func hasServer(u *url.URL) bool {
 	if u.Port() == "" && strings.HasSuffix(u.Host, ":") {
 		return false
 	}
-	return isHost(u.Hostname()) && (u.Port() == "" || isPort(u.Port()))
+	return isHost(u.Hostname()) && (u.Port() == "" || isPort(u.Port()) && strings.Trim(u.Port(), "0") != "")
 }
 
 // areServers accepts what the NATS client can dial. It dials either WebSockets or plain connections, never both.
@@ -137,16 +139,34 @@ func checkToken(env *environment, name, file string) {
 	env.check(name, err == nil, reason(err))
 }
 
-// checkAuthorities looks into a file as the TLS client will: it must hold at least one certificate.
 func checkAuthorities(env *environment, name, file string) {
 	if file == "" {
 		return
 	}
+	err := CheckAuthorities(file)
+	env.check(name, err == nil, err)
+}
+
+// CheckAuthorities looks into a file as the TLS client will: it must hold at least one certificate. Its error, like that of
+// CheckCredentials, leaves the name of the file to whoever says it.
+func CheckAuthorities(file string) error {
 	pem, err := os.ReadFile(file)
 	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
 		err = errors.New("there is none in it")
 	}
-	env.check(name, err == nil, reason(err))
+	return reason(err)
+}
+
+// seed is the part of NATS credentials without which none can be used: the key of a user, or of an account.
+var seed = regexp.MustCompile(`(?m)^\s*S[OAU][A-Z2-7]{56}\s*$`)
+
+// CheckCredentials looks into a file as the NATS client will.
+func CheckCredentials(file string) error {
+	text, err := os.ReadFile(file)
+	if err == nil && !seed.Match(text) {
+		err = errors.New("there are none in it")
+	}
+	return reason(err)
 }
 
 // checkPair tries the certificate and the key out together, once each can be read.

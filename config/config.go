@@ -76,6 +76,10 @@ func (c *Config) Warnings() (all []string) {
 		all = append(all, fmt.Sprintf("IDLE_VALIDITY=%v is longer than IDLE_RETENTION=%v: no change stays in force for longer than results are kept, so it counts as %v",
 			c.Validity, c.Retention, c.Retention))
 	}
+	if c.ShutdownGrace < c.GatewayTimeout {
+		all = append(all, fmt.Sprintf("IDLE_SHUTDOWN_GRACE=%v is shorter than IDLE_GATEWAY_TIMEOUT=%v: a stop may break off calls under way, and the next owner waits for them",
+			c.ShutdownGrace, c.GatewayTimeout))
+	}
 	return all
 }
 

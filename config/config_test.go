@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -137,6 +138,10 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_GATEWAY_URL=https://:8043`, `IDLE_GATEWAY_URL="https://:8043": ` + gateway},
 		{`IDLE_GATEWAY_URL=https://gateway:`, `IDLE_GATEWAY_URL="https://gateway:": ` + gateway},
 		{`IDLE_GATEWAY_URL=https://gateway:80430`, `IDLE_GATEWAY_URL="https://gateway:80430": ` + gateway},
+		{`IDLE_GATEWAY_URL=https://gateway:0`, `IDLE_GATEWAY_URL="https://gateway:0": ` + gateway},
+		{`IDLE_GATEWAY_URL=http://gateway IDLE_GATEWAY_INSECURE=maybe`, `IDLE_GATEWAY_INSECURE="maybe": want true or false`},
+		{`IDLE_TAKEOVER=3`, `IDLE_TAKEOVER="3": want a duration of at least 2.5s (a unit is missing: 3s)`},
+		{`IDLE_BACKOFF_INITIAL=0.5`, `IDLE_BACKOFF_INITIAL="0.5": want a duration above 0, such as 500ms (a unit is missing: 0.5s)`},
 		{`IDLE_GATEWAY_URL=https://gateway/agentgateway`, `IDLE_GATEWAY_URL="https://gateway/agentgateway": ` + gateway},
 		{`IDLE_GATEWAY_URL=https://gateway/?token=hush`, `IDLE_GATEWAY_URL="https://gateway/?***": ` + gateway},
 		{`IDLE_GATEWAY_URL=https://user:hush@gateway`, `IDLE_GATEWAY_URL="https://***@gateway": ` + gateway},
@@ -146,7 +151,7 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_GATEWAY_CERT=client.crt`, `IDLE_GATEWAY_CERT="client.crt": want IDLE_GATEWAY_KEY to be set with it`},
 		{`IDLE_GATEWAY_KEY=client.key`, `IDLE_GATEWAY_KEY="client.key": want IDLE_GATEWAY_CERT to be set with it`},
 		{`IDLE_GATEWAY_INSECURE=maybe`, `IDLE_GATEWAY_INSECURE="maybe": want true or false`},
-		{`IDLE_GATEWAY_TIMEOUT=5`, `IDLE_GATEWAY_TIMEOUT="5": want a duration above 0, such as 5s`},
+		{`IDLE_GATEWAY_TIMEOUT=5`, `IDLE_GATEWAY_TIMEOUT="5": want a duration above 0, such as 5s (a unit is missing: 5s)`},
 		{`IDLE_GATEWAY_TIMEOUT=0s`, `IDLE_GATEWAY_TIMEOUT="0s": want a duration above 0, such as 5s`},
 		{`IDLE_GATEWAY_HOSTS=gateway`, `IDLE_GATEWAY_HOSTS="gateway": ` + hosts},
 		{`IDLE_GATEWAY_HOSTS=:8043`, `IDLE_GATEWAY_HOSTS=":8043": ` + hosts},
@@ -157,6 +162,7 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_NATS_URL=nats://user:hush@a:x,nats://hush@b`, `IDLE_NATS_URL="nats://***@a:x,nats://***@b": ` + nats},
 		{`IDLE_NATS_URL=nats://user:hu,sh@a`, `IDLE_NATS_URL="nats://***@a": ` + nats},
 		{`IDLE_NATS_CREDS=/nowhere`, `IDLE_NATS_CREDS="/nowhere": want a readable credentials file (no such file or directory)`},
+		{`IDLE_NATS_CREDS=/dev/null`, `IDLE_NATS_CREDS="/dev/null": want a readable credentials file (there are none in it)`},
 		{`IDLE_NATS_CREDS=..`, `IDLE_NATS_CREDS="..": want a readable credentials file (is a directory)`},
 		{`IDLE_NATS_CREDS=eyJhush.eyJ.sig`, `IDLE_NATS_CREDS="***": want a readable credentials file (no such file or directory)`},
 		{`IDLE_NATS_CA=/nowhere`, `IDLE_NATS_CA="/nowhere": want a file with PEM certificates (no such file or directory)`},
@@ -289,5 +295,22 @@ func TestClientCertificate(t *testing.T) {
 	got = problemsOf(t, "IDLE_GATEWAY_CERT="+cert, "IDLE_GATEWAY_KEY=/nowhere").Error()
 	if want := `IDLE_GATEWAY_KEY="/nowhere": want a file with a PEM key (no such file or directory)`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "user.creds")
+	seed := "SU" + strings.Repeat("A", 56)
+	for text, want := range map[string]string{
+		"-----BEGIN NATS USER JWT-----\neyJ\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\r\n" + seed + "\r\n---": "",
+		"eyJ.eyJ.sig": "there are none in it",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := CheckCredentials(file)
+		if said := fmt.Sprint(err); err != nil && said != want || err == nil && want != "" {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kelseyhightower/envconfig"
 )
@@ -46,7 +47,7 @@ func read(target any) *environment {
 		case err != nil && !isSet(field):
 			env.wrong[name] = fmt.Sprintf("%s is required: want %s", name, field.Tag.Get("want"))
 		case err != nil, field.Type == reflect.TypeFor[int]() && !isDecimal(text(field)):
-			env.check(name, false)
+			env.check(name, false, unitMissing(field))
 		default:
 			into.FieldByIndex(field.Index).Set(one.Elem().Field(0))
 		}
@@ -100,6 +101,16 @@ func text(field reflect.StructField) string {
 func isDecimal(text string) bool {
 	n, err := strconv.Atoi(text)
 	return err == nil && strconv.Itoa(n) == text
+}
+
+// unitMissing is the reason why a duration that is a mere number cannot be read; nil: it is something else.
+func unitMissing(field reflect.StructField) error {
+	if field.Type == reflect.TypeFor[time.Duration]() {
+		if _, err := time.ParseDuration(text(field) + "s"); err == nil {
+			return fmt.Errorf("a unit is missing: %ss", text(field))
+		}
+	}
+	return nil
 }
 
 // given tells whether the variable has a value of its own that could be read.
