@@ -2,10 +2,12 @@ package status
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -27,8 +29,11 @@ func Ask(ctx context.Context, addr string, w io.Writer) bool {
 		return false
 	}
 	response, err := http.DefaultClient.Do(request)
+	if asking, ok := errors.AsType[*url.Error](err); ok { // it says the whole URL again
+		err = asking.Err
+	}
 	if err != nil {
-		fmt.Fprintln(w, err)
+		fmt.Fprintf(w, "no worker answers at IDLE_HTTP_ADDR=%s: %v\n", addr, err)
 		return false
 	}
 	defer func() { _ = response.Body.Close() }()

@@ -89,3 +89,14 @@ func TestRateOfOperatorsIsSaid(t *testing.T) {
 		t.Errorf("said %d times:\n%s", n, s.log.text())
 	}
 }
+
+// Whoever starts a second worker on one machine learns which setting has to differ.
+func TestAddressThatIsTakenIsNamed(t *testing.T) {
+	s := newSite(t)
+	s.start()
+	s.config.HTTPAddr = strings.TrimPrefix(s.page, "http://")
+	w := Service{Config: s.config, Name: "w2", Log: slog.New(slog.DiscardHandler)}
+	if err := w.Run(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "IDLE_HTTP_ADDR="+s.config.HTTPAddr+": ") {
+		t.Errorf("the worker ended with: %v", err)
+	}
+}

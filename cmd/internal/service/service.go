@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -68,7 +69,7 @@ func (s *Service) Run(ctx context.Context) error {
 			return err
 		}
 		if err := page.Listen(); err != nil { //nolint:contextcheck // taking an address is done at once
-			return err
+			return fmt.Errorf("IDLE_HTTP_ADDR=%s: %w", s.Config.HTTPAddr, err)
 		}
 		if s.Page != nil {
 			s.Page(page.Address())
