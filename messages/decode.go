@@ -109,6 +109,14 @@ func shapes(o *object) string {
 	return strings.Join(given, " and ") + ": given together"
 }
 
+// itemOf says what stands in an array, which is the whole message or a field of it.
+func itemOf(name string) string {
+	if name == fieldNames[agentIDs] {
+		return "agent"
+	}
+	return "change"
+}
+
 // list reads the items of an array, each with the defaults of its message.
 func (d *decoder) list(outer *item, name string, array []byte) {
 	if array[0] != '[' {
@@ -118,7 +126,7 @@ func (d *decoder) list(outer *item, name string, array []byte) {
 	n := count(array, MaxItems+1)
 	switch {
 	case n == 0:
-		d.rejectAll(outer, name+": empty; at least one is needed")
+		d.rejectAll(outer, name+": empty; at least one "+itemOf(name)+" is needed")
 		return
 	case n > MaxItems:
 		d.rejectAll(outer, name+": more than "+strconv.Itoa(MaxItems)+" items; send them in several messages")

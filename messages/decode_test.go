@@ -119,7 +119,7 @@ func TestDecodeRejects(t *testing.T) {
 		{`17`, "message: 17", "unknown"},
 		{`"1001"`, `message: "1001"`, "unknown"},
 		{`null`, "message: null", "unknown"},
-		{`[]`, "message: empty", "unknown"},
+		{`[]`, "message: empty; at least one change is needed", "unknown"},
 		{`{}`, "agent_id: missing", "unknown"},
 		{`{"Agent_ID":"1001","flag":"true"}`, "agent_id: missing", "unknown"},
 		{`{"agent_id":null,"flag":"true"}`, "agent_id: missing", "unknown"},
