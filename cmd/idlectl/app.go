@@ -118,6 +118,7 @@ Exit status: 0 fine, 1 something failed, 2 wrong usage or unusable input, 3 NATS
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one document or one line for each result")
 	root.AddCommand(a.publish(), a.results(), a.batch(), a.status(), a.explain(), a.session(), a.dead(),
 		a.pause(), a.resume(), a.rate())
+	root.SetFlagErrorFunc(flagError)
 	noFiles(root)
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -50,6 +51,9 @@ func (f *connectFlags) over(load func() (config.Client, error)) (stream.Options,
 		}
 		return stream.Options{Name: "idlectl", Context: f.context}, names, nil
 	}
+	if err := f.checkFiles(); err != nil {
+		return stream.Options{}, names, err
+	}
 	urls := env.NATSURLs
 	if f.server != "" {
 		if urls, err = readServers(f.server); err != nil {
@@ -63,7 +67,27 @@ func (f *connectFlags) over(load func() (config.Client, error)) (stream.Options,
 	if (o.Cert == "") != (o.Key == "") {
 		return o, names, errors.New("a client certificate needs both: --tls-cert and --tls-key")
 	}
+	if f.cert+f.key != "" { // one of them may be the environment's
+		if _, err := tls.LoadX509KeyPair(o.Cert, o.Key); err != nil {
+			return o, names, fmt.Errorf("--tls-cert and --tls-key: want a PEM certificate and the key that it fits (%w)", err)
+		}
+	}
 	return o, names, nil
+}
+
+// checkFiles looks into the files that flags name, as those of the environment have been looked into.
+func (f *connectFlags) checkFiles() error {
+	if f.creds != "" {
+		if err := config.CheckCredentials(f.creds); err != nil {
+			return fmt.Errorf("--creds %q: want a credentials file (%w)", f.creds, err)
+		}
+	}
+	if f.ca != "" {
+		if err := config.CheckAuthorities(f.ca); err != nil {
+			return fmt.Errorf("--tls-ca %q: want a file with PEM certificates (%w)", f.ca, err)
+		}
+	}
+	return nil
 }
 
 // remaining drops the problems of variables that are overridden.

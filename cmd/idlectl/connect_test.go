@@ -30,7 +30,21 @@ func TestFlagsOverrideTheEnvironment(t *testing.T) {
 		{"session list --prefix A", s.environment, statusUsage, "--prefix: want"},
 		{"session list --prefix other", s.environment, statusUnreachable, "no bucket other_sessions"},
 		{"session list --tls-cert x.pem", s.environment, statusUsage, "--tls-cert and --tls-key"},
-		{"session list --tls-ca /no/such.pem", s.environment, statusUnreachable, "no such file"},
+		{"session list --tls-ca /no/such.pem", s.environment, statusUsage, "--tls-ca \"/no/such.pem\": want a file with PEM certificates (no such file or directory)"},
+		{"session list --tls-ca /dev/null", s.environment, statusUsage, "--tls-ca \"/dev/null\": want a file with PEM certificates"},
+		{"session list --creds /none", s.environment, statusUsage, "--creds \"/none\": want a credentials file"},
+		{"session list --creds /dev/null", s.environment, statusUsage, "(there are none in it)"},
+		{"session list --tls-cert /dev/null --tls-key /dev/null", s.environment, statusUsage, "--tls-cert and --tls-key: want"},
+		{"rate -1", s.environment, statusUsage, "rate: -1 is no flag, and no number below 0 is wanted"},
+		{"dead show -1", s.environment, statusUsage, "dead show: -1 is no flag"},
+		{"rate -x", s.environment, statusUsage, "unknown shorthand flag"},
+		{"results --last x", s.environment, statusUsage, "--last \"x\": want a whole number"},
+		{"dead list --limit 99999999999999999999", s.environment, statusUsage, "--limit \"99999999999999999999\": want a whole number"},
+		{"publish - --timeout 5", s.environment, statusUsage, "--timeout \"5\": want a duration such as 10m"},
+		{"publish - --wait=maybe", s.environment, statusUsage, "--wait \"maybe\": want true or false"},
+		{"results --batch a.b", s.environment, statusUsage, "batch \"a.b\": want"},
+		{"dead list --batch a.b", s.environment, statusUsage, "batch \"a.b\": want"},
+		{"dead list --since 2h --until 3h", s.environment, statusUsage, "--since 2h --until 3h: nothing can be both"},
 		{"session list", func() (config.Client, error) { return config.Client{}, errors.New("no environment") }, statusUsage, "no environment"},
 		{"sessions", s.environment, statusUsage, "unknown command"},
 		{"session list --jsn", s.environment, statusUsage, "unknown flag"},
@@ -44,6 +58,9 @@ func TestFlagsOverrideTheEnvironment(t *testing.T) {
 		text := out.String() + errout.String()
 		if status != test.status || !strings.Contains(text, test.want) {
 			t.Errorf("%s: status %d, want %d with %q:\n%.500s", test.args, status, test.status, test.want, text)
+		}
+		if strings.Contains(text, "strconv") {
+			t.Errorf("%s says what nobody typed: %s", test.args, text)
 		}
 		if strings.Contains(text, "geheim") {
 			t.Errorf("%s shows a password: %s", test.args, text)

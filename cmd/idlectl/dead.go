@@ -54,8 +54,13 @@ func (f *deadFlags) query(now time.Time) (q desk.DeadQuery, err error) {
 	if q.Since, err = instantOf("since", f.since, now); err != nil {
 		return q, err
 	}
-	q.Until, err = instantOf("until", f.until, now)
-	return q, err
+	if q.Until, err = instantOf("until", f.until, now); err != nil {
+		return q, err
+	}
+	if f.until != "" && q.Until.Before(q.Since) {
+		return q, unusablef("--since %s --until %s: nothing can be both; --until is the later one", f.since, f.until)
+	}
+	return q, checkBatch(f.batch)
 }
 
 func (a *app) deadList() *cobra.Command {

@@ -24,10 +24,16 @@ func (a *app) deadPurge() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var deleted int
 			if dry {
-				return a.wouldPurge(ctx, d, seqs)
+				deleted, err = a.wouldPurge(ctx, d, seqs)
+			} else {
+				deleted, err = a.purge(ctx, d, seqs, yes)
 			}
-			return a.purge(ctx, d, seqs, yes)
+			if err == nil && deleted == 0 && len(args) > 0 {
+				return noneOf(seqs)
+			}
+			return err
 		}),
 	}
 	f.add(c)
@@ -41,59 +47,68 @@ func (a *app) deadPurge() *cobra.Command {
 // shownLetters is how many a dry run names to people.
 const shownLetters = 20
 
-func (a *app) wouldPurge(ctx context.Context, d *desk.Desk, seqs []uint64) error {
+// wouldPurge says which would be deleted, and how many.
+func (a *app) wouldPurge(ctx context.Context, d *desk.Desk, seqs []uint64) (int, error) {
 	there := []uint64{}
 	for _, seq := range seqs { // those that were named need not be there
 		switch _, err := d.Letter(ctx, seq); {
 		case errors.Is(err, desk.ErrNoLetter):
 		case err != nil:
-			return err
+			return 0, err
 		default:
 			there = append(there, seq)
 		}
 	}
 	if a.json {
-		return a.printJSON(map[string]any{"deleted": 0, "would_delete": there})
+		return len(there), a.printJSON(map[string]any{"deleted": 0, "would_delete": there})
 	}
 	if len(there) == 0 {
 		fmt.Fprintln(a.stdout, "no dead letters")
-		return nil
+		return 0, nil
 	}
 	shown, more := there, ""
 	if len(there) > shownLetters {
 		shown, more = there[:shownLetters], " and so on"
 	}
 	fmt.Fprintf(a.stdout, "would delete %s: %s%s\n", terminal.Plural(len(there), "dead letter"), strings.Trim(fmt.Sprint(shown), "[]"), more)
-	return nil
+	return len(there), nil
 }
 
-func (a *app) purge(ctx context.Context, d *desk.Desk, seqs []uint64, yes bool) error {
+// noneOf is the error where no dead letter is there of those that were named, as show and replay have it.
+func noneOf(seqs []uint64) error {
+	if len(seqs) == 1 {
+		return fmt.Errorf("%w %d", desk.ErrNoLetter, seqs[0])
+	}
+	return fmt.Errorf("%w %d, and none of the others", desk.ErrNoLetter, seqs[0])
+}
+
+func (a *app) purge(ctx context.Context, d *desk.Desk, seqs []uint64, yes bool) (int, error) {
 	switch {
 	case len(seqs) == 0 && a.json:
-		return a.printJSON(map[string]int{"deleted": 0})
+		return 0, a.printJSON(map[string]int{"deleted": 0})
 	case len(seqs) == 0:
 		fmt.Fprintln(a.stdout, "no dead letters")
-		return nil
+		return 0, nil
 	}
 	if !yes {
 		fmt.Fprintf(a.stderr, "delete %s for good? [y/N] ", terminal.Plural(len(seqs), "dead letter"))
 		answer, err := bufio.NewReader(a.stdin).ReadString('\n') // no answer is a no
 		if interrupted(ctx, err) {
-			return err
+			return 0, err
 		}
 		switch strings.ToLower(strings.TrimSpace(answer)) {
 		case "y", "yes":
 		default:
-			return fmt.Errorf("nothing was deleted: say yes, or give --yes")
+			return 0, fmt.Errorf("nothing was deleted: say yes, or give --yes")
 		}
 	}
 	n, err := d.Purge(ctx, seqs)
 	if a.json {
 		if err := a.printJSON(map[string]int{"deleted": n}); err != nil {
-			return err
+			return n, err
 		}
 	} else {
 		fmt.Fprintf(a.stdout, "deleted %s\n", terminal.Plural(n, "dead letter"))
 	}
-	return err
+	return n, err
 }

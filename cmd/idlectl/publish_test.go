@@ -72,7 +72,8 @@ func TestPublishFromFileWithoutServer(t *testing.T) {
 	s := &site{t: t, url: "nats://127.0.0.1:1", names: messages.Names{Prefix: "idlepolicy"}}
 	s.run("publish", file, "--dry-run").want(t, statusFine, "3 changes in 3 messages: all can be published")
 	s.run("publish", file).want(t, statusUnreachable, "connect to NATS at nats://127.0.0.1:1")
-	s.run("publish", file+".not").want(t, statusUsage, "no such file")
+	s.run("publish", file+".not").want(t, statusUsage, "idlectl: there is no file "+file+".not\n")
+	s.run("publish", filepath.Dir(file)).want(t, statusUsage, "cannot be read: is a directory")
 }
 
 func TestPublishAgainIsNotDoubled(t *testing.T) {

@@ -61,6 +61,9 @@ func (f resultsFlags) query(now time.Time) (desk.Query, error) {
 	if f.last < 0 {
 		return q, unusablef("--last %d: want 1 or more", f.last)
 	}
+	if err := checkBatch(f.batch); err != nil {
+		return q, err
+	}
 	for _, word := range f.outcomes {
 		o := messages.Outcome(strings.ToLower(strings.TrimSpace(word)))
 		if !slices.Contains(terminal.Outcomes, o) {

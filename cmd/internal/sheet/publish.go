@@ -1,8 +1,10 @@
 package sheet
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"strconv"
@@ -20,8 +22,14 @@ func Load(name, format string, stdin io.Reader, st Stamp) (*Sheet, error) {
 	} else {
 		data, err = os.ReadFile(name)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read a file of changes: %w", err)
+	if opening, ok := errors.AsType[*fs.PathError](err); ok { // it says the name again
+		err = opening.Err
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no file %s", name)
+	case err != nil:
+		return nil, fmt.Errorf("%s cannot be read: %w", name, err)
 	}
 	return Read(name, format, data, st)
 }

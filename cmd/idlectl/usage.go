@@ -1,0 +1,30 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// flagError says what is wrong with a flag without the words of the library that reads them.
+func flagError(cmd *cobra.Command, err error) error {
+	verb := strings.TrimPrefix(cmd.CommandPath(), "idlectl ")
+	unknown, isUnknown := errors.AsType[*pflag.NotExistError](err)
+	if isUnknown {
+		if letters := unknown.GetSpecifiedShortnames(); letters != "" && strings.Trim(letters, "0123456789.") == "" {
+			return fmt.Errorf("%s: -%s is no flag, and no number below 0 is wanted", verb, letters)
+		}
+	}
+	if value, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		if want := wanted[value.GetFlag().Value.Type()]; want != "" {
+			return fmt.Errorf("--%s %q: want %s", value.GetFlag().Name, value.GetValue(), want)
+		}
+	}
+	return err
+}
+
+// wanted is what flags of each type take.
+var wanted = map[string]string{"int": "a whole number", "bool": "true or false", "duration": "a duration such as 10m"}
