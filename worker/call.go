@@ -35,7 +35,7 @@ const (
 	Refused               // refused for good
 	NoAgent               // session trouble: the GUID is not, or no longer, the agent's
 	Passing               // trouble of this agent that may pass: retry after a pause
-	Busy                  // the gateway or a proxy asks for fewer calls: 429, or 503
+	Busy                  // the gateway or a proxy asks for fewer calls: 429, 503, or an HTTP/2 stream refused
 	Unsound               // not the gateway's own JSON with status 200: transport, time-out, other statuses, HTML
 	numClass = iota
 )

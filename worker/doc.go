@@ -2,8 +2,8 @@
 // agent's newest one goes to the gateway when the gate lets it through, and each gets exactly one ending.
 //
 // worker.go has the Worker and the few small interfaces it needs, run.go the event loop, mailbox.go how events come to
-// it, admit.go what comes in, change.go and lane.go a change and its agent's lane (flurry.go: changes that keep
-// replacing each other; reapply.go: applying anew), gate.go the one way to the gateway (its rate in bucket.go and
+// it, admit.go what comes in, change.go and lane.go a change and its agent's lane (cancel.go: withdrawing; flurry.go: changes
+// that keep replacing each other; reapply.go: applying anew), gate.go the one way to the gateway (its rate in bucket.go and
 // pace.go, what a gateway in trouble gets in breaker.go and silence.go, whose trouble it is in sightings.go), attempt.go
 // a call and its answer, judge.go and backoff.go what becomes of the change, ending.go the way from a verdict over the
 // ledger (ledger.go, past.go) to the acknowledgement (outbox.go: one result of an agent after another; letter.go: dead

@@ -254,41 +254,6 @@ func (l *loop) caughtUp() {
 	l.wakeReapplies()
 }
 
-// cancel withdraws the agent's unfinished changes of that name, but not those published after it: a cancel may come
-// again. The cancel's message is finished with them.
-func (l *loop) cancel(m *message, mc *messages.Change) {
-	ln := l.lanes[mc.AgentID]
-	if ln == nil {
-		return
-	}
-	for _, c := range slices.Clone(ln.later) {
-		if c.id == mc.ID && c.seq() <= m.receipt.Seq {
-			l.cancelOne(m, c)
-		}
-	}
-	for _, c := range []*change{ln.inFlight, ln.live} {
-		if c != nil && !c.ended && !c.again() && c.id == mc.ID && c.seq() <= m.receipt.Seq && (c.try == nil || !slices.Contains(c.try.cancels, m)) {
-			l.cancelOne(m, c)
-		}
-	}
-	l.plan(ln)
-}
-
-func (l *loop) cancelOne(m *message, c *change) {
-	t := c.tries()
-	t.cancels = append(t.cancels, m)
-	m.open++
-	if c.lane.inFlight == c {
-		t.cancelled = true // a call under way is not called back
-		return
-	}
-	if c.lane.live == c {
-		l.end(c, messages.Superseded, "cancelled", "") // it took effect: a newer one is sent only once this is stored
-		return
-	}
-	l.withdraw(c, messages.Superseded, "cancelled", "")
-}
-
 // plan decides what the lane does next: call, wait for the sign-in, for an instant, or for what is under way.
 func (l *loop) plan(ln *lane) {
 	c := ln.live
