@@ -113,11 +113,7 @@ func checkSentence(t *testing.T, s string) {
 }
 
 func usableFlag(s string) bool {
-	switch strings.ToLower(s) {
-	case "true", "t", "yes", "y", "on", "1":
-		return s == "true"
-	}
-	return isWord(s, 5)
+	return isWord(s, 5) && (s == "true" || notFlag[strings.ToLower(s)] == "")
 }
 
 func checkChange(t *testing.T, c *Change) {

@@ -58,27 +58,6 @@ func readCancel(raw []byte) (bool, string) {
 	return false, "cancel: " + shown(raw) + " is no boolean; want true or false"
 }
 
-func readFlag(raw []byte) (string, string) {
-	// Nearly every flag is one of these, and needs no copy then.
-	switch string(raw) {
-	case "true", `"true"`:
-		return "true", ""
-	case "false", `"false"`:
-		return "false", ""
-	}
-	s, ok := unquote(raw)
-	if !ok || !isWord(s, maxFlag) {
-		return "", "flag: " + shown(raw) + ` is no flag; want "true", "false" or 1 to 5 letters, digits, - and _`
-	}
-	switch strings.ToLower(s) {
-	case "true", "t", "yes", "y", "on", "1":
-		if s != "true" {
-			return "", "flag: " + shown(raw) + ` looks like true, but the gateway takes it for wrap-up; want "true" or "false"`
-		}
-	}
-	return s, ""
-}
-
 // ValidID tells whether s can be the id of a change: 1 to 128 printable characters. The .2 that Decode appends to the
 // id of an agent's second change does not count, so that such a change can be cancelled and published again, too.
 func ValidID(s string) bool {
