@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -177,4 +178,45 @@ func TestDeadPurge(t *testing.T) {
 	s.run("dead", "purge", "--all", "--yes", "--json").want(t, statusFine, `"deleted": 1`)
 	s.run("dead", "purge", "--all").want(t, statusFine, "no dead letters")
 	s.run("dead", "purge", "--all", "--json").want(t, statusFine, `"deleted": 0`)
+}
+
+// Replayed as they stand, the older of two letters would be applied and the newer one refused.
+func TestDeadReplayPublishesOnlyAnAgentsNewestLetter(t *testing.T) {
+	s := newSite(t)
+	older := failed("1001", "older", 1)
+	older.EffectiveAt, older.Flag = older.EffectiveAt.Add(-time.Hour), "false"
+	s.letter(older, `{"agent_id":"1001","flag":"false","id":"older"}`)
+	s.letter(failed("1002", "alone", 2), `{"agent_id":"1002","flag":"true","id":"alone"}`)
+	newest := s.letter(failed("1001", "newest", 3), `{"agent_id":"1001","flag":"true","id":"newest"}`)
+	spoilt := failed("1001", "spoilt", 4) // newer still, but nobody can replay it
+	spoilt.EffectiveAt = spoilt.EffectiveAt.Add(time.Minute)
+	s.letter(spoilt, `{"agent_id":"1001","flag":"true","id":"spoilt","valid_until":"2020-01-01T00:00:00Z"}`)
+	refused := fmt.Sprintf("refused: letter %d holds a newer change of agent 1001, newest", newest)
+
+	s.run("dead", "replay", "--agent", "1001").want(t, statusFailed, refused, "replay-3-of-newest", "would be published", "2 of 3 dead letters cannot")
+	s.run("dead", "replay", "1").want(t, statusFailed, refused)
+	s.run("dead", "replay", "--all", "--yes").want(t, statusFailed, refused, "2 of 4 dead letters cannot")
+	if got := strings.Join(s.changes(), "\n"); len(s.changes()) != 2 || strings.Contains(got, "older") {
+		t.Errorf("published\n%s", got)
+	}
+	s.run("dead", "replay", "1", "--yes", "--force").want(t, statusFine, "published")
+}
+
+// Whoever insists on several letters of one agent gets the newest last, in whichever order they were named.
+func TestForcedReplaysKeepTheOrderOfTheChanges(t *testing.T) {
+	s := newSite(t)
+	older := failed("1001", "older", 1)
+	older.EffectiveAt = older.EffectiveAt.Add(-time.Hour)
+	newest := s.letter(failed("1001", "newest", 2), `{"agent_id":"1001","flag":"true"}`)
+	oldest := s.letter(older, `{"agent_id":"1001","flag":"false"}`)
+	s.run("dead", "replay", fmt.Sprint(newest), fmt.Sprint(oldest), "--yes", "--force").want(t, statusFine)
+	if got := s.changes(); len(got) != 2 || !strings.Contains(got[1], "of-newest") {
+		t.Errorf("published %s", got)
+	}
+}
+
+func TestDeadReplayRefusesALetterOfAnotherAgent(t *testing.T) {
+	s := newSite(t)
+	s.letter(failed("1001", "c-1", 1), `{"agent_id":"1002","flag":"true"}`)
+	s.run("dead", "replay", "1", "--yes", "--force").want(t, statusFailed, "its original is about agent 1002")
 }

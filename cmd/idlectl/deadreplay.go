@@ -16,11 +16,12 @@ func (a *app) deadReplay() *cobra.Command {
 	var r replayFlags
 	c := &cobra.Command{
 		Use:   "replay [SEQ...]",
-		Short: "Publish dead letters anew",
-		Long: `Publish the changes of dead letters anew, each under an id that names the old one and as part of no batch. Without
---yes it only says what would be published. A replay takes effect now, so it is refused where a newer change of the agent
-has been applied since, or is under way; and so is a second replay of the same letter. --force publishes it all the same,
-each time anew. The letters stay until they are purged.`,
+		Short: "Publish dead letters again",
+		Long: `Publish the changes of dead letters again, each under an id that names the old one and as part of no batch. Without
+--yes it only says what would be published. A replay takes effect now. It is refused if a newer change of the agent has
+been applied since or is under way, and if the same letter has been replayed before. Of several letters of one agent only
+the newest that can be replayed is; the others are refused and name it. --force publishes them all the same, the newest
+change of an agent last. The letters stay until they are purged.`,
 		Example: "  idlectl dead replay --retcode 000-002 --since 2h\n  idlectl dead replay 17 18 --yes",
 		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error {
 			seqs, err := f.chosen(ctx, d, args, r.all)
@@ -52,9 +53,15 @@ type replayed struct {
 }
 
 func (a *app) replay(ctx context.Context, d *desk.Desk, seqs []uint64, f replayFlags) error {
-	done, refused := []replayed{}, 0
+	if f.force {
+		var err error
+		if seqs, err = d.InOrder(ctx, seqs); err != nil {
+			return err
+		}
+	}
+	done, refused, run := []replayed{}, 0, d.Replays(f.force)
 	for _, seq := range seqs {
-		one, err := replayOne(ctx, d, seq, f)
+		one, err := replayOne(ctx, d, run, seq, f.yes)
 		if err != nil {
 			return errors.Join(a.showReplays(done, f.yes), err)
 		}
@@ -72,9 +79,9 @@ func (a *app) replay(ctx context.Context, d *desk.Desk, seqs []uint64, f replayF
 	return nil
 }
 
-func replayOne(ctx context.Context, d *desk.Desk, seq uint64, f replayFlags) (replayed, error) {
-	plan, err := d.PlanReplay(ctx, seq, f.force)
-	if err == nil && f.yes {
+func replayOne(ctx context.Context, d *desk.Desk, run *desk.Replays, seq uint64, publish bool) (replayed, error) {
+	plan, err := run.Plan(ctx, seq)
+	if err == nil && publish {
 		err = d.Replay(ctx, &plan)
 	}
 	one := replayed{seq, plan.Letter.Agent, plan.ID, plan.Seq, "", string(plan.Body)}

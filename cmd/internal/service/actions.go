@@ -55,11 +55,7 @@ func (s *Service) act(do func(ctx context.Context, d *desk.Desk) error) func(ctx
 }
 
 func replay(ctx context.Context, d *desk.Desk, agent string) error {
-	letter, err := d.LastLetter(ctx, agent)
-	if err != nil {
-		return err
-	}
-	plan, err := d.PlanReplay(ctx, letter.Seq, false)
+	plan, err := d.PlanLast(ctx, agent)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 	"idlepolicy/messages"
 )
 
-// Replay is a dead letter that is to be published anew.
+// Replay is a dead letter that is to be published again.
 type Replay struct {
 	Letter Letter
 	ID     string // of the new change; names the old one
@@ -36,36 +36,7 @@ type Refused struct {
 // Error says why.
 func (r *Refused) Error() string { return r.Why }
 
-// PlanReplay says what would be published for a dead letter. It returns a *Refused where that would do harm: the replay
-// takes effect now, so it would put an old wish over a newer one.
-func (d *Desk) PlanReplay(ctx context.Context, seq uint64, force bool) (Replay, error) {
-	l, err := d.Letter(ctx, seq)
-	if err != nil {
-		return Replay{}, err
-	}
-	r := Replay{Letter: l, ID: replayID(l), msgID: replayID(l)}
-	change, err := readLetter(l)
-	if err != nil {
-		return r, err
-	}
-	if r.Body, err = replayBody(change, r.ID); err != nil {
-		return r, err
-	}
-	if force {
-		r.msgID += "-" + strings.ToLower(rand.Text())
-		return r, nil
-	}
-	if l.Result.Outcome != messages.Failed {
-		return r, &Refused{fmt.Sprintf("it was %s, not failed", l.Result.Outcome), true}
-	}
-	if u := change.ValidUntil; !u.IsZero() && !u.After(time.Now()) {
-		return r, &Refused{"its valid_until has passed: " + u.Format(time.RFC3339), true}
-	}
-	if err := d.checkNewer(ctx, l); err != nil {
-		return r, err
-	}
-	return r, d.checkAgain(ctx, r)
-}
+func randomText() string { return strings.ToLower(rand.Text()) }
 
 // checkAgain refuses where the last replay failed too: its own letter is the one to replay.
 func (d *Desk) checkAgain(ctx context.Context, r Replay) error {
@@ -116,6 +87,8 @@ func readLetter(l Letter) (messages.Change, error) {
 		return refuse("its original holds %d changes, not one", len(m.Changes))
 	case m.Changes[0].Cancel:
 		return refuse("its original withdraws a change instead of being one")
+	case m.Changes[0].AgentID != l.Agent:
+		return refuse("its original is about agent %s, the letter about agent %s", m.Changes[0].AgentID, l.Agent)
 	}
 	return m.Changes[0], nil
 }
@@ -179,9 +152,11 @@ func newerApplied(applied *messages.Result, l Letter) error {
 	return &Refused{fmt.Sprintf("the newer change %s of agent %s has been applied since", applied.ChangeID, applied.AgentID), true}
 }
 
-// isNewer compares when two changes took effect; publication breaks ties, as the worker has it.
-func isNewer(a, b messages.Result) bool {
-	return cmp.Or(effect(a).Compare(effect(b)), cmp.Compare(a.ChangeSeq, b.ChangeSeq), cmp.Compare(a.ChangeIndex, b.ChangeIndex)) > 0
+func isNewer(a, b messages.Result) bool { return compareEffect(a, b) > 0 }
+
+// compareEffect compares when two changes took effect. The order of publication breaks ties, as in the worker.
+func compareEffect(a, b messages.Result) int {
+	return cmp.Or(effect(a).Compare(effect(b)), cmp.Compare(a.ChangeSeq, b.ChangeSeq), cmp.Compare(a.ChangeIndex, b.ChangeIndex))
 }
 
 func effect(r messages.Result) time.Time {
