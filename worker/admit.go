@@ -1,6 +1,9 @@
 package worker
 
-import "idlepolicy/messages"
+import (
+	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
+)
 
 // delivered is the event that messages have come.
 type delivered []Delivery
@@ -24,7 +27,7 @@ func (l *loop) admit(d *Delivery) {
 		m.receipt = d.Receipt // it came again while its changes are in the lanes
 		return
 	}
-	m := &message{receipt: d.Receipt, hash: HashID(d.MsgID), open: 1, items: int32(d.Message.Items)}
+	m := &message{receipt: d.Receipt, hash: ledger.HashID(d.MsgID), open: 1, items: int32(d.Message.Items)}
 	if d.TraceParent != "" {
 		m.trace = &trace{d.TraceParent, d.TraceState}
 	}

@@ -52,7 +52,7 @@ func (a answered) apply(l *loop) {
 	}
 	l.remember(c, &a)
 	switch {
-	case !c.again() && l.hasEnded(&ln.ledger, c):
+	case !c.again() && ln.ledger.HasEnded(&l.term.Stream, l.published(c)):
 		l.forget(c) // another owner's ending was found meanwhile
 		l.store(ln)
 	case !c.again(), !c.ended, a.Class == Success:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // BatchKey names a batch: all messages with its ID, or one message.
@@ -18,10 +19,10 @@ type BatchKey struct {
 // BatchQuery asks for what is known of one round of a batch.
 type BatchQuery struct {
 	Key   BatchKey
-	Pos   Position  // of its first message that is unfinished
-	Since time.Time // when the stream stored that message
-	Last  Mark      // its last message so far
-	Total int       // changes it shall have; 0: not known
+	Pos   ledger.Position // of its first message that is unfinished
+	Since time.Time       // when the stream stored that message
+	Last  Mark            // its last message so far
+	Total int             // changes it shall have; 0: not known
 	// Epochs in which that message may have had another position.
 	Earlier []int64
 }
@@ -37,23 +38,25 @@ type BatchCount struct {
 
 // Ending is that of one change.
 type Ending struct {
-	Pos     Position
+	Pos     ledger.Position
 	Stored  int64 // when the stream stored its message, in Unix nanoseconds; 0: an older version of the worker did not say
 	Outcome messages.Outcome
 }
 
-func (e *Ending) mark() Mark { return Mark{Position{e.Pos.Epoch, e.Pos.Seq, 0}, e.Stored} }
+func (e *Ending) mark() Mark {
+	return Mark{ledger.Position{Incarnation: e.Pos.Incarnation, Seq: e.Pos.Seq}, e.Stored}
+}
 
 // Mark is a message: where it stands, and when the stream stored it. That tells which of two came first where one stands
 // in an earlier epoch.
 type Mark struct {
-	Pos    Position
+	Pos    ledger.Position
 	Stored int64 // Unix nanoseconds; 0: an older version of the worker did not say
 }
 
 // Covers tells whether another message is this one or came before it.
 func (m Mark) Covers(o Mark) bool {
-	if m.Pos.Epoch != o.Pos.Epoch && m.Stored != 0 && o.Stored != 0 {
+	if m.Pos.Incarnation != o.Pos.Incarnation && m.Stored != 0 && o.Stored != 0 {
 		return cmp.Or(cmp.Compare(o.Stored, m.Stored), cmp.Compare(o.Pos.Seq, m.Pos.Seq)) <= 0
 	}
 	return o.Pos.Compare(m.Pos) <= 0

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // message is one message of the stream that is unfinished: some of its changes have not ended, or the summary of its
@@ -36,12 +37,12 @@ type change struct {
 	try    *try  // nil: no call was made for it
 	rev    uint64
 	index  int32
-	ready  int32 // its place among the ready ones, from 1; 0: not there
-	timer  int32 // its place among the timers, from 1; 0: not there
-	told   Told  // what is said of it, stored or not
-	said   Told  // what results say of it
-	later  bool  // it waits for its instant, or had to
-	ended  bool  // its ending is decided
+	ready  int32       // its place among the ready ones, from 1; 0: not there
+	timer  int32       // its place among the timers, from 1; 0: not there
+	told   ledger.Told // what is said of it, stored or not
+	said   ledger.Told // what results say of it
+	later  bool        // it waits for its instant, or had to
+	ended  bool        // its ending is decided
 }
 
 // try is what the attempts of one change leave behind.
@@ -71,8 +72,12 @@ func (c *change) tries() *try {
 	return c.try
 }
 
-func (c *change) pos(epoch int64) Position {
-	return Position{epoch, c.msg.receipt.Seq, int(c.index)}
+func (c *change) pos(incarnation int64) ledger.Position {
+	return ledger.Position{Incarnation: incarnation, Seq: c.msg.receipt.Seq, Index: int(c.index)}
+}
+
+func (l *loop) published(c *change) ledger.Published {
+	return ledger.Published{Pos: c.pos(l.term.Stream.Incarnation), Stored: c.msg.receipt.Stored}
 }
 
 func (c *change) again() bool { return c.msg == nil }
@@ -130,6 +135,14 @@ func (c *change) result(o messages.Outcome, text string, now time.Time) messages
 		}
 	}
 	return r
+}
+
+// number is 1 for true.
+func number(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func instant(ns int64) time.Time {

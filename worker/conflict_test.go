@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // elsewhere stores as another owner would: an ending of a change that is ours.
 func (s *site) elsewhere(o messages.Outcome, agent string, seq uint64) {
 	s.t.Helper()
 	l := s.journal.ledger(agent)
-	pos := Position{Epoch: s.epoch, Seq: seq}
+	pos := ledger.Position{Incarnation: s.epoch, Seq: seq}
 	if pos.Compare(l.Done) > 0 {
 		l.Done = pos
 	}
@@ -118,7 +119,7 @@ func TestNewerOneFromElsewhereSupersedes(t *testing.T) {
 		s.start()
 		s.publish(wish("1001", "a", `,"id":"a"`))
 		l := s.journal.ledger("1001")
-		l.Newest = Effect{At: time.Now().UnixNano(), Pos: Position{s.epoch, 7, 0}, ID: "seven"}
+		l.Newest = ledger.Effect{At: time.Now().UnixNano(), Pos: ledger.Position{Incarnation: s.epoch, Seq: 7}, ID: "seven"}
 		text, _ := l.AppendText(nil)
 		result := messages.Result{Outcome: messages.Waiting, AgentID: "1001", ChangeID: "seven"}
 		if _, err := s.journal.store(Record{Result: result, Ledger: text, Expect: l.Seq}, s.journal.age); err != nil {

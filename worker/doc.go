@@ -6,7 +6,7 @@
 // that keep replacing each other; reapply.go: applying anew), gate.go the one way to the gateway (its rate in bucket.go and
 // pace.go, what a gateway in trouble gets in breaker.go and silence.go, whose trouble it is in sightings.go), attempt.go
 // a call and its answer, judge.go and backoff.go what becomes of the change, ending.go the way from a verdict over the
-// ledger (ledger.go, past.go) to the acknowledgement (outbox.go: one result of an agent after another; letter.go: dead
+// ledger (package worker/ledger) to the acknowledgement (outbox.go: one result of an agent after another; letter.go: dead
 // letters), reconcile.go what to do where the ledger says otherwise, batch.go and round.go what counts together, session.go
 // who is signed in, control.go what operators ask for, view.go, estimate.go, recent.go and story.go what they see.
 //

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // entry is a result on its way to the ledger.
@@ -15,10 +16,10 @@ type entry struct {
 	undecided bool // its change's call is under way; it keeps its place among the agent's endings
 	letter    bool // it took the room of those that become dead letters
 	line      line
-	ticket    uint64 // its number among the agent's
-	told      Told   // what a waiting result tells
-	signIn    SignIn
-	inForce   Position // of the policy that was applied anew
+	ticket    uint64      // its number among the agent's
+	told      ledger.Told // what a waiting result tells
+	signIn    ledger.SignIn
+	inForce   ledger.Position // of the policy that was applied anew
 }
 
 func (e *entry) ends() bool { return e.result.Outcome.Ends() }
@@ -106,28 +107,28 @@ func (l *loop) send(ln *lane) {
 	l.term.Journal.Store(rec, func(seq uint64, err error) { l.mail.push(stored{ln, seq, err}) })
 }
 
-func (l *loop) posOf(e *entry) Position {
+func (l *loop) posOf(e *entry) ledger.Position {
 	if e.change.again() {
 		return e.inForce
 	}
-	return e.change.pos(l.term.Epoch)
+	return e.change.pos(l.term.Stream.Incarnation)
 }
 
 // carryOn returns the agent's ledger as it will be once the entry is stored.
-func (l *loop) carryOn(ln *lane, e *entry) Ledger {
+func (l *loop) carryOn(ln *lane, e *entry) ledger.Ledger {
 	next := ln.ledger
 	next.Newest = ln.newest()
-	next.Last = Last{l.posOf(e), e.result.Outcome}
+	next.Last = ledger.Last{Pos: l.posOf(e), Outcome: e.result.Outcome}
 	if !e.change.again() {
-		next.advance(next.Last.Pos, e.change.msg.receipt.Stored)
+		next.Advance(ledger.Published{Pos: next.Last.Pos, Stored: e.change.msg.receipt.Stored})
 	}
 	if e.ends() {
-		next.remember(e.change.msg.hash, e.change.msg.receipt.Stored)
+		next.Remember(e.change.msg.hash, e.change.msg.receipt.Stored)
 	}
 	switch e.result.Outcome {
 	case messages.Applied:
 		next.SignIn = e.signIn
-		next.InForce = &InForce{Pos: next.Last.Pos, Result: e.result}
+		next.InForce = &ledger.InForce{Pos: next.Last.Pos, Result: e.result}
 	case messages.Reapplied:
 		next.SignIn = e.signIn
 	default: // made no call that set anything
@@ -138,10 +139,10 @@ func (l *loop) carryOn(ln *lane, e *entry) Ledger {
 
 // openBelow lists the agent's unfinished changes up to done, without the one whose ending is e, and what results tell of
 // them. Those that the last term left open may not have been read yet.
-func (l *loop) openBelow(ln *lane, e *entry, done Position) []Open {
-	var open []Open
+func (l *loop) openBelow(ln *lane, e *entry, done ledger.Position) []ledger.Open {
+	var open []ledger.Open
 	for _, c := range ln.unended {
-		p := c.pos(l.term.Epoch)
+		p := c.pos(l.term.Stream.Incarnation)
 		if p.Compare(done) > 0 {
 			break
 		}
@@ -149,18 +150,18 @@ func (l *loop) openBelow(ln *lane, e *entry, done Position) []Open {
 		if c == e.change {
 			told |= e.told
 		}
-		if (c != e.change || !e.ends()) && !l.hasEnded(&ln.ledger, c) {
-			open = append(open, Open{p, told, c.rev})
+		if (c != e.change || !e.ends()) && !ln.ledger.HasEnded(&l.term.Stream, l.published(c)) {
+			open = append(open, ledger.Open{Pos: p, Told: told, Rev: c.rev})
 		}
 	}
 	if l.behind {
 		for _, o := range ln.ledger.Open {
-			if o.Pos.Epoch == l.term.Epoch && (o.Pos != l.posOf(e) || !e.ends()) {
+			if o.Pos.Incarnation == l.term.Stream.Incarnation && (o.Pos != l.posOf(e) || !e.ends()) {
 				open = append(open, o)
 			}
 		}
-		slices.SortStableFunc(open, func(a, b Open) int { return a.Pos.Compare(b.Pos) }) // what the lane knows comes first
-		open = slices.CompactFunc(open, func(a, b Open) bool { return a.Pos == b.Pos })
+		slices.SortStableFunc(open, func(a, b ledger.Open) int { return a.Pos.Compare(b.Pos) }) // what the lane knows comes first
+		open = slices.CompactFunc(open, func(a, b ledger.Open) bool { return a.Pos == b.Pos })
 	}
 	return open
 }

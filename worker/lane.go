@@ -7,14 +7,15 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // lane is one agent: the one change that took effect and has not ended, those that wait for their instant, and the
 // results that are on their way to the ledger. Every agent that ever had a result has one, so it is kept small.
 type lane struct {
 	agent    string
-	ledger   Ledger  // as stored
-	ahead    *Effect // newest of all that is known, where the ledger does not say so yet; nil: it does
+	ledger   ledger.Ledger  // as stored
+	ahead    *ledger.Effect // newest of all that is known, where the ledger does not say so yet; nil: it does
 	live     *change
 	inFlight *change // the change of the call under way: live, one that was overtaken, or one applied anew
 	later    []*change
@@ -25,14 +26,14 @@ type lane struct {
 }
 
 // newest returns the one that took effect last of all that is known, stored or not.
-func (ln *lane) newest() Effect {
+func (ln *lane) newest() ledger.Effect {
 	if ln.ahead != nil {
 		return *ln.ahead
 	}
 	return ln.ledger.Newest
 }
 
-func (ln *lane) setNewest(e Effect) {
+func (ln *lane) setNewest(e ledger.Effect) {
 	ln.ahead = nil
 	if e != ln.ledger.Newest {
 		ln.ahead = &e
@@ -40,7 +41,7 @@ func (ln *lane) setNewest(e Effect) {
 }
 
 // setLedger takes over what is stored, or read again. What the lane knows of the newest change stays.
-func (ln *lane) setLedger(stored Ledger) {
+func (ln *lane) setLedger(stored ledger.Ledger) {
 	newest := ln.newest()
 	ln.ledger = stored
 	ln.setNewest(newest)
@@ -70,7 +71,7 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 		return
 	}
 	l.date(c, mc)
-	open, _ := l.openAs(&ln.ledger, c)
+	open, _ := ln.ledger.OpenAs(&l.term.Stream, l.published(c))
 	c.told, c.said, c.rev = open.Told, open.Told, open.Rev
 	if l.term.LastSeq >= m.receipt.Seq {
 		ln.held = true
@@ -83,7 +84,7 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 	case c.later && c.at > l.now.UnixNano():
 		ln.later = append(ln.later, c)
 		l.setTimer(c, c.at)
-		l.tellWaiting(c, ToldInstant)
+		l.tellWaiting(c, ledger.ToldInstant)
 	case c.later && l.behind:
 		ln.later = append(ln.later, c) // what the stream still holds may have taken effect before it
 		l.overdue = append(l.overdue, c)
@@ -121,7 +122,7 @@ func nanos(t time.Time) int64 {
 func (l *loop) knownBefore(c *change) bool {
 	ln := c.lane
 	switch {
-	case l.hasEnded(&ln.ledger, c):
+	case ln.ledger.HasEnded(&l.term.Stream, l.published(c)):
 		c.share.endedBefore()
 		l.buryLast(ln, c)
 	case ln.ledger.SameAsRecent(c.msg.hash, c.msg.receipt.Stored):
@@ -176,8 +177,8 @@ func (l *loop) takeEffect(c *change) {
 	ln := c.lane
 	l.dueBefore(ln, c)
 	l.leaveLater(c)
-	l.recognise(ln, c)
-	e := Effect{At: c.at, Pos: c.pos(l.term.Epoch), ID: c.id, Later: c.later}
+	ln.setNewest(l.term.Stream.Relocate(ln.newest(), l.published(c)))
+	e := ledger.Effect{At: c.at, Pos: c.pos(l.term.Stream.Incarnation), ID: c.id, Later: c.later}
 	n := ln.newest()
 	if !e.Later && !n.Later {
 		e.At = max(e.At, n.At)
@@ -186,7 +187,7 @@ func (l *loop) takeEffect(c *change) {
 	if n.Later && n.ID == c.id && n.At > c.msg.receipt.Stored && e.Pos.Compare(n.Pos) > 0 {
 		e.At = max(e.At, n.At)
 	}
-	if e.Pos != n.Pos && n.Pos != (Position{}) && !e.newer(n) {
+	if e.Pos != n.Pos && n.Pos != (ledger.Position{}) && !e.Newer(n) {
 		l.end(c, messages.Superseded, "a newer change for this agent had taken effect", n.ID)
 		return
 	}
@@ -276,13 +277,13 @@ func (l *loop) plan(ln *lane) {
 	case refused:
 		c.rev = session.Rev // written again with nothing new in it
 	case signedIn:
-		c.told, c.said = c.told&^ToldSignIn, c.said&^ToldSignIn // a later wait for a sign-in is another one
+		c.told, c.said = c.told&^ledger.ToldSignIn, c.said&^ledger.ToldSignIn // a later wait for a sign-in is another one
 	}
 	switch {
 	case ln.unsettled():
 		// plan is asked again then
 	case !signedIn || refused:
-		l.tellWaiting(c, ToldSignIn)
+		l.tellWaiting(c, ledger.ToldSignIn)
 	case l.holds(ln):
 		wake = min(wake, l.holdUntil)
 	case c.try != nil && c.try.retry > now:
@@ -341,19 +342,19 @@ func (l *loop) leaveLater(c *change) {
 }
 
 // tellWaiting tells once that a change waits, each time it starts to.
-func (l *loop) tellWaiting(c *change, why Told) {
+func (l *loop) tellWaiting(c *change, why ledger.Told) {
 	if c.told&why != 0 || c.again() || l.stopping {
 		return
 	}
 	c.told |= why
 	text := "waits for the agent to sign in"
-	if why == ToldInstant {
+	if why == ledger.ToldInstant {
 		text = "waits for its effective_at"
 	} else if c.rev != 0 {
 		text = "waits for a new session of the agent: the gateway does not know the one it has"
 	}
 	r := c.result(messages.Waiting, text, l.now)
-	if why == ToldSignIn && c.try != nil && c.try.message != "" && c.rev != 0 {
+	if why == ledger.ToldSignIn && c.try != nil && c.try.message != "" && c.rev != 0 {
 		r.Message = c.try.message
 	}
 	l.put(&entry{change: c, result: r, told: why}, unordered)

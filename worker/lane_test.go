@@ -626,3 +626,34 @@ func TestCleanStopFinishesWhatIsUnderWay(t *testing.T) {
 		s.wantCalls("1001 f g")
 	})
 }
+
+func TestMoreThanSoManyLaterOnesAreRejected(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.start()
+		for i := range maxLater {
+			s.store(wish("1001", "f", fmt.Sprintf(`,"id":"c%d"%s`, i, effective(time.Hour))))
+		}
+		s.crash()
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"too many"`+effective(time.Hour)))
+		s.publish(wish("1001", "f", `,"id":"now"`))
+		s.publish(wish("1001", "f", `,"id":"c7"`+effective(2*time.Hour))) // makes room for itself
+		told := s.told()[maxLater:]
+		if len(told) != 4 || told[0] != "rejected 1001 too many" || len(s.journal.letters) != 1 {
+			t.Fatalf("told %q, %d letters", told, len(s.journal.letters))
+		}
+		for _, rec := range s.journal.records {
+			if len(rec.Ledger) > 32<<10 {
+				t.Fatalf("a ledger of %d bytes", len(rec.Ledger))
+			}
+		}
+		s.signIn("1001", "g", 1)
+		s.crash()
+		s.start()
+		s.pass(3 * time.Hour)
+		s.wantNothingWaiting()
+		if n := len(s.gateway.made()); n != 3 {
+			t.Errorf("%d calls", n)
+		}
+	})
+}

@@ -14,7 +14,7 @@ func (b buried) apply(l *loop) { l.finish(b.lane) }
 // buryLast makes the dead letter of a change that somebody else ended, if that is the agent's last result: it may lack one.
 // The change's message stays until it is there, as the letter is made from it.
 func (l *loop) buryLast(ln *lane, c *change) {
-	at, ended := l.endedAt(&ln.ledger, c)
+	at, ended := ln.ledger.EndedAt(&l.term.Stream, l.published(c))
 	if last := &ln.ledger.Last; !ended || last.Pos != at || !last.Outcome.Dead() {
 		return
 	}
@@ -54,5 +54,5 @@ func (b buriedLast) apply(l *loop) {
 // the need for its dead letter, for which nobody has looked yet.
 func (l *loop) mayLackLetter(ln *lane) bool {
 	last := &ln.ledger.Last
-	return l.behind && last.Outcome.Dead() && last.Pos.Seq >= l.readTo && l.ofThisStream(last.Pos.Epoch) && ln.out.sought != ln.ledger.Seq
+	return l.behind && last.Outcome.Dead() && last.Pos.Seq >= l.readTo && l.term.Stream.Has(last.Pos.Incarnation) && ln.out.sought != ln.ledger.Seq
 }

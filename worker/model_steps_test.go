@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // step is one thing that happens at a site.
@@ -111,7 +112,7 @@ func (w *world) repeat(back int) {
 	}
 	m := w.sent[len(w.sent)-back]
 	held := slices.ContainsFunc(w.held(), func(d Delivery) bool { return d.Seq == m.seq })
-	if held || m.cancel || m.again || time.Since(m.stored) > SameMessage {
+	if held || m.cancel || m.again || time.Since(m.stored) > ledger.SameMessage {
 		return
 	}
 	w.pass(time.Nanosecond) // no two messages are stored at the same instant

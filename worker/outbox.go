@@ -1,6 +1,10 @@
 package worker
 
-import "slices"
+import (
+	"slices"
+
+	"idlepolicy/worker/ledger"
+)
 
 // outbox is the results of one agent that are on their way to the ledger, which takes them one at a time: each expects the
 // sequence of the last. Reading from a nil outbox finds it empty.
@@ -8,7 +12,7 @@ type outbox struct {
 	lines     [2][]*entry
 	tickets   uint64 // given out so far
 	storing   *entry
-	ledger    *Ledger // as it will be when storing is stored
+	ledger    *ledger.Ledger // as it will be when storing is stored
 	reloading bool
 	burying   int    // dead letters of the agent's last result that are being made, because an owner before may have left it out
 	sought    uint64 // the sequence of the last result for which that was done before its change came

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,33 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 )
-
-const lived = "v=1 d=b.5.0 o=3.0.1.0 t=zz p=9.4.2.a1.1.0.1.2.7.0,a.2s.0.b2"
-
-func TestPastText(t *testing.T) {
-	var l Ledger
-	if err := l.UnmarshalText([]byte(lived)); err != nil {
-		t.Fatal(err)
-	}
-	want := Ledger{
-		Done: Position{11, 5, 0}, Open: []Open{{Position{11, 3, 0}, ToldInstant, 0}}, Stored: 35*36 + 35,
-		Past: []Past{
-			{Position{9, 4, 2}, 361, []Open{{Position{9, 1, 0}, ToldInstant, 0}, {Position{9, 2, 7}, 0, 0}}},
-			{Position{10, 100, 0}, 398, nil},
-		},
-	}
-	if !reflect.DeepEqual(l, want) {
-		t.Errorf("got  %+v\nwant %+v", l, want)
-	}
-	if text, _ := l.AppendText(nil); string(text) != lived {
-		t.Errorf("got  %q\nwant %q", text, lived)
-	}
-	for _, text := range []string{"v=1 t=", "v=1 p=", "v=1 p=1.2.3", "v=1 p=1.2.3.4.5", "v=1 p=1.2.3.4,"} {
-		if err := l.UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q was read as %+v", text, l)
-		}
-	}
-}
 
 // A message of which some changes had ended is restored: those stay ended, and nothing that waits is told again.
 func TestRestoredMessageGoesOn(t *testing.T) {

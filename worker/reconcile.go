@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // readAgain reads an agent's ledger again after a result was refused or lost: somebody else may have stored one.
@@ -13,21 +14,21 @@ func (l *loop) readAgain(ln *lane, err error) {
 		l.Watch.Conflict()
 	}
 	ln.out.reloading = true
-	l.term.Journal.Reload(ln.agent, func(fresh Ledger) { l.mail.push(reloaded{ln, fresh}) })
+	l.term.Journal.Reload(ln.agent, func(fresh ledger.Ledger) { l.mail.push(reloaded{ln, fresh}) })
 }
 
 type reloaded struct {
 	lane  *lane
-	fresh Ledger
+	fresh ledger.Ledger
 }
 
 func (r reloaded) apply(l *loop) {
 	ln := r.lane
-	e, ledger := ln.out.storing, r.fresh
+	e, fresh := ln.out.storing, r.fresh
 	ln.out.storing, ln.out.reloading = nil, false
-	ledger.begin(l.term.Epoch)
-	was := l.has(&ledger, e)
-	ln.setLedger(ledger)
+	fresh.Begin(l.term.Stream.Incarnation)
+	was := l.has(&fresh, e)
+	ln.setLedger(fresh)
 	if was {
 		l.storedElsewhere(e)
 	} else {
@@ -41,15 +42,15 @@ func (r reloaded) apply(l *loop) {
 }
 
 // has tells whether the ledger, as it is read now, knows what the entry says.
-func (l *loop) has(ledger *Ledger, e *entry) bool {
+func (l *loop) has(known *ledger.Ledger, e *entry) bool {
 	switch {
 	case e.ends():
-		return l.hasEnded(ledger, e.change)
+		return known.HasEnded(&l.term.Stream, l.published(e.change))
 	case e.result.Outcome == messages.Waiting:
-		open, ok := l.openAs(ledger, e.change)
-		return ok && open.Told&e.told != 0 || l.hasEnded(ledger, e.change)
+		open, ok := known.OpenAs(&l.term.Stream, l.published(e.change))
+		return ok && open.Told&e.told != 0 || known.HasEnded(&l.term.Stream, l.published(e.change))
 	default:
-		return ledger.SignIn == e.signIn
+		return known.SignIn == e.signIn
 	}
 }
 
@@ -65,11 +66,11 @@ func (l *loop) storedElsewhere(e *entry) {
 
 // reconcile brings a lane in line with a ledger in which another owner may have ended some of its changes.
 func (l *loop) reconcile(ln *lane) {
-	if stored := ln.ledger.Newest; stored.Pos != (Position{}) && stored.newer(ln.newest()) {
+	if stored := ln.ledger.Newest; stored.Pos != (ledger.Position{}) && stored.Newer(ln.newest()) {
 		ln.setNewest(stored)
 	}
 	for _, c := range append(slices.Clone(ln.later), ln.live) {
-		if c != nil && c != ln.inFlight && l.hasEnded(&ln.ledger, c) {
+		if c != nil && c != ln.inFlight && ln.ledger.HasEnded(&l.term.Stream, l.published(c)) {
 			l.forget(c)
 		}
 	}
@@ -81,7 +82,7 @@ func (l *loop) reconcile(ln *lane) {
 		return true
 	})
 	c, newest := ln.live, ln.newest()
-	if c != nil && c != ln.inFlight && newest.Pos.Compare(c.pos(l.term.Epoch)) != 0 {
+	if c != nil && c != ln.inFlight && newest.Pos.Compare(c.pos(l.term.Stream.Incarnation)) != 0 {
 		l.end(c, messages.Superseded, "a newer change for this agent took effect", newest.ID)
 	}
 }

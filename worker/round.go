@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // round is one use of a batch's ID: the messages from one on until the total is reached. A message that goes beyond it
@@ -44,7 +45,7 @@ func (r *round) sofar() messages.BatchSummary {
 }
 
 func (l *loop) mark(m *message) Mark {
-	return Mark{Position{l.term.Epoch, m.receipt.Seq, 0}, m.receipt.Stored}
+	return Mark{ledger.Position{Incarnation: l.term.Stream.Incarnation, Seq: m.receipt.Seq}, m.receipt.Stored}
 }
 
 // join puts a message that came into the last round, or into a new one where that has all it should have. While the
@@ -65,7 +66,7 @@ func (l *loop) join(s *share) {
 // enlist puts a message into a round.
 func (l *loop) enlist(s *share, r *round) {
 	if r.query.Since.IsZero() {
-		r.query.Earlier = l.term.Earlier
+		r.query.Earlier = l.term.Stream.Earlier
 		r.query.Key, r.query.Pos, r.query.Since = s.batch.key, l.mark(s.msg).Pos, time.Unix(0, s.msg.receipt.Stored).UTC()
 	}
 	if r.sum.StartedAt.IsZero() {
@@ -126,7 +127,7 @@ func (l *loop) shareOfEnding(e *Ending, here map[uint64]*share) *share {
 	switch {
 	case s == nil, e.Stored != 0 && e.Stored != s.msg.receipt.Stored:
 		return nil
-	case e.Stored == 0 && !l.ofThisStream(e.Pos.Epoch):
+	case e.Stored == 0 && !l.term.Stream.Has(e.Pos.Incarnation):
 		return nil
 	}
 	return s

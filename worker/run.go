@@ -5,6 +5,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"idlepolicy/worker/ledger"
 )
 
 // loop is one term of the worker: one goroutine that owns the lanes and never waits for NATS or HTTP. Everything
@@ -30,11 +32,11 @@ type loop struct {
 	gateWas   string
 	gateSince time.Time
 	holdUntil int64
-	gaveUp    map[*lane]SignIn  // for which applying anew was refused
-	flurries  map[*lane]*flurry // of those whose changes replace each other while they wait
-	flood     int64             // some agents wait for a pause in their changes until then, in Unix nanoseconds
-	behind    bool              // messages from before the term may still be unread
-	readTo    uint64            // messages before this one were read
+	gaveUp    map[*lane]ledger.SignIn // for which applying anew was refused
+	flurries  map[*lane]*flurry       // of those whose changes replace each other while they wait
+	flood     int64                   // some agents wait for a pause in their changes until then, in Unix nanoseconds
+	behind    bool                    // messages from before the term may still be unread
+	readTo    uint64                  // messages before this one were read
 	overdue   []*change
 	entries   int       // results that are not stored
 	closings  int       // summaries that are not stored
@@ -75,16 +77,16 @@ func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 	l := &loop{
 		Worker: w, ctx: ctx, term: term, policy: w.Policy.withDefaults(), mail: term.Inbox.mail, now: now, began: now,
 		lanes: make(map[string]*lane, len(term.Ledgers)), msgs: map[uint64]*message{}, batches: map[BatchKey]*batch{}, ended: make(chan struct{}),
-		gaveUp: map[*lane]SignIn{}, flurries: map[*lane]*flurry{}, behind: term.Unfinished > 0,
+		gaveUp: map[*lane]ledger.SignIn{}, flurries: map[*lane]*flurry{}, behind: term.Unfinished > 0,
 	}
 	l.calls = make(chan job, l.policy.MaxInFlight)
 	l.gate = newGate(l.policy, now)
 	if !term.HoldUntil.IsZero() {
 		l.holdUntil = term.HoldUntil.UnixNano()
 	}
-	for agent, ledger := range term.Ledgers {
-		ledger.begin(term.Epoch)
-		l.lanes[agent] = &lane{agent: agent, ledger: ledger}
+	for agent, known := range term.Ledgers {
+		known.Begin(term.Stream.Incarnation)
+		l.lanes[agent] = &lane{agent: agent, ledger: known}
 	}
 	term.Ledgers = nil // the lanes have them
 	w.Sessions.follow(func(agent string) { l.mail.push(sessionChanged(agent)) })

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // Sessions are the agents that are signed in, followed live. One goroutine at a time writes them; any may read.
@@ -184,7 +185,7 @@ func (s *Sessions) follow(f func(agent string)) {
 // newSince tells whether the session belongs to a later sign-in than the one for which the gateway was last told a
 // policy. A sign-in without a time is a new one where its key came back after it was seen deleted. Revisions tell that
 // more surely than the clocks of two workers, but only within one registry.
-func (s Session) newSince(last SignIn) bool {
+func (s Session) newSince(last ledger.SignIn) bool {
 	switch {
 	case s.SignedInAt.IsZero():
 		return s.CameBack > last.Rev || s.Anew > last.Call
@@ -198,8 +199,8 @@ func (s Session) newSince(last SignIn) bool {
 }
 
 // signIn returns what the ledger keeps of a call made now with this session.
-func (s Session) signIn(now int64) SignIn {
-	in := SignIn{Rev: s.Rev, Call: now}
+func (s Session) signIn(now int64) ledger.SignIn {
+	in := ledger.SignIn{Rev: s.Rev, Call: now}
 	if !s.SignedInAt.IsZero() {
 		in.At = nanos(s.SignedInAt)
 	}

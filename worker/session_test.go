@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 func TestSessionsFollowTheRegistry(t *testing.T) {
@@ -108,23 +109,23 @@ func TestNewSince(t *testing.T) {
 	tests := []struct {
 		name    string
 		session Session
-		last    SignIn
+		last    ledger.SignIn
 		want    bool
 	}{
-		{"later time", Session{Session: messages.Session{SignedInAt: at(20)}, Rev: 5}, SignIn{At: ns(10), Rev: 1, Call: ns(11)}, true},
-		{"same time, new GUID", Session{Session: messages.Session{SignedInAt: at(10)}, Rev: 5}, SignIn{At: ns(10), Rev: 1, Call: ns(11)}, false},
-		{"earlier time", Session{Session: messages.Session{SignedInAt: at(5)}, Rev: 5}, SignIn{At: ns(10), Rev: 1, Call: ns(11)}, false},
-		{"after the call, where the last time was in the future", Session{Session: messages.Session{SignedInAt: at(12)}, Rev: 5}, SignIn{At: ns(3600), Rev: 1, Call: ns(11)}, true},
-		{"the same time, which was in the future", Session{Session: messages.Session{SignedInAt: at(3600)}, Rev: 5}, SignIn{At: ns(3600), Rev: 1, Call: ns(11)}, false},
-		{"before the call, where the last time was in the future", Session{Session: messages.Session{SignedInAt: at(10)}, Rev: 5}, SignIn{At: ns(3600), Rev: 1, Call: ns(11)}, false},
-		{"time where there was none, before the call", Session{Session: messages.Session{SignedInAt: at(10)}, Rev: 5}, SignIn{Rev: 1, Call: ns(11)}, false},
-		{"time where there was none, after the call", Session{Session: messages.Session{SignedInAt: at(12)}, Rev: 5}, SignIn{Rev: 1, Call: ns(11)}, true},
-		{"no time, came back", Session{Rev: 5, CameBack: 4}, SignIn{Rev: 3, Call: ns(11)}, true},
-		{"no time, came back before the call", Session{Rev: 5, CameBack: 4}, SignIn{Rev: 4, Call: ns(11)}, false},
-		{"no time, never gone", Session{Rev: 5}, SignIn{Rev: 3, Call: ns(11)}, false},
-		{"no time, came back in another registry", Session{Rev: 3, CameBack: 2, Anew: ns(12)}, SignIn{Rev: 3, Call: ns(11)}, true},
-		{"no time, came back in another registry before the call", Session{Rev: 3, CameBack: 2, Anew: ns(10)}, SignIn{Rev: 3, Call: ns(11)}, false},
-		{"no time where there was one", Session{Rev: 5}, SignIn{At: ns(10), Rev: 3, Call: ns(11)}, false},
+		{"later time", Session{Session: messages.Session{SignedInAt: at(20)}, Rev: 5}, ledger.SignIn{At: ns(10), Rev: 1, Call: ns(11)}, true},
+		{"same time, new GUID", Session{Session: messages.Session{SignedInAt: at(10)}, Rev: 5}, ledger.SignIn{At: ns(10), Rev: 1, Call: ns(11)}, false},
+		{"earlier time", Session{Session: messages.Session{SignedInAt: at(5)}, Rev: 5}, ledger.SignIn{At: ns(10), Rev: 1, Call: ns(11)}, false},
+		{"after the call, where the last time was in the future", Session{Session: messages.Session{SignedInAt: at(12)}, Rev: 5}, ledger.SignIn{At: ns(3600), Rev: 1, Call: ns(11)}, true},
+		{"the same time, which was in the future", Session{Session: messages.Session{SignedInAt: at(3600)}, Rev: 5}, ledger.SignIn{At: ns(3600), Rev: 1, Call: ns(11)}, false},
+		{"before the call, where the last time was in the future", Session{Session: messages.Session{SignedInAt: at(10)}, Rev: 5}, ledger.SignIn{At: ns(3600), Rev: 1, Call: ns(11)}, false},
+		{"time where there was none, before the call", Session{Session: messages.Session{SignedInAt: at(10)}, Rev: 5}, ledger.SignIn{Rev: 1, Call: ns(11)}, false},
+		{"time where there was none, after the call", Session{Session: messages.Session{SignedInAt: at(12)}, Rev: 5}, ledger.SignIn{Rev: 1, Call: ns(11)}, true},
+		{"no time, came back", Session{Rev: 5, CameBack: 4}, ledger.SignIn{Rev: 3, Call: ns(11)}, true},
+		{"no time, came back before the call", Session{Rev: 5, CameBack: 4}, ledger.SignIn{Rev: 4, Call: ns(11)}, false},
+		{"no time, never gone", Session{Rev: 5}, ledger.SignIn{Rev: 3, Call: ns(11)}, false},
+		{"no time, came back in another registry", Session{Rev: 3, CameBack: 2, Anew: ns(12)}, ledger.SignIn{Rev: 3, Call: ns(11)}, true},
+		{"no time, came back in another registry before the call", Session{Rev: 3, CameBack: 2, Anew: ns(10)}, ledger.SignIn{Rev: 3, Call: ns(11)}, false},
+		{"no time where there was one", Session{Rev: 5}, ledger.SignIn{At: ns(10), Rev: 3, Call: ns(11)}, false},
 	}
 	for _, test := range tests {
 		if got := test.session.newSince(test.last); got != test.want {

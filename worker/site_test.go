@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // site is a whole site in one bubble of virtual time: the worker under test, a journal and a gateway in memory. What
@@ -86,7 +87,7 @@ func (s *site) startUnread() []Delivery {
 	s.journal.revive()
 	unfinished := s.held()
 	term := &Term{
-		Journal: s.journal, Inbox: s.inbox, Epoch: s.epoch, Earlier: s.earlier, LastSeq: s.seq, Unfinished: uint64(len(unfinished)),
+		Journal: s.journal, Inbox: s.inbox, Stream: ledger.Stream{Incarnation: s.epoch, Earlier: s.earlier}, LastSeq: s.seq, Unfinished: uint64(len(unfinished)),
 		Ledgers: s.journal.ledgers(s.t), Stop: s.stop,
 	}
 	if s.hold > 0 {
@@ -232,8 +233,8 @@ type book struct {
 	late      map[int]bool // of the records those that came after their term had died
 	last      map[string]uint64
 	letters   []DeadLetter
-	buried    map[Position]bool // those that have one
-	stuck     bool              // letters are under way for ever
+	buried    map[ledger.Position]bool // those that have one
+	stuck     bool                     // letters are under way for ever
 	summaries []messages.BatchSummary
 	summed    []BatchKey            // whose summaries these are
 	opened    map[string]BatchQuery // the rounds of batches over several messages that were begun last
@@ -252,7 +253,7 @@ type book struct {
 }
 
 func newBook() *book {
-	return &book{last: map[string]uint64{}, opened: map[string]BatchQuery{}, before: map[string]Mark{}, late: map[int]bool{}, buried: map[Position]bool{}}
+	return &book{last: map[string]uint64{}, opened: map[string]BatchQuery{}, before: map[string]Mark{}, late: map[int]bool{}, buried: map[ledger.Position]bool{}}
 }
 
 // set changes how the journal goes on.
@@ -321,36 +322,36 @@ func (b *book) store(rec Record, age int) (uint64, error) {
 	return b.last[agent], nil
 }
 
-func (b *book) Reload(agent string, done func(Ledger)) {
+func (b *book) Reload(agent string, done func(ledger.Ledger)) {
 	b.later(func() func() {
 		l := b.ledger(agent)
 		return func() { done(l) }
 	})
 }
 
-func (b *book) ledger(agent string) Ledger {
+func (b *book) ledger(agent string) ledger.Ledger {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var l Ledger
-	var force *InForce
+	var l ledger.Ledger
+	var force *ledger.InForce
 	for i, rec := range b.records {
 		if rec.Result.AgentID != agent {
 			continue
 		}
 		if o := rec.Result.Outcome; o == messages.Applied || o == messages.Reapplied {
-			force = &InForce{Pos: rec.Pos, Result: rec.Result}
+			force = &ledger.InForce{Pos: rec.Pos, Result: rec.Result}
 		}
 		if err := l.UnmarshalText(rec.Ledger); err != nil {
 			panic(err) // this goroutine is not the test's
 		}
-		l.Seq, l.Last, l.InForce = uint64(i+1), Last{rec.Pos, rec.Result.Outcome}, force
+		l.Seq, l.Last, l.InForce = uint64(i+1), ledger.Last{Pos: rec.Pos, Outcome: rec.Result.Outcome}, force
 	}
 	return l
 }
 
-func (b *book) ledgers(t *testing.T) map[string]Ledger {
+func (b *book) ledgers(t *testing.T) map[string]ledger.Ledger {
 	t.Helper()
-	all := map[string]Ledger{}
+	all := map[string]ledger.Ledger{}
 	b.mu.Lock()
 	agents := slices.Collect(maps.Keys(b.last))
 	b.mu.Unlock()
@@ -399,7 +400,7 @@ func (b *book) count(q BatchQuery) BatchCount {
 		c.Before, c.Closed = Mark{}, slices.Contains(b.summed, q.Key)
 	}
 	for _, rec := range b.records {
-		known := rec.Pos.Epoch == c.Before.Pos.Epoch && rec.Pos.Seq <= c.Before.Pos.Seq
+		known := rec.Pos.Incarnation == c.Before.Pos.Incarnation && rec.Pos.Seq <= c.Before.Pos.Seq
 		if rec.Batch == q.Key && rec.Result.Outcome.Ends() && !known {
 			c.Endings = append(c.Endings, Ending{rec.Pos, rec.Result.ReceivedAt.UnixNano(), rec.Result.Outcome})
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // Worker applies idle-policy changes to the gateway, one at a time for each agent, the latest wins, and brings every
@@ -52,7 +53,7 @@ type Journal interface {
 	// on. After any error nobody knows whether it was stored: the ledger must be read again.
 	Store(rec Record, done func(seq uint64, err error))
 	// Reload reads an agent's ledger from where it cannot be stale.
-	Reload(agent string, done func(Ledger))
+	Reload(agent string, done func(ledger.Ledger))
 	// Bury makes sure that the change has exactly one dead letter, whose text is read back from the stream.
 	Bury(letter DeadLetter, done func())
 	// Count counts the endings that results tell of a batch, and opens the batch if it is new and over several
@@ -72,7 +73,7 @@ type Record struct {
 	Result      messages.Result
 	Ledger      []byte // the agent's ledger as of this result
 	Expect      uint64 // sequence of the agent's last result
-	Pos         Position
+	Pos         ledger.Position
 	Batch       BatchKey // zero: none
 	TraceParent string
 	TraceState  string
@@ -80,7 +81,7 @@ type Record struct {
 
 // DeadLetter names a change that failed or was rejected.
 type DeadLetter struct {
-	Pos    Position
+	Pos    ledger.Position
 	Agent  string
 	Whole  bool             // the message had this one change only, or none that could be read
 	Unread bool             // the message was not read in this term: Whole is not known, and where it is gone the letter was made
@@ -110,14 +111,13 @@ type Delivery struct {
 type Term struct {
 	Journal    Journal
 	Inbox      *Inbox
-	Epoch      int64             // creation of the stream of changes, Unix nanoseconds, or what counts for it
-	Earlier    []int64           // the same, from before it was restored from a backup
-	LastSeq    uint64            // of that stream as the term began: what is behind it is new
-	Unfinished uint64            // messages in it as the term began
-	Ledgers    map[string]Ledger // of all agents that results tell of
-	HoldUntil  time.Time         // agents with unfinished changes wait for it; zero after a predecessor's clean stop
-	HoldAll    bool              // all agents do: the predecessor was waiting itself, and may have ended what was called for before
-	Stop       <-chan struct{}   // closed: take no more, finish calls, store endings
+	Stream     ledger.Stream
+	LastSeq    uint64                   // of that stream as the term began: what is behind it is new
+	Unfinished uint64                   // messages in it as the term began
+	Ledgers    map[string]ledger.Ledger // of all agents that results tell of
+	HoldUntil  time.Time                // agents with unfinished changes wait for it; zero after a predecessor's clean stop
+	HoldAll    bool                     // all agents do: the predecessor was waiting itself, and may have ended what was called for before
+	Stop       <-chan struct{}          // closed: take no more, finish calls, store endings
 }
 
 // Observer is told what happens, for metrics. Its methods are called from the event loop and must return at once.

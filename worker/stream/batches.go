@@ -14,6 +14,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/ledger"
 )
 
 // A batch over several messages goes in rounds. One is opened by its first progress message, which says from which result
@@ -33,7 +34,7 @@ func batchText(k worker.BatchKey) string { return k.ID + " " + strconv.FormatUin
 
 // batchName names the batch of one message for good: two may carry the same ID, and a stream may be made anew.
 func batchName(q worker.BatchQuery) string {
-	return worker.Position{Epoch: q.Pos.Epoch, Seq: q.Key.Seq}.String()
+	return ledger.Position{Incarnation: q.Pos.Incarnation, Seq: q.Key.Seq}.String()
 }
 
 // marker is what the last progress message of a batch over several messages tells.
@@ -65,7 +66,7 @@ func markText(m worker.Mark) string {
 
 // parseMark reads what markText wrote, or the position that an older version of the worker wrote; zero: it names none.
 func parseMark(text string) worker.Mark {
-	pos, _ := parsePosition(text + ".")
+	pos, _, _ := ledger.CutPosition(text)
 	m := worker.Mark{Pos: pos}
 	if parts := strings.Split(text, "."); len(parts) == 4 {
 		m.Stored, _ = strconv.ParseInt(parts[3], 36, 64)

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/worker"
+	"idlepolicy/worker/ledger"
 )
 
 // counting is a batch whose endings are being looked for in the results.
@@ -167,12 +168,12 @@ func (j *journal) read(ctx context.Context, cfg jetstream.OrderedConsumerConfig,
 
 // ofMessage tells whether an ending is one of the one message: before the stream was restored another one may have had its
 // sequence. Where the batch was closed before that, the endings are under the name it had then.
-func (c *counting) ofMessage(pos worker.Position, stored int64) bool {
+func (c *counting) ofMessage(pos ledger.Position, stored int64) bool {
 	if stored != 0 && stored != c.query.Since.UnixNano() {
 		return false
 	}
 	name := c.query
-	if name.Pos.Epoch = pos.Epoch; pos.Epoch != c.query.Pos.Epoch && !slices.Contains(name.Earlier, pos.Epoch) {
+	if name.Pos.Incarnation = pos.Incarnation; pos.Incarnation != c.query.Pos.Incarnation && !slices.Contains(name.Earlier, pos.Incarnation) {
 		return false
 	}
 	c.have.Closed = c.have.Closed || slices.Contains(c.closed, batchName(name))
@@ -181,12 +182,12 @@ func (c *counting) ofMessage(pos worker.Position, stored int64) bool {
 
 func (j *journal) note(c *counting, m jetstream.Msg, seq uint64) {
 	outcome, _, ok := j.names.ParseResultSubject(m.Subject())
-	pos, err := parsePosition(m.Headers().Get(nats.MsgIdHdr))
+	pos, _, err := ledger.CutPosition(m.Headers().Get(nats.MsgIdHdr))
 	before := c.have.Before.Pos
 	switch {
 	case !ok, err != nil, !outcome.Ends(), seq < c.from, seq > c.have.UpTo:
 		return
-	case pos.Epoch == before.Epoch && pos.Seq <= before.Seq:
+	case pos.Incarnation == before.Incarnation && pos.Seq <= before.Seq:
 		return // of a round that was summed up
 	}
 	stored, _ := strconv.ParseInt(m.Headers().Get(storedHeader), 10, 64)

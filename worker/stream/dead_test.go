@@ -14,6 +14,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/ledger"
 )
 
 // Each item of a long message gets a letter of its own, for which the message is read back once by each that writes
@@ -133,8 +134,8 @@ func TestDeadLetterOfAnUnreadChange(t *testing.T) {
 		if test.other {
 			r.ReceivedAt = m.Time.Add(-time.Hour)
 		}
-		pos := worker.Position{Epoch: 1, Seq: seq, Index: test.index}
-		text, _ := (&worker.Ledger{Done: pos}).AppendText(nil)
+		pos := ledger.Position{Incarnation: 1, Seq: seq, Index: test.index}
+		text, _ := (&ledger.Ledger{Done: pos}).AppendText(nil)
 		stored := make(chan uint64, 1)
 		j.Store(worker.Record{Result: r, Ledger: text, Pos: pos}, func(seq uint64, err error) {
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/worker"
+	"idlepolicy/worker/ledger"
 )
 
 // epochs are the lives of one stream of changes, oldest first: a stream that is restored from a backup begins another one.
@@ -85,7 +86,7 @@ func parseEpochs(text string) epochs {
 }
 
 // setEpoch tells a term in which epoch it is, and has the consumer say so before any result does.
-func (o *Owner) setEpoch(ctx context.Context, t *worker.Term, created int64, ledgers map[string]worker.Ledger) error {
+func (o *Owner) setEpoch(ctx context.Context, t *worker.Term, created int64, ledgers map[string]ledger.Ledger) error {
 	info, err := o.info(ctx, o.consumer, requestFor)
 	if err != nil {
 		return err
@@ -99,9 +100,9 @@ func (o *Owner) setEpoch(ctx context.Context, t *worker.Term, created int64, led
 		}
 	}
 	for _, e := range all[:len(all)-1] {
-		t.Earlier = append(t.Earlier, e.number)
+		t.Stream.Earlier = append(t.Stream.Earlier, e.number)
 	}
-	t.Epoch = all[len(all)-1].number
+	t.Stream.Incarnation = all[len(all)-1].number
 	if len(had) > 0 && len(all) > len(had) {
 		o.Log.Info("the stream of changes was restored: what had ended by then is known", "unfinished_messages", t.Unfinished)
 	}
@@ -109,12 +110,12 @@ func (o *Owner) setEpoch(ctx context.Context, t *worker.Term, created int64, led
 }
 
 // newestOf returns the newest epoch that ledgers tell of, and the last sequence in it.
-func newestOf(ledgers map[string]worker.Ledger) (epoch int64, seq uint64) {
+func newestOf(ledgers map[string]ledger.Ledger) (epoch int64, seq uint64) {
 	for _, l := range ledgers {
 		switch d := l.Done; {
-		case d.Epoch > epoch:
-			epoch, seq = d.Epoch, d.Seq
-		case d.Epoch == epoch:
+		case d.Incarnation > epoch:
+			epoch, seq = d.Incarnation, d.Seq
+		case d.Incarnation == epoch:
 			seq = max(seq, d.Seq)
 		}
 	}

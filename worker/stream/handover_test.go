@@ -9,6 +9,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/ledger"
 )
 
 // The standby would wait an hour if it did not find out that nothing of its predecessor may still land.
@@ -73,8 +74,8 @@ func (s *site) storeApplied(t *testing.T, j *journal, agent string, seq, expect 
 	if err != nil {
 		t.Fatal(err)
 	}
-	pos := worker.Position{Epoch: st.CachedInfo().Created.UnixNano(), Seq: seq}
-	ledger := worker.Ledger{Done: pos, Newest: worker.Effect{At: time.Now().UnixNano(), Pos: pos, ID: "c1"}}
+	pos := ledger.Position{Incarnation: st.CachedInfo().Created.UnixNano(), Seq: seq}
+	ledger := ledger.Ledger{Done: pos, Newest: ledger.Effect{At: time.Now().UnixNano(), Pos: pos, ID: "c1"}}
 	text, _ := ledger.AppendText(nil)
 	rec := worker.Record{Pos: pos, Expect: expect, Ledger: text, Result: appliedResult(agent, seq)}
 	stored := make(chan error, 1)

@@ -5,19 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
-	"idlepolicy/worker"
+	"idlepolicy/worker/ledger"
 )
 
 // Reload implements worker.Journal. It reads from the leader of the stream, which alone cannot be behind.
-func (j *journal) Reload(agent string, done func(worker.Ledger)) {
+func (j *journal) Reload(agent string, done func(ledger.Ledger)) {
 	j.reads.add(func(ctx context.Context) error {
 		if j.ill.Load() != 0 {
 			pauseFor(ctx, errandPause) // what follows is that it is stored once more
@@ -30,12 +28,12 @@ func (j *journal) Reload(agent string, done func(worker.Ledger)) {
 	})
 }
 
-func readLedger(ctx context.Context, js jetstream.JetStream, names messages.Names, agent string) (worker.Ledger, error) {
+func readLedger(ctx context.Context, js jetstream.JetStream, names messages.Names, agent string) (ledger.Ledger, error) {
 	s, err := js.Stream(ctx, names.ResultsStream())
 	if err != nil {
-		return worker.Ledger{}, err
+		return ledger.Ledger{}, err
 	}
-	all := ledgers{names: names, of: map[string]worker.Ledger{}}
+	all := ledgers{names: names, of: map[string]ledger.Ledger{}}
 	for _, subject := range []string{
 		names.Result(messages.Applied, agent), names.Result(messages.Reapplied, agent), names.AgentResults(agent),
 	} {
@@ -44,10 +42,10 @@ func readLedger(ctx context.Context, js jetstream.JetStream, names messages.Name
 			continue
 		}
 		if err != nil {
-			return worker.Ledger{}, err
+			return ledger.Ledger{}, err
 		}
 		if err := all.add(m.Subject, m.Sequence, m.Header, m.Data); err != nil {
-			return worker.Ledger{}, err
+			return ledger.Ledger{}, err
 		}
 	}
 	return all.of[agent], nil
@@ -56,7 +54,7 @@ func readLedger(ctx context.Context, js jetstream.JetStream, names messages.Name
 // ledgers gathers the ledgers of agents from their last results, in any order.
 type ledgers struct {
 	names messages.Names
-	of    map[string]worker.Ledger
+	of    map[string]ledger.Ledger
 }
 
 func (l *ledgers) add(subject string, seq uint64, h nats.Header, body []byte) error {
@@ -65,7 +63,7 @@ func (l *ledgers) add(subject string, seq uint64, h nats.Header, body []byte) er
 		return nil // somebody else's
 	}
 	have := l.of[agent]
-	pos, err := parsePosition(h.Get(nats.MsgIdHdr))
+	pos, _, err := ledger.CutPosition(h.Get(nats.MsgIdHdr))
 	if err != nil {
 		return unreadable(seq, agent, err)
 	}
@@ -75,11 +73,11 @@ func (l *ledgers) add(subject string, seq uint64, h nats.Header, body []byte) er
 		}
 	}
 	if seq > have.Seq {
-		next := worker.Ledger{}
+		next := ledger.Ledger{}
 		if err := next.UnmarshalText([]byte(h.Get(ledgerHeader))); err != nil {
 			return unreadable(seq, agent, err)
 		}
-		next.Seq, next.Last, next.InForce = seq, worker.Last{Pos: pos, Outcome: outcome}, have.InForce
+		next.Seq, next.Last, next.InForce = seq, ledger.Last{Pos: pos, Outcome: outcome}, have.InForce
 		have = next
 	}
 	l.of[agent] = have
@@ -96,7 +94,7 @@ func unreadable(seq uint64, agent string, err error) error {
 
 // putInForce keeps the later of the applied results: that of the change that was published last, which a policy that
 // was applied anew repeats.
-func putInForce(l *worker.Ledger, pos worker.Position, body []byte, seq uint64) error {
+func putInForce(l *ledger.Ledger, pos ledger.Position, body []byte, seq uint64) error {
 	if l.InForce != nil && l.InForce.Seq > seq {
 		return nil
 	}
@@ -104,28 +102,13 @@ func putInForce(l *worker.Ledger, pos worker.Position, body []byte, seq uint64) 
 	if err := json.Unmarshal(body, &r); err != nil {
 		return fmt.Errorf("read it: %w", err)
 	}
-	l.InForce = &worker.InForce{Pos: pos, Seq: seq, Result: r}
+	l.InForce = &ledger.InForce{Pos: pos, Seq: seq, Result: r}
 	return nil
 }
 
-// parsePosition reads the position with which the ID of a result begins.
-func parsePosition(id string) (worker.Position, error) {
-	parts := strings.SplitN(id, ".", 4)
-	if len(parts) != 4 {
-		return worker.Position{}, fmt.Errorf("its ID %q does not begin with a position", id)
-	}
-	epoch, err := strconv.ParseInt(parts[0], 36, 64)
-	seq, err2 := strconv.ParseUint(parts[1], 36, 64)
-	index, err3 := strconv.ParseInt(parts[2], 36, 32)
-	if err := errors.Join(err, err2, err3); err != nil {
-		return worker.Position{}, fmt.Errorf("its ID %q does not begin with a position", id)
-	}
-	return worker.Position{Epoch: epoch, Seq: seq, Index: int(index)}, nil
-}
-
 // loadLedgers reads the ledgers of all agents, at least as of the moment of the call.
-func loadLedgers(ctx context.Context, js jetstream.JetStream, names messages.Names) (map[string]worker.Ledger, error) {
-	all := ledgers{names: names, of: map[string]worker.Ledger{}}
+func loadLedgers(ctx context.Context, js jetstream.JetStream, names messages.Names) (map[string]ledger.Ledger, error) {
+	all := ledgers{names: names, of: map[string]ledger.Ledger{}}
 	err := scan(ctx, js, names.ResultsStream(), names.ResultsAll(), jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
 	}, func(m jetstream.Msg, seq uint64) error {

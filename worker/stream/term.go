@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"idlepolicy/worker"
+	"idlepolicy/worker/ledger"
 )
 
 var (
@@ -78,7 +78,7 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 }
 
 // load reads the ledgers. It ends with the term; after a stop it returns none, and nothing is begun.
-func (o *Owner) load(ctx, term context.Context) (map[string]worker.Ledger, error) {
+func (o *Owner) load(ctx, term context.Context) (map[string]ledger.Ledger, error) {
 	loading, enough := context.WithCancel(term)
 	defer enough()
 	defer context.AfterFunc(ctx, enough)()
