@@ -108,3 +108,48 @@ func TestWrongTokensHoldGuessingUp(t *testing.T) {
 		t.Error("no token lets anybody in")
 	}
 }
+
+// What browsers, and proxies before us, say of where a form comes from.
+func TestFormsOfOtherOriginsAreRefused(t *testing.T) {
+	s := newStage()
+	s.server.Actions = &Actions{Token: "sesame", Pause: func(context.Context) error { return nil }}
+	s.open(t)
+	for _, test := range []struct {
+		name, host, origin, site, forwarded string
+		code                                int
+	}{
+		{"by name", "idle.example:8080", "http://idle.example:8080", "", "", http.StatusOK},
+		{"by name over HTTPS", "idle.example", "https://idle.example", "same-origin", "", http.StatusOK},
+		{"behind a proxy with HTTPS", "10.0.0.1:8080", "https://idle.example", "same-origin", "", http.StatusOK},
+		{"behind a proxy", "10.0.0.1:8080", "http://idle.example", "", "idle.example", http.StatusOK},
+		{"behind two proxies", "10.0.0.1:8080", "http://idle.example", "", "idle.example, inner.example", http.StatusOK},
+		{"no browser", "10.0.0.1:8080", "", "", "", http.StatusOK},
+		{"no referrer", "idle.example:8080", "null", "", "", http.StatusForbidden},
+		{"another origin", "idle.example:8080", "http://evil.example", "", "", http.StatusForbidden},
+		{"another port", "idle.example:8080", "http://idle.example:8081", "", "", http.StatusForbidden},
+		{"another origin behind a proxy", "10.0.0.1:8080", "http://evil.example", "", "idle.example", http.StatusForbidden},
+		{"no referrer behind a proxy", "10.0.0.1:8080", "null", "", "", http.StatusForbidden},
+		{"cross-site", "idle.example", "https://evil.example", "cross-site", "evil.example", http.StatusForbidden},
+		{"same site", "idle.example", "https://other.example", "same-site", "", http.StatusForbidden},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/actions/pause", strings.NewReader("token=sesame"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = test.host
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		for name, value := range map[string]string{"Origin": test.origin, "Sec-Fetch-Site": test.site, "X-Forwarded-Host": test.forwarded} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != test.code {
+			t.Errorf("%s: status %d, want %d", test.name, answer.StatusCode, test.code)
+		}
+	}
+}

@@ -154,7 +154,7 @@ func (s *Server) handler(ctx context.Context) http.Handler {
 	if s.Actions != nil {
 		mux.HandleFunc("POST /actions/{verb}", s.act)
 	}
-	return guarded(http.NewCrossOriginProtection().Handler(mux))
+	return guarded(sameOrigin(mux))
 }
 
 func (s *Server) metrics() http.Handler {
@@ -176,7 +176,7 @@ func guarded(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin") // with no-referrer browsers send "Origin: null" with the page's own forms
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store") // it is about now
