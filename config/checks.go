@@ -4,18 +4,19 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io/fs"
 	"math"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker/stream/access"
 )
 
 func (c *Config) checkGateway(env *environment) {
@@ -28,7 +29,7 @@ func (c *Config) checkGateway(env *environment) {
 			c.GatewayURL = u.Scheme + "://" + strings.ToLower(u.Host)
 		}
 	}
-	env.check("IDLE_GATEWAY_SERVER_NAME", c.GatewayServerName == "" || isHost(c.GatewayServerName))
+	env.check("IDLE_GATEWAY_SERVER_NAME", c.GatewayServerName == "" || access.IsHost(c.GatewayServerName))
 	env.check("IDLE_GATEWAY_TIMEOUT", c.GatewayTimeout > 0)
 	c.GatewayHosts = trimmed(c.GatewayHosts)
 	for i, host := range c.GatewayHosts {
@@ -42,14 +43,15 @@ func (c *Config) checkGateway(env *environment) {
 
 func (c *Client) checkClient(env *environment) {
 	c.NATSURLs = trimmed(c.NATSURLs)
-	env.check("IDLE_NATS_URL", areServers(c.NATSURLs))
+	wrongServers := access.CheckServers(c.NATSURLs)
+	env.check("IDLE_NATS_URL", wrongServers == nil, wrongServers)
 	if c.NATSCreds != "" {
 		err := CheckCredentials(c.NATSCreds)
 		env.check("IDLE_NATS_CREDS", err == nil, err)
 	}
 	checkAuthorities(env, "IDLE_NATS_CA", c.NATSCA)
 	checkPair(env, "IDLE_NATS_CERT", c.NATSCert, "IDLE_NATS_KEY", c.NATSKey)
-	env.check("IDLE_PREFIX", checkPrefix(c.Prefix) == nil)
+	env.check("IDLE_PREFIX", messages.CheckPrefix(c.Prefix) == nil)
 }
 
 func (c *Config) checkNumbers(env *environment) {
@@ -95,34 +97,7 @@ func (c *Config) derive(env *environment) {
 func isGateway(u *url.URL, insecure bool) bool {
 	hasScheme := u.Scheme == "https" || u.Scheme == "http" && insecure
 	hasMore := u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != ""
-	return hasScheme && !hasMore && hasServer(u)
-}
-
-// hasServer wants a host and, if there is a colon, a port after it; at port 0 nobody can be called.
-func hasServer(u *url.URL) bool {
-	if u.Port() == "" && strings.HasSuffix(u.Host, ":") {
-		return false
-	}
-	return isHost(u.Hostname()) && (u.Port() == "" || isPort(u.Port()) && strings.Trim(u.Port(), "0") != "")
-}
-
-// areServers accepts what the NATS client can dial. It dials either WebSockets or plain connections, never both.
-func areServers(urls []string) bool {
-	sockets := 0
-	for _, raw := range urls {
-		u, err := url.Parse(raw)
-		if err != nil || !hasServer(u) {
-			return false
-		}
-		switch u.Scheme {
-		case "nats", "tls":
-		case "ws", "wss":
-			sockets++
-		default:
-			return false
-		}
-	}
-	return len(urls) > 0 && (sockets == 0 || sockets == len(urls))
+	return hasScheme && !hasMore && access.HasServer(u)
 }
 
 // leastToken is how short a token may be: guessing is slow on the page, but it can go on for years.
@@ -150,24 +125,26 @@ func checkAuthorities(env *environment, name, file string) {
 // CheckAuthorities looks into a file as the TLS client will: it must hold at least one certificate. Its error, like that of
 // CheckCredentials, leaves the name of the file to whoever says it.
 func CheckAuthorities(file string) error {
-	pem, err := os.ReadFile(file)
-	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		err = errors.New("there is none in it")
-	}
-	return reason(err)
-}
-
-// seed is the part of NATS credentials without which none can be used: the key of a user, or of an account.
-var seed = regexp.MustCompile(`(?m)^\s*S[OAU][A-Z2-7]{56}\s*$`)
-
-// CheckCredentials looks into a file as the NATS client will.
-func CheckCredentials(file string) error {
 	text, err := os.ReadFile(file)
-	if err == nil && !seed.Match(text) {
-		err = errors.New("there are none in it")
+	switch {
+	case err != nil:
+		return reason(err)
+	case !x509.NewCertPool().AppendCertsFromPEM(text):
+		return errors.New("there is none in it that can be read")
 	}
-	return reason(err)
+	for block := (*pem.Block)(nil); ; {
+		if block, text = pem.Decode(text); block == nil {
+			break
+		}
+	}
+	if bytes.Contains(text, []byte("-----BEGIN")) {
+		return errors.New("the last one in it is cut off")
+	}
+	return nil
 }
+
+// CheckCredentials looks into a file as the NATS client will. Its error leaves the name of the file to whoever says it.
+func CheckCredentials(file string) error { return reason(access.CheckCredentials(file)) }
 
 // checkPair tries the certificate and the key out together, once each can be read.
 func checkPair(env *environment, certName, cert, keyName, key string) {
@@ -208,30 +185,8 @@ func trimmed(list []string) []string {
 
 func isFinite(f float64) bool { return !math.IsInf(f, 0) && !math.IsNaN(f) }
 
-var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?$`)
-
-// isHost accepts a host name or an IP address, an IPv6 one without brackets.
-func isHost(host string) bool {
-	_, err := netip.ParseAddr(host)
-	return err == nil || hostName.MatchString(host)
-}
-
 // isAddress accepts HOST:PORT and :PORT.
 func isAddress(address string) bool {
 	host, port, err := net.SplitHostPort(address)
-	return err == nil && (host == "" || isHost(host)) && isPort(port)
-}
-
-func isPort(port string) bool {
-	_, err := strconv.ParseUint(port, 10, 16)
-	return err == nil
-}
-
-var prefixes = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*$`)
-
-func checkPrefix(prefix string) error {
-	if len(prefix) > 32 || !prefixes.MatchString(prefix) {
-		return errors.New("not a prefix")
-	}
-	return nil
+	return err == nil && (host == "" || access.IsHost(host)) && access.IsPort(port)
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"idlepolicy/worker/stream/natstest"
 )
 
 const gatewayURL = "https://gateway.example:8043"
@@ -122,6 +123,7 @@ func TestWrongValues(t *testing.T) {
 	const (
 		gateway = `want https://HOST:PORT without user, path or query; plain http only with IDLE_GATEWAY_INSECURE=true`
 		nats    = `want nats://, tls://, ws:// or wss:// with HOST:PORT, or several separated by commas, not ws with others`
+		escape  = `in a user name, password or token write % as %25, # as %23, / as %2F, ? as %3F, @ as %40, : as %3A and a comma as %2C`
 		hosts   = `want HOST:PORT, or several separated by commas`
 		prefix  = `want 1 to 32 of a-z, 0-9, -, _ and single dots inside`
 		addr    = `want HOST:PORT or :PORT, or nothing to turn it off`
@@ -142,11 +144,11 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_GATEWAY_URL=http://gateway IDLE_GATEWAY_INSECURE=maybe`, `IDLE_GATEWAY_INSECURE="maybe": want true or false`},
 		{`IDLE_TAKEOVER=3`, `IDLE_TAKEOVER="3": want a duration of at least 2.5s (a unit is missing: 3s)`},
 		{`IDLE_BACKOFF_INITIAL=0.5`, `IDLE_BACKOFF_INITIAL="0.5": want a duration above 0, such as 500ms (a unit is missing: 0.5s)`},
-		{`IDLE_GATEWAY_URL=https://gateway/agentgateway`, `IDLE_GATEWAY_URL="https://gateway/agentgateway": ` + gateway},
-		{`IDLE_GATEWAY_URL=https://gateway/?token=hush`, `IDLE_GATEWAY_URL="https://gateway/?***": ` + gateway},
+		{`IDLE_GATEWAY_URL=https://gateway/agentgateway`, `IDLE_GATEWAY_URL="https://gateway/***": ` + gateway},
+		{`IDLE_GATEWAY_URL=https://gateway/?token=hush`, `IDLE_GATEWAY_URL="https://gateway/***": ` + gateway},
 		{`IDLE_GATEWAY_URL=https://user:hush@gateway`, `IDLE_GATEWAY_URL="https://***@gateway": ` + gateway},
 		{`IDLE_GATEWAY_CA=/nowhere`, `IDLE_GATEWAY_CA="/nowhere": want a file with PEM certificates (no such file or directory)`},
-		{`IDLE_GATEWAY_CA=config.go`, `IDLE_GATEWAY_CA="config.go": want a file with PEM certificates (there is none in it)`},
+		{`IDLE_GATEWAY_CA=config.go`, `IDLE_GATEWAY_CA="config.go": want a file with PEM certificates (there is none in it that can be read)`},
 		{`IDLE_GATEWAY_SERVER_NAME=gateway:8043`, `IDLE_GATEWAY_SERVER_NAME="gateway:8043": want a host name or an IP address, without port`},
 		{`IDLE_GATEWAY_CERT=client.crt`, `IDLE_GATEWAY_CERT="client.crt": want IDLE_GATEWAY_KEY to be set with it`},
 		{`IDLE_GATEWAY_KEY=client.key`, `IDLE_GATEWAY_KEY="client.key": want IDLE_GATEWAY_CERT to be set with it`},
@@ -156,13 +158,17 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_GATEWAY_HOSTS=gateway`, `IDLE_GATEWAY_HOSTS="gateway": ` + hosts},
 		{`IDLE_GATEWAY_HOSTS=:8043`, `IDLE_GATEWAY_HOSTS=":8043": ` + hosts},
 		{`IDLE_GATEWAY_HOSTS=a:1,b`, `IDLE_GATEWAY_HOSTS="a:1,b": ` + hosts},
-		{`IDLE_NATS_URL=localhost:4222`, `IDLE_NATS_URL="localhost:4222": ` + nats},
-		{`IDLE_NATS_URL=http://localhost`, `IDLE_NATS_URL="http://localhost": ` + nats},
-		{`IDLE_NATS_URL=nats://a,ws://b`, `IDLE_NATS_URL="nats://a,ws://b": ` + nats},
-		{`IDLE_NATS_URL=nats://user:hush@a:x,nats://hush@b`, `IDLE_NATS_URL="nats://***@a:x,nats://***@b": ` + nats},
-		{`IDLE_NATS_URL=nats://user:hu,sh@a`, `IDLE_NATS_URL="nats://***@a": ` + nats},
+		{`IDLE_NATS_URL=localhost:4222`, `IDLE_NATS_URL="localhost:4222": ` + nats + ` (one of them does not begin so)`},
+		{`IDLE_NATS_URL=http://localhost`, `IDLE_NATS_URL="http://localhost": ` + nats + ` (one of them does not begin so)`},
+		{`IDLE_NATS_URL=nats://a,ws://b`, `IDLE_NATS_URL="nats://a,ws://b": ` + nats + ` (ws:// and wss:// do not go together with others)`},
+		{`IDLE_NATS_URL=nats://user:hush@a:x,nats://hush@b`, `IDLE_NATS_URL="nats://***@***,nats://***@b": ` + nats + ` (its host or port is not one; ` + escape + `)`},
+		{`IDLE_NATS_URL=nats://user:hu,sh@a`, `IDLE_NATS_URL="nats://***@a": ` + nats + ` (its host or port is not one; ` + escape + `)`},
+		{`IDLE_NATS_URL=nats://idle:1234#hush@a`, `IDLE_NATS_URL="nats://***@a": ` + nats + ` (a NATS URL has no path, query or fragment; ` + escape + `)`},
+		{`IDLE_NATS_URL=nats://idle:1234/hush@a`, `IDLE_NATS_URL="nats://***@a": ` + nats + ` (a NATS URL has no path, query or fragment; ` + escape + `)`},
+		{`IDLE_NATS_URL=nats://to?hush@a`, `IDLE_NATS_URL="nats://***@a": ` + nats + ` (a NATS URL has no path, query or fragment; ` + escape + `)`},
+		{`IDLE_NATS_URL=nats://a:4222#hush`, `IDLE_NATS_URL="nats://a:4222/***": ` + nats + ` (a NATS URL has no path, query or fragment)`},
 		{`IDLE_NATS_CREDS=/nowhere`, `IDLE_NATS_CREDS="/nowhere": want a readable credentials file (no such file or directory)`},
-		{`IDLE_NATS_CREDS=/dev/null`, `IDLE_NATS_CREDS="/dev/null": want a readable credentials file (there are none in it)`},
+		{`IDLE_NATS_CREDS=/dev/null`, `IDLE_NATS_CREDS="/dev/null": want a readable credentials file (it is empty)`},
 		{`IDLE_NATS_CREDS=..`, `IDLE_NATS_CREDS="..": want a readable credentials file (is a directory)`},
 		{`IDLE_NATS_CREDS=eyJhush.eyJ.sig`, `IDLE_NATS_CREDS="***": want a readable credentials file (no such file or directory)`},
 		{`IDLE_NATS_CA=/nowhere`, `IDLE_NATS_CA="/nowhere": want a file with PEM certificates (no such file or directory)`},
@@ -300,17 +306,18 @@ func TestClientCertificate(t *testing.T) {
 
 func TestCredentials(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "user.creds")
-	seed := "SU" + strings.Repeat("A", 56)
-	for text, want := range map[string]string{
-		"-----BEGIN NATS USER JWT-----\neyJ\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\r\n" + seed + "\r\n---": "",
-		"eyJ.eyJ.sig": "there are none in it",
-	} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		err := CheckCredentials(file)
-		if said := fmt.Sprint(err); err != nil && said != want || err == nil && want != "" {
-			t.Errorf("%q: %v, want %q", text, err, want)
-		}
+	_, seed := natstest.WriteCredentials(t, file)
+	if err := CheckCredentials(file); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(file, []byte(seed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := problemsOf(t, "IDLE_NATS_CREDS="+file).Error(); !strings.Contains(got, "there is no user JWT in it") || strings.Contains(got, seed) {
+		t.Error(got)
+	}
+	const missing = "no such file or directory"
+	if err := CheckCredentials("/nowhere"); err == nil || err.Error() != missing {
+		t.Errorf("%v, want %s", err, missing)
 	}
 }

@@ -146,7 +146,7 @@ func (e *environment) compare(name string, ok bool, want, other string) {
 // quoted shows a variable and its value as they would be typed, the value without what is secret in it.
 func quoted(name string) string {
 	field := variable(name)
-	line := fmt.Sprintf("%s=%q", name, shown(text(field)))
+	line := fmt.Sprintf("%s=%q", name, shown(name, text(field)))
 	if !isSet(field) {
 		line += " (the default)"
 	}

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"idlepolicy/config"
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/stream/access"
 )
 
 // connectFlags say where NATS is and which site is meant, where the environment does not.
@@ -109,7 +109,7 @@ func (f *connectFlags) remaining(err error) error {
 	return problems
 }
 
-// readServers does not show what it cannot read: a password may be in it.
+// readServers takes a list of servers apart; nats:// may be left out.
 func readServers(list string) ([]string, error) {
 	var urls []string
 	for one := range strings.SplitSeq(list, ",") {
@@ -117,10 +117,11 @@ func readServers(list string) ([]string, error) {
 		if !strings.Contains(one, "://") {
 			one = "nats://" + one
 		}
-		if u, err := url.Parse(one); err != nil || u.Host == "" {
-			return nil, errors.New("--server: want nats://, tls://, ws:// or wss:// with HOST:PORT, or several separated by commas")
-		}
 		urls = append(urls, one)
+	}
+	if err := access.CheckServers(urls); err != nil {
+		return nil, fmt.Errorf("--server %q: want nats://, tls://, ws:// or wss:// with HOST:PORT, or several separated by commas (%w)",
+			access.RedactAll(urls), err)
 	}
 	return urls, nil
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/worker/stream/access"
 )
 
 // Options say how to reach NATS. Credentials stand in files, or in the URLs, and are never shown.
@@ -59,7 +61,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { logAsync(log, said, sub, err) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
 			if said.fresh(err.Error()) {
-				log.Warn("NATS cannot be reached, trying on", "urls", Redact(o.URLs), "err", sentence(err))
+				log.Warn("NATS cannot be reached, trying on", "urls", access.RedactAll(o.URLs), "err", sentence(err))
 			}
 		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -81,13 +83,9 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if o.Cert != "" {
 		opts = append(opts, nats.ClientCert(o.Cert, o.Key))
 	}
-	for _, file := range []string{o.Creds, o.CA, o.Cert, o.Key} {
-		if file == "" {
-			continue
-		}
-		if _, err := os.Stat(file); err != nil {
-			return nil, fmt.Errorf("read a file for NATS: %w", err)
-		}
+	opts = append(opts, guard)
+	if err := checkFiles(o); err != nil {
+		return nil, err
 	}
 	nc, err := dial(o, opts)
 	if err != nil {
@@ -96,7 +94,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if o.Wait && !nc.IsConnected() {
 		if err := waitConnected(ctx, nc); err != nil {
 			nc.Close()
-			return nil, fmt.Errorf("connect to NATS at %s: %w", Redact(o.URLs), err)
+			return nil, fmt.Errorf("connect to NATS at %s: %w", access.RedactAll(o.URLs), err)
 		}
 	}
 	if err := checkVersion(nc); err != nil {
@@ -104,6 +102,55 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		return nil, err
 	}
 	return nc, nil
+}
+
+// checkFiles returns why a file cannot be used, before the client falls over it or sends what is in it.
+func checkFiles(o Options) error {
+	for _, file := range []string{o.CA, o.Cert, o.Key} {
+		if file == "" {
+			continue
+		}
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("read a file for NATS: %w", err)
+		}
+	}
+	if o.Creds == "" {
+		return nil
+	}
+	if err := access.CheckCredentials(o.Creds); err != nil {
+		return fmt.Errorf("credentials file %s: %w", o.Creds, err)
+	}
+	return nil
+}
+
+// guard keeps secrets from going astray. The client reads the credentials again for each connection and, if it finds no JWT in the
+// file, sends all of it, the seed too; and it repeats a URL that it cannot read in its error. As the last option guard also covers what
+// comes from a context of the nats command.
+func guard(o *nats.Options) error {
+	servers := slices.Clone(o.Servers)
+	for i, url := range servers {
+		if !strings.Contains(url, "://") {
+			servers[i] = "nats://" + url
+		}
+	}
+	if err := access.CheckServers(servers); err != nil {
+		return fmt.Errorf("NATS URL %s: %w", access.RedactAll(servers), err)
+	}
+	read := o.UserJWT
+	if read == nil {
+		return nil
+	}
+	o.UserJWT = func() (string, error) {
+		token, err := read()
+		if err == nil {
+			err = access.CheckJWT(token)
+		}
+		if err != nil {
+			return "", fmt.Errorf("the credentials file cannot be used: %w", err)
+		}
+		return token, nil
+	}
+	return nil
 }
 
 func waitConnected(ctx context.Context, nc *nats.Conn) error {
@@ -173,28 +220,9 @@ func checkVersion(nc *nats.Conn) error {
 // Where returns the address of the server of a connection as it may be shown. The library's own hides passwords only.
 func Where(nc *nats.Conn) string {
 	if at := nc.ConnectedUrl(); at != "" {
-		return Redact([]string{at})
+		return access.Redact(at)
 	}
 	return "no server at the moment"
-}
-
-// Redact returns URLs as they may be shown: without passwords and tokens.
-func Redact(urls []string) string {
-	shown := make([]string, 0, len(urls))
-	for _, raw := range urls {
-		u, err := url.Parse(raw)
-		switch {
-		case err != nil:
-			shown = append(shown, "(a URL that cannot be read)")
-			continue
-		case u.User != nil:
-			if _, pw := u.User.Password(); !pw {
-				u.User = url.UserPassword("xxxxx", "") // a lone user name is a token
-			}
-		}
-		shown = append(shown, u.Redacted())
-	}
-	return strings.Join(shown, ",")
 }
 
 // newJetStream returns a JetStream for requests and answers.

@@ -6,6 +6,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/synadia-io/orbit.go/natscontext"
+
+	"idlepolicy/worker/stream/access"
 )
 
 // dial goes to the URLs, or to where a context of the nats command leads.
@@ -13,7 +15,7 @@ func dial(o Options, opts []nats.Option) (*nats.Conn, error) {
 	if o.Context == "" {
 		nc, err := nats.Connect(strings.Join(o.URLs, ","), opts...)
 		if err != nil {
-			return nil, fmt.Errorf("connect to NATS at %s: %w", Redact(o.URLs), sentence(err))
+			return nil, fmt.Errorf("connect to NATS at %s: %w", access.RedactAll(o.URLs), sentence(err))
 		}
 		return nc, nil
 	}

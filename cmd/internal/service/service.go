@@ -12,6 +12,7 @@ import (
 	"idlepolicy/worker"
 	"idlepolicy/worker/status"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/stream/access"
 	"idlepolicy/worker/trace"
 )
 
@@ -83,7 +84,7 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) work(ctx, rest context.Context, owner *stream.Owner) error {
 	options := natsOptions(s.Config, s.Name, s.Log)
 	options.Wait = true
-	s.link.waits("waits for NATS at " + stream.Redact(s.Config.NATSURLs))
+	s.link.waits("waits for NATS at " + access.RedactAll(s.Config.NATSURLs))
 	conn, err := stream.Connect(ctx, options)
 	if err != nil {
 		return unlessStopped(ctx, err)

@@ -13,6 +13,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/stream/access"
 )
 
 // Desk is one operator's connection to one site.
@@ -45,7 +46,7 @@ func Open(ctx context.Context, o stream.Options, names messages.Names) (*Desk, e
 		return nil, err
 	}
 	if o.Context == "" {
-		d.where = stream.Redact(o.URLs)
+		d.where = access.RedactAll(o.URLs)
 	}
 	return d, nil
 }

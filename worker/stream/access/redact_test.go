@@ -1,8 +1,8 @@
-package config
+package access
 
 import "testing"
 
-func TestRedactURL(t *testing.T) {
+func TestRedact(t *testing.T) {
 	for raw, want := range map[string]string{
 		"":                                      "",
 		"nats://127.0.0.1:4222":                 "nats://127.0.0.1:4222",
@@ -15,11 +15,18 @@ func TestRedactURL(t *testing.T) {
 		"nats://user:hu/s?h#@a":                 "nats://***@a",
 		"user:hush@a:4222":                      "***@a:4222",
 		"nats://a,user:hush@b":                  "nats://***@b",
-		"wss://a/path?token=hush":               "wss://a/path?***",
+		"wss://a/path?token=hush":               "wss://a/***",
 		"https://user:%zz@gateway.example:8043": "https://***@gateway.example:8043",
+		"nats://idle:1234#hush@a:4222":          "nats://***@a:4222",
+		"nats://hu#sh@a":                        "nats://***@a",
+		"nats://a#hush":                         "nats://a/***",
+		"nats://idle:hush":                      "nats://***",
+		"nats://a:4222/":                        "nats://a:4222/",
+		"nats://[::1]:4222,nats://[fe80::1%a]":  "nats://[::1]:4222,nats://[fe80::1%a]",
+		"hush:with://hush":                      "***",
 	} {
-		if got := RedactURL(raw); got != want {
-			t.Errorf("RedactURL(%q) = %q, want %q", raw, got, want)
+		if got := Redact(raw); got != want {
+			t.Errorf("Redact(%q) = %q, want %q", raw, got, want)
 		}
 	}
 }
