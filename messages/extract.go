@@ -1,6 +1,9 @@
 package messages
 
-import "slices"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // Extract returns one item of a change message as a message of its own, with the defaults of its message filled in:
 // what a dead letter holds, and what can be published again. Unusable values and unknown fields stay as they are, so
@@ -139,13 +142,11 @@ func fill(value []byte, missing *object, name string) []byte {
 		if raw == nil {
 			continue
 		}
-		dst = append(appendString(dst, fieldNames[f]), ':')
 		if field(f) == id && name != "" {
-			dst = appendString(dst, name)
-		} else {
-			dst = append(dst, raw...)
+			raw, _ = json.Marshal(name) // a string always has a JSON form
 		}
-		dst = append(dst, ',')
+		dst = append(dst, `"`+fieldNames[f]+`":`...)
+		dst = append(append(dst, raw...), ',')
 	}
 	if dst[len(dst)-1] == ',' {
 		dst = dst[:len(dst)-1]

@@ -1,6 +1,8 @@
 package messages
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -16,7 +18,7 @@ const (
 	Rejected   Outcome = "rejected"   // the message was unusable
 	Failed     Outcome = "failed"     // refused for good, or the attempts are used up
 	Waiting    Outcome = "waiting"    // it waits for its instant or for a sign-in; not an ending
-	Reapplied  Outcome = "reapplied"  // applied anew after a sign-in; not an ending
+	Reapplied  Outcome = "reapplied"  // applied again after a sign-in; not an ending
 )
 
 var outcomes = [...]Outcome{Applied, Superseded, Expired, Rejected, Failed, Waiting, Reapplied}
@@ -24,7 +26,7 @@ var outcomes = [...]Outcome{Applied, Superseded, Expired, Rejected, Failed, Wait
 // Outcomes returns all outcomes, those that end a change first.
 func Outcomes() []Outcome { return slices.Clone(outcomes[:]) }
 
-// Ends tells whether the outcome ends its change. Every change gets exactly one result with an outcome that does.
+// Ends reports whether the outcome ends its change. Every change gets exactly one result with an outcome that does.
 func (o Outcome) Ends() bool {
 	switch o {
 	case Applied, Superseded, Expired, Rejected, Failed:
@@ -34,7 +36,7 @@ func (o Outcome) Ends() bool {
 	return false
 }
 
-// Dead tells whether the change becomes a dead letter.
+// Dead reports whether the change becomes a dead letter.
 func (o Outcome) Dead() bool { return o == Failed || o == Rejected }
 
 // Result is a result event. ChangeSeq and ChangeIndex together tell any two changes apart.
@@ -56,4 +58,40 @@ type Result struct {
 	FinishedAt   time.Time `json:"finished_at"`             // when the outcome was decided
 	Reason       string    `json:"reason,omitempty"`        // as in the change, at most 1,024 bytes
 	Source       string    `json:"source,omitempty"`        // as in the change, at most 1,024 bytes
+}
+
+// encoded is a Result without its MarshalJSON.
+type encoded Result
+
+// AppendJSON appends the result to dst as JSON, with times in UTC and invalid UTF-8 replaced by U+FFFD.
+func (r Result) AppendJSON(dst []byte) []byte {
+	for _, at := range []*time.Time{&r.ReceivedAt, &r.EffectiveAt, &r.ValidUntil, &r.FinishedAt} {
+		*at = writable(*at)
+	}
+	b := bytes.NewBuffer(dst)
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)   // people read results too
+	_ = e.Encode(encoded(r)) // fails only for times that are not writable
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// MarshalJSON writes what [Result.AppendJSON] writes.
+func (r Result) MarshalJSON() ([]byte, error) { return r.AppendJSON(nil), nil }
+
+// Instants that can be written in RFC 3339, which has four digits for the year.
+var (
+	firstInstant = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC)
+	lastInstant  = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
+)
+
+// writable returns t in UTC, or the nearest instant that JSON can hold: a result that cannot be stored would hold up its
+// agent for ever.
+func writable(t time.Time) time.Time {
+	switch t = t.UTC(); {
+	case t.Before(firstInstant):
+		return firstInstant
+	case t.After(lastInstant):
+		return lastInstant
+	}
+	return t
 }

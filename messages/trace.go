@@ -28,4 +28,4 @@ func ValidTraceState(s string) bool {
 
 func isTraceID(s string) bool { return isHex(s) && strings.Trim(s, "0") != "" }
 
-func isHex(s string) bool { return strings.Trim(s, hexDigits) == "" }
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
