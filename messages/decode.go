@@ -1,6 +1,8 @@
 package messages
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,25 +34,48 @@ func (d *decoder) value(outer *item, body []byte, mayBeEvent bool) {
 	case '{':
 		d.object(outer, body, mayBeEvent)
 	default:
-		d.rejectAll(outer, "message: "+shown(body)+" is no change; want an object or an array of objects")
+		d.rejectAll(outer, "message: "+shown(body)+" "+cmp.Or(encodedTwice(body), "is not a change; want an object or an array of objects"))
 	}
 }
 
-// whole returns the one JSON value that data is made of, or a sentence that says where it is none.
+// bom is the byte order mark that some programs write before UTF-8.
+var bom = []byte("\ufeff")
+
+// whole returns the one JSON value that data is made of, or a sentence that says why there is none.
 func whole(data []byte) (body []byte, wrong string) {
+	data = bytes.TrimPrefix(data, bom)
 	if json.Valid(data) {
 		// Everything after this relies on the text being valid: see walk.go.
 		return data[pastSpace(data, 0):], ""
 	}
-	if pastSpace(data, 0) == len(data) {
+	switch {
+	case pastSpace(data, 0) == len(data):
 		return nil, "message: empty; want a JSON object or array"
+	case isUTF16(data):
+		return nil, "message: text in UTF-16; want JSON in UTF-8"
+	case bytes.HasPrefix(data, []byte("\x1f\x8b")):
+		return nil, "message: compressed with gzip; want JSON as it is"
 	}
 	var syntax *json.SyntaxError
 	var raw json.RawMessage
 	if err := json.Unmarshal(data, &raw); errors.As(err, &syntax) {
-		return nil, fmt.Sprintf("message: no JSON, wrong at byte %d: %s", syntax.Offset, strings.TrimPrefix(err.Error(), "json: "))
+		return nil, fmt.Sprintf("message: not JSON, wrong at byte %d: %s", syntax.Offset, strings.TrimPrefix(err.Error(), "json: "))
 	}
-	return nil, "message: no JSON"
+	return nil, "message: not JSON"
+}
+
+// isUTF16 reports whether data begins like text in UTF-16: with its byte order mark, or with an ASCII character of two bytes.
+func isUTF16(data []byte) bool {
+	return len(data) > 1 && (data[0] == 0xff && data[1] == 0xfe || data[0] == 0xfe && data[1] == 0xff || (data[0] == 0) != (data[1] == 0))
+}
+
+// encodedTwice returns what to say of a JSON string that holds JSON, or nothing.
+func encodedTwice(value []byte) string {
+	text, _ := unquote(value)
+	if text = strings.TrimSpace(text); strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") {
+		return "is JSON inside a JSON string; want the JSON itself, encoded once"
+	}
+	return ""
 }
 
 // decoder makes one Message.
@@ -120,7 +145,7 @@ func itemOf(name string) string {
 // list reads the items of an array, each with the defaults of its message.
 func (d *decoder) list(outer *item, name string, array []byte) {
 	if array[0] != '[' {
-		d.rejectAll(outer, name+": "+shown(array)+" is no array")
+		d.rejectAll(outer, name+": "+shown(array)+" is not an array")
 		return
 	}
 	n := count(array, MaxItems+1)

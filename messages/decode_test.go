@@ -111,10 +111,10 @@ func TestDecodeRejects(t *testing.T) {
 	rows := []row{
 		{``, "message: empty", "unknown"},
 		{" \n", "message: empty", "unknown"},
-		{`{"agent_id":"1001","flag":"true"`, "message: no JSON, wrong at byte 32", "unknown"},
-		{`{"agent_id":"1001","flag":"true"}x`, "message: no JSON, wrong at byte 34", "unknown"},
-		{`{"agent_id":"1001" "flag":"true"}`, "message: no JSON", "unknown"},
-		{strings.Repeat("[", 1e6), "message: no JSON", "unknown"},
+		{`{"agent_id":"1001","flag":"true"`, "message: not JSON, wrong at byte 32", "unknown"},
+		{`{"agent_id":"1001","flag":"true"}x`, "message: not JSON, wrong at byte 34", "unknown"},
+		{`{"agent_id":"1001" "flag":"true"}`, "message: not JSON", "unknown"},
+		{strings.Repeat("[", 1e6), "message: not JSON", "unknown"},
 		{strings.Repeat("[", 9e3) + strings.Repeat("]", 9e3), "message: the item ", "unknown"},
 		{`17`, "message: 17", "unknown"},
 		{`"1001"`, `message: "1001"`, "unknown"},
@@ -127,13 +127,13 @@ func TestDecodeRejects(t *testing.T) {
 		{`{"agent_id":"1001","agent_ids":[],"changes":[],"flag":"true"}`, "agent_id and agent_ids and changes: given together", "1001"},
 		{`{"agent_ids":["1002"],"changes":[{"agent_id":"1001"}],"flag":"true"}`, "agent_ids and changes: given together", "unknown"},
 		{`{"agent_ids":[],"flag":"true"}`, "agent_ids: empty", "unknown"},
-		{`{"agent_ids":"1001","flag":"true"}`, `agent_ids: "1001" is no array`, "unknown"},
+		{`{"agent_ids":"1001","flag":"true"}`, `agent_ids: "1001" is not an array`, "unknown"},
 		{`{"changes":[ ],"flag":"true"}`, "changes: empty", "unknown"},
 		{`{"changes":{"agent_id":"1001"},"flag":"true"}`, "changes: {", "unknown"},
 		{`{"agent_ids":[1001` + strings.Repeat(",1001", MaxItems) + `],"flag":"true"}`, "agent_ids: more than 100000 items", "unknown"},
 
-		{`[1001]`, "message: the item 1001 is no object", "unknown"},
-		{`{"changes":[null],"flag":"true"}`, "changes: the item null is no object", "unknown"},
+		{`[1001]`, "message: the item 1001 is not an object", "unknown"},
+		{`{"changes":[null],"flag":"true"}`, "changes: the item null is not an object", "unknown"},
 		{`{"changes":[{}],"flag":"true"}`, "agent_id: missing", "unknown"},
 		{`[{"agent_id":"1001","agent_ids":["1002"],"flag":"true"}]`, "agent_ids: not possible in an item", "1001"},
 		{`[{"agent_id":"1001","changes":[],"flag":"true"}]`, "changes: not possible in an item", "1001"},
@@ -166,7 +166,7 @@ func TestDecodeRejects(t *testing.T) {
 			`"` + strings.Repeat("x", 128) + `.1234567"`, `"` + strings.Repeat("x", 128) + `."`,
 		},
 		"batch_id":     {`""`, `1`, `true`, `"a b"`, `"a.b"`, `"a*"`, `"é"`, `"` + strings.Repeat("x", 65) + `"`, `[]`},
-		"effective_at": {`""`, `1`, `"2026-11-22"`, `"2026-11-22T18:00:00"`, `"2026-11-22 18:00:00Z"`, `"2026-11-22T8:00:00Z"`, `"2026-11-22T8:00:00.5Z"`, `"2026-11-22T18:00:00,5Z"`, `"2026-02-30T18:00:00Z"`, `"2026-11-22T18:00:00+24:00"`, `"2026-11-22T18:00:00+01:60"`, `"2026-11-22T18:00:60Z"`, `"2026-11-22t18:00:00z"`, `"2026-11-22T18:00:00+0100"`, `"1969-12-31T23:59:59Z"`, `"1970-01-01T00:59:59+01:00"`, `"9999-12-31T23:59:59-01:00"`, `true`},
+		"effective_at": {`""`, `1`, `"2026-11-22"`, `"2026-11-22T18:00:00"`, `"2026-11-22T8:00:00Z"`, `"2026-11-22T8:00:00.5Z"`, `"2026-11-22T18:00:00,5Z"`, `"2026-02-30T18:00:00Z"`, `"2026-11-22T18:00:00+24:00"`, `"2026-11-22T18:00:00+01:60"`, `"2026-11-22T18:00:60Z"`, `"2026-11-22T18:00:00+0100"`, `"1969-12-31T23:59:59Z"`, `"1970-01-01T00:59:59+01:00"`, `"9999-12-31T23:59:59-01:00"`, `true`},
 		"valid_until":  {`""`, `1700000000`, `"tomorrow"`, `{}`},
 		"cancel":       {`"true"`, `1`, `0`, `"yes"`, `[]`, `{}`, `""`},
 		"reason":       {`1`, `true`, `[]`, `{}`},
@@ -241,6 +241,33 @@ func TestSentencesAreShort(t *testing.T) {
 					checkSentence(t, r.Message)
 				}
 			}
+		}
+	}
+}
+
+// What other programs put around a message is read if that is plain, and named otherwise.
+func TestDecodeEncodings(t *testing.T) {
+	const plain = `{"agent_id":"1001","flag":"true"}`
+	for body, want := range map[string]string{
+		"\ufeff" + plain:        "",
+		"\ufeff[" + plain + "]": "",
+		"\xff\xfe{\x00}\x00":    "message: text in UTF-16",
+		"\xfe\xff\x00{\x00}":    "message: text in UTF-16",
+		"{\x00}\x00":            "message: text in UTF-16",
+		"\x1f\x8b\x08\x00":      "message: compressed with gzip",
+		`"{\"agent_id\":\"1001\",\"flag\":\"true\"}"`:   "is JSON inside a JSON string",
+		`["{\"agent_id\":\"1001\",\"flag\":\"true\"}"]`: "is JSON inside a JSON string",
+		"\ufeff": "message: empty",
+	} {
+		m := Decode([]byte(body), defaultName)
+		switch {
+		case want == "" && len(m.Changes) != 1:
+			t.Errorf("%q: %+v", body, m)
+		case want != "" && (len(m.Rejected) != 1 || !strings.Contains(m.Rejected[0].Message, want)):
+			t.Errorf("%q: %+v, want %q", body, m, want)
+		}
+		if want == "" && string(Extract([]byte(body), 0)) != plain && string(Extract([]byte(body), 0)) != body {
+			t.Errorf("%q: the letter is %q", body, Extract([]byte(body), 0))
 		}
 	}
 }

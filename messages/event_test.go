@@ -97,7 +97,7 @@ func TestDecodeOpensEventsOnly(t *testing.T) {
 func TestDecodeRejectsTheDataOfEvents(t *testing.T) {
 	for body, want := range map[string]string{
 		enveloped(enveloped(`{"agent_id":"1001","flag":"true"}`)): "agent_id: missing; exactly one of",
-		packed(`{"agent_id":`): "data_base64: no JSON, wrong at byte 12",
+		packed(`{"agent_id":`): "data_base64: not JSON, wrong at byte 12",
 		packed(""):             "data_base64: empty",
 		`{"specversion":"1.0","id":"e-1","source":"/wfm","type":"t","data_base64":"?"}`: `data_base64: "?" is no base64`,
 		`{"specversion":"1.0","id":"e-1","source":"/wfm","type":"t","data_base64":{}}`:  `data_base64: {} is no base64`,

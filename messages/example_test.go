@@ -51,7 +51,7 @@ func ExampleDecodeSession() {
 	// Output:
 	// session signed in 2026-11-22T17:00:00Z <nil>
 	// 7fed243b
-	// guid: byte 4 of 10 is no visible ASCII character
+	// guid: byte 4 of 10 is not a visible ASCII character
 }
 
 func ExampleResult_AppendJSON() {

@@ -1,6 +1,9 @@
 package messages
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // item is what one item says, with what it takes over from its message.
 type item struct {
@@ -52,10 +55,10 @@ func (it *item) set(f field, raw []byte) {
 	}
 }
 
-// override reads an item of a list over the defaults of its message, and tells whether it names an id of its own.
+// override reads an item of a list over the defaults of its message, and reports whether it names an id of its own.
 func (it *item) override(list string, value []byte) (ownID bool) {
 	if value[0] != '{' {
-		it.shape = list + ": the item " + shown(value) + ` is no object; want for example {"agent_id": "1001"}`
+		it.shape = list + ": the item " + shown(value) + " " + cmp.Or(encodedTwice(value), `is not an object; want for example {"agent_id": "1001"}`)
 		return false
 	}
 	var o object

@@ -2,9 +2,7 @@ package messages
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -18,7 +16,7 @@ const (
 	maxNote       = 1024 // bytes of reason and source; what is longer is cut
 )
 
-// ValidAgentID tells whether s names an agent: 101 to 999999, digits only, no leading zero.
+// ValidAgentID reports whether s names an agent: 101 to 999999, digits only, no leading zero.
 func ValidAgentID(s string) bool {
 	if len(s) < 3 || len(s) > 6 || s[0] == '0' || s == "100" {
 		return false
@@ -58,7 +56,7 @@ func readCancel(raw []byte) (bool, string) {
 	return false, "cancel: " + shown(raw) + " is no boolean; want true or false"
 }
 
-// ValidID tells whether s can be the id of a change: 1 to 128 printable characters. The .2 that Decode appends to the
+// ValidID reports whether s can be the id of a change: 1 to 128 printable characters. The .2 that Decode appends to the
 // id of an agent's second change does not count, so that such a change can be cancelled and published again, too.
 func ValidID(s string) bool {
 	if len(s) == 0 || len(s) > (maxID+8)*utf8.UTFMax || !utf8.ValidString(s) {
@@ -109,38 +107,6 @@ func readBatchTotal(raw []byte) (int, string) {
 		return 0, "batch_total: " + shown(raw) + " is no total; want a whole number from 1 to 1000000000"
 	}
 	return n, ""
-}
-
-func readTime(f field, raw []byte) (time.Time, string) {
-	t, ok := instant(raw)
-	if !ok {
-		return t, fmt.Sprintf("%s: %s is no instant; want RFC 3339 with zone, such as 2026-11-22T18:00:00+01:00", fieldNames[f], shown(raw))
-	}
-	return t, ""
-}
-
-// instant returns UTC, so that equal instants are equal values and no change keeps a zone of its own in memory.
-func instant(raw []byte) (time.Time, bool) {
-	var t time.Time
-	s, ok := unquote(raw)
-	if !ok || !isRFC3339(s) || t.UnmarshalText([]byte(s)) != nil {
-		return time.Time{}, false
-	}
-	t = t.UTC()
-	if y := t.Year(); y < 1970 || y > 9999 {
-		return time.Time{}, false
-	}
-	return t, true
-}
-
-// isRFC3339 finds what package time lets pass although RFC 3339 does not: hours of one digit, a comma before the
-// fraction, and zones that are off by a day or more.
-func isRFC3339(s string) bool {
-	n := len(s)
-	if n < len("2006-01-02T15:04:05Z") || s[13] != ':' || strings.Contains(s, ",") {
-		return false
-	}
-	return s[n-1] == 'Z' || s[n-5:n-3] <= "23" && s[n-2:] <= "59"
 }
 
 func readNote(f field, raw []byte) (string, string) {

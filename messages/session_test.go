@@ -23,6 +23,7 @@ func TestDecodeSession(t *testing.T) {
 		{"JSESSIONID=" + secret, Session{GUID: secret}},
 		{long, Session{GUID: long}},
 		{"!~", Session{GUID: "!~"}},
+		{"\ufeff" + secret, Session{GUID: secret}},
 		{`{"guid":"` + secret + `"}`, Session{GUID: secret}},
 		{` {"guid":"JSESSIONID=` + secret + `","GUID":"x","x":[{}],"cookies":null,"gateway_url":null,"signed_in_at":null}` + "\n", Session{GUID: secret}},
 		{`{"guid":"a","cookies":[]}`, Session{GUID: "a"}},
@@ -49,22 +50,36 @@ func TestDecodeSession(t *testing.T) {
 
 func TestDecodeSessionRefuses(t *testing.T) {
 	for data, field := range map[string]string{
-		"": "session: empty", "  \n": "session: empty",
+		"": "session: empty", "  \n": "session: empty", "\ufeff": "session: empty", "\xff\xfe{\x00": "session: text in UTF-16",
 		`"` + secret + `"`: "session: neither", `["` + secret + `"]`: "session: neither",
 		`{"guid":"` + secret + `"`: "session: begins", `{"guid":"` + secret + `"} x`: "session: begins", "{" + secret + "}": "session: begins",
 		`{}`: "guid: missing", `{"GUID":"x"}`: "guid: missing", `{"guid":null}`: "guid: missing",
-		`{"guid":17}`: "guid: no string", `{"guid":""}`: "guid: 0 bytes", "JSESSIONID=": "guid: 0 bytes", `{"guid":"JSESSIONID="}`: "guid: 0 bytes",
+		`{"guid":17}`: "guid: not a string", `{"guid":""}`: "guid: 0 bytes", "JSESSIONID=": "guid: 0 bytes", `{"guid":"JSESSIONID="}`: "guid: 0 bytes",
 		strings.Repeat("g", 257): "guid: 257 bytes",
-		"se cret":                "guid: byte 3", "se\tcret": "guid: byte 3", "se\u00a0cret": "guid: byte 3", "\ufeff" + secret: "guid: byte 1", "sec\x7f": "guid: byte 4",
+		"se cret":                "guid: byte 3", "se\tcret": "guid: byte 3", "se\u00a0cret": "guid: byte 3", "sec\x7f": "guid: byte 4",
 		`{"guid":"se\r\ncret"}`: "guid: byte 3", `{"guid":" secret"}`: "guid: byte 1",
-		`{"guid":"` + secret + `; Path=/"}`:                                  "guid: byte",
-		`{"guid":"g","cookies":"n=secret"}`:                                  "cookies: no array",
+		`{"guid":"` + secret + `; Path=/"}`: "guid: byte",
+	} {
+		s, err := DecodeSession([]byte(data))
+		checkSchema(t, "session", []byte(data), err == nil)
+		if err == nil || !strings.HasPrefix(err.Error(), field) {
+			t.Errorf("%.80s: got %v, want %s", data, err, field)
+			continue
+		}
+		if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), secret[:4]) || s.GUID != "" || s.Cookies != nil {
+			t.Errorf("%.80s: shows the credential: %v", data, err)
+		}
+	}
+}
+
+// An optional field that cannot be used is left out and reported, and the rest of the record is used.
+func TestDecodeSessionLeavesOut(t *testing.T) {
+	for data, report := range map[string]string{
 		`{"guid":"g","cookies":["n=v"` + strings.Repeat(`,"n=v"`, 32) + `]}`: "cookies: more than 32",
 		`{"guid":"g","cookies":["n=v",7]}`:                                   "cookies: number 2",
 		`{"guid":"g","cookies":["secret"]}`:                                  "cookies: number 1",
 		`{"guid":"g","cookies":["=secret"]}`:                                 "cookies: number 1",
 		`{"guid":"g","cookies":["a b=secret"]}`:                              "cookies: number 1",
-		`{"guid":"g","cookies":["a=secret; b=c"]}`:                           "cookies: number 1",
 		`{"guid":"g","cookies":["a=secret,x"]}`:                              "cookies: number 1",
 		`{"guid":"g","cookies":["a=\"secret"]}`:                              "cookies: number 1",
 		`{"guid":"g","cookies":["a=sec\\ret"]}`:                              "cookies: number 1",
@@ -85,15 +100,58 @@ func TestDecodeSessionRefuses(t *testing.T) {
 		`{"guid":"g","signed_in_at":"secret"}`:                               "signed_in_at: ",
 		`{"guid":"g","signed_in_at":1700000000}`:                             "signed_in_at: ",
 		`{"guid":"g","signed_in_at":"2026-11-22T18:00:00"}`:                  "signed_in_at: ",
+		`{"guid":"g","cookies":7}`:                                           "cookies: neither",
+		`{"guid":"g","cookies":{"a b":"secret"}}`:                            "cookies: one of them",
+		`{"guid":"g","cookies":{"a":["secret"]}}`:                            "cookies: one of them",
+		`{"guid":"g","cookies":"secret"}`:                                    "cookies: one of them",
 	} {
 		s, err := DecodeSession([]byte(data))
-		checkSchema(t, "session", []byte(data), err == nil)
-		if err == nil || !strings.HasPrefix(err.Error(), field) {
-			t.Errorf("%.80s: got %v, want %s", data, err, field)
+		checkSchema(t, "session", []byte(data), true)
+		if err != nil || s.GUID != "g" || len(s.LeftOut) != 1 || !strings.HasPrefix(s.LeftOut[0], report) || !strings.HasSuffix(s.LeftOut[0], "left out") {
+			t.Errorf("%.80s: got %v, %q, want %s", data, err, s.LeftOut, report)
 			continue
 		}
-		if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), secret[:4]) || s.GUID != "" || s.Cookies != nil {
-			t.Errorf("%.80s: shows the credential: %v", data, err)
+		if strings.Contains(s.LeftOut[0], "secret") || s.GatewayURL != "" || !s.SignedInAt.IsZero() {
+			t.Errorf("%.80s: got %q, %q, %v", data, s.LeftOut[0], s.GatewayURL, s.SignedInAt)
+		}
+		checkSentence(t, s.LeftOut[0])
+	}
+}
+
+// Programs keep cookies in several forms.
+func TestDecodeSessionCookies(t *testing.T) {
+	for cookies, want := range map[string]string{
+		`["a=1","b=2"]`: "a=1|b=2",
+		`["a=1; Path=/; HttpOnly; Secure","Set-Cookie: b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT"]`: "a=1|b=2",
+		`["a=1; b=2"]`:            "a=1", // the first pair of a line counts
+		`["a=1","bad","c=3"]`:     "a=1|c=3",
+		`"a=1; b=2"`:              "a=1|b=2",
+		`"a=1;b=2;"`:              "a=1|b=2",
+		`"Cookie: a=1; b=2"`:      "a=1|b=2",
+		`"a=1; Path=/; HttpOnly"`: "a=1",
+		`"path=1; b=2"`:           "path=1|b=2",
+		`{"a":"1","b":2}`:         "a=1|b=2",
+		`{"a":"1","a":"2"}`:       "a=1|a=2",
+		`""`:                      "",
+		`{}`:                      "",
+	} {
+		s, err := DecodeSession([]byte(`{"guid":"g","cookies":` + cookies + `}`))
+		if got := strings.Join(s.Cookies, "|"); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", cookies, got, err, want)
+		}
+	}
+}
+
+func TestSessionCheck(t *testing.T) {
+	for want, s := range map[string]Session{
+		"":              {GUID: "g", Cookies: []string{"a=b"}},
+		"guid: 0 bytes": {},
+		"cookies: number 1 is not a name=value pair that can be sent": {GUID: "g", Cookies: []string{"a"}},
+		"gateway_url: want": {GUID: "g", GatewayURL: "x"},
+	} {
+		err := s.Check()
+		if (err == nil) != (want == "") || err != nil && (!strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "left out")) {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }

@@ -39,7 +39,7 @@ type record struct {
 
 func newRecord(s Session) *record {
 	r := &record{guid: s.GUID, signedInAt: s.SignedInAt, rev: s.Rev, cameBack: s.CameBack}
-	if len(s.Cookies) > 0 || s.GatewayURL != "" || s.Anew != 0 {
+	if len(s.Cookies) > 0 || len(s.LeftOut) > 0 || s.GatewayURL != "" || s.Anew != 0 {
 		r.more = &s
 	}
 	return r

@@ -97,7 +97,7 @@ func TestDeadReplayRefuses(t *testing.T) {
 		forced bool
 	}{
 		{"rejected", rejected, good, 0, "it was rejected, not failed", true},
-		{"garbage", rejected, "garbage", 0, "its original cannot be used: message: no JSON", false},
+		{"garbage", rejected, "garbage", 0, "its original cannot be used: message: not JSON", false},
 		{"cancel", failed("1001", "c-1", 1), `{"agent_id":"1001","cancel":true,"id":"a"}`, 0, "withdraws", false},
 		{"two", failed("1001", "c-1", 1), `{"agent_ids":[1001,1002],"flag":true}`, 0, "holds 2 changes", false},
 		{"over", failed("1001", "c-1", 1), `{"agent_id":"1001","flag":"true","valid_until":"2020-01-01T00:00:00Z"}`, 0, "valid_until has passed", true},

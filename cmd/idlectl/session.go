@@ -73,7 +73,7 @@ func (a *app) putSession(ctx context.Context, d *desk.Desk, args []string, f ses
 			return unusablef("--signed-in-at %q: want now, or an instant such as 2026-11-22T18:00:00+01:00", f.signedIn)
 		}
 	}
-	if _, err := messages.DecodeSession(messages.EncodeSession(s)); err != nil {
+	if err := s.Check(); err != nil {
 		return unusable{err}
 	}
 	rev, err := d.PutSession(ctx, agent, s)
@@ -110,7 +110,11 @@ func (a *app) readSession(args []string, f sessionFlags) (messages.Session, erro
 	if err != nil {
 		return messages.Session{}, err
 	}
-	return messages.DecodeSession(text)
+	s, err := messages.DecodeSession(text)
+	if err == nil && len(s.LeftOut) > 0 {
+		err = errors.New(s.LeftOut[0]) // whoever types a session means all of it
+	}
+	return s, err
 }
 
 // sessionRow is a session as it may be shown.

@@ -167,8 +167,8 @@ func TestAgentPage(t *testing.T) {
 		"Agent 1001", "<strong>signed in</strong>", "<strong>in force</strong>", "change c-100000 pauses after an attempt",
 		"the gateway said 100-007: agent operation failed", "<strong>later</strong>", "expired</span>",
 	)
-	s.worker.set(func(a *actor) { a.agents["5554"] = worker.AgentView{AgentID: "5554", Trouble: "guid: no string"} })
-	wantText(t, s.page(t, "/agents/5554"), "<strong>not signed in</strong>", "the registry has a session that cannot be used: guid: no string")
+	s.worker.set(func(a *actor) { a.agents["5554"] = worker.AgentView{AgentID: "5554", Trouble: "guid: not a string"} })
+	wantText(t, s.page(t, "/agents/5554"), "<strong>not signed in</strong>", "the registry has a session that cannot be used: guid: not a string")
 	s.worker.set(func(a *actor) {
 		a.agents["5553"] = worker.AgentView{AgentID: "5553", SignedIn: true, Ignored: "not https"}
 	})

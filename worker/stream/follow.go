@@ -181,6 +181,7 @@ func isGone(h nats.Header) bool {
 // anew. A record that cannot be used is logged once,
 // without its content, and its agent counts as not signed in.
 func FollowSessions(ctx context.Context, nc *nats.Conn, layout Layout, sessions *worker.Sessions, log *slog.Logger) {
+	leftOut := map[string]bool{} // reports that were logged: a site's records are mostly all alike
 	f := &follower{
 		conn: nc, bucket: layout.Names.SessionsBucket(), site: layout.Names.Prefix, log: log,
 		put: func(key string, value []byte, rev uint64) {
@@ -193,6 +194,12 @@ func FollowSessions(ctx context.Context, nc *nats.Conn, layout Layout, sessions 
 					log.Warn("unusable session", "key", ShownKey(key), "why", err)
 				}
 				return
+			}
+			for _, report := range session.LeftOut {
+				if !leftOut[report] && len(leftOut) < 20 {
+					leftOut[report] = true
+					log.Warn("part of a session cannot be used; further sessions like it are not reported", "key", ShownKey(key), "why", report)
+				}
 			}
 			sessions.Put(key, session, rev)
 		},

@@ -27,15 +27,14 @@ var ErrNoSession = errors.New("no session")
 
 // PutSession signs an agent in and returns the revision of the record. What the worker could not read is not written.
 func (d *Desk) PutSession(ctx context.Context, agent string, s messages.Session) (uint64, error) {
-	value := messages.EncodeSession(s)
-	if _, err := messages.DecodeSession(value); err != nil {
+	if err := s.Check(); err != nil {
 		return 0, err
 	}
 	kv, err := d.bucket(ctx, d.names.SessionsBucket())
 	if err != nil {
 		return 0, err
 	}
-	rev, err := kv.Put(ctx, agent, value)
+	rev, err := kv.Put(ctx, agent, messages.EncodeSession(s))
 	if err != nil {
 		return 0, d.trouble("write the session", "bucket "+kv.Bucket(), err)
 	}
@@ -53,11 +52,10 @@ func (d *Desk) PutSessions(ctx context.Context, all iter.Seq2[string, messages.S
 	}
 	var sent []jetstream.PubAckFuture
 	for agent, s := range all {
-		value := messages.EncodeSession(s)
-		if _, err := messages.DecodeSession(value); err != nil {
+		if err := s.Check(); err != nil {
 			return err
 		}
-		future, err := d.js.PublishAsync("$KV."+kv.Bucket()+"."+agent, value)
+		future, err := d.js.PublishAsync("$KV."+kv.Bucket()+"."+agent, messages.EncodeSession(s))
 		if err != nil {
 			return d.trouble("write the session", "bucket "+kv.Bucket(), err)
 		}
