@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -69,6 +70,18 @@ func (c *Config) checkNumbers(env *environment) {
 	env.check("IDLE_MAX_ATTEMPTS", c.MaxAttempts >= 1)
 	env.check("IDLE_VALIDITY", c.Validity > 0)
 	env.check("IDLE_SHUTDOWN_GRACE", c.ShutdownGrace >= 0)
+	checkDurations(env, reflect.ValueOf(c).Elem())
+}
+
+// longest bounds every duration, so that none that is added to an instant overflows.
+const longest = 87600 * time.Hour
+
+func checkDurations(env *environment, of reflect.Value) {
+	for _, field := range variables(of.Type()) {
+		if d, ok := of.FieldByIndex(field.Index).Interface().(time.Duration); ok {
+			env.check(field.Tag.Get("envconfig"), d <= longest, errors.New("the longest is 87600h, ten years"))
+		}
+	}
 }
 
 func (c *Config) checkPlaces(env *environment) {

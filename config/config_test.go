@@ -133,6 +133,7 @@ func TestWrongValues(t *testing.T) {
 	)
 	for _, test := range []struct{ pairs, line string }{
 		{`IDLE_GATEWAY_URL=`, `IDLE_GATEWAY_URL is required: ` + gateway},
+		{`IDLE_RETENTION=2562047h`, `IDLE_RETENTION="2562047h": want a duration of at least 1s, such as 720h (the longest is 87600h, ten years)`},
 		{`IDLE_GATEWAY_URL=gateway:8043`, `IDLE_GATEWAY_URL="gateway:8043": ` + gateway},
 		{`IDLE_GATEWAY_URL=http://gateway`, `IDLE_GATEWAY_URL="http://gateway": ` + gateway},
 		{`IDLE_GATEWAY_URL=ftp://gateway IDLE_GATEWAY_INSECURE=true`, `IDLE_GATEWAY_URL="ftp://gateway": ` + gateway},
@@ -319,5 +320,21 @@ func TestCredentials(t *testing.T) {
 	const missing = "no such file or directory"
 	if err := CheckCredentials("/nowhere"); err == nil || err.Error() != missing {
 		t.Errorf("%v, want %s", err, missing)
+	}
+}
+
+// Every duration is added to instants: none may be so long that the sum overflows.
+func TestEveryDurationIsBounded(t *testing.T) {
+	for _, field := range variables(reflect.TypeFor[Config]()) {
+		if field.Type != reflect.TypeFor[time.Duration]() {
+			continue
+		}
+		name := field.Tag.Get("envconfig")
+		t.Run(name, func(t *testing.T) {
+			setEnv(t, "IDLE_GATEWAY_URL="+gatewayURL, name+"=2562047h")
+			if _, err := Load(); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s=2562047h: %v", name, err)
+			}
+		})
 	}
 }

@@ -35,6 +35,19 @@ func TestBackoffJitter(t *testing.T) {
 	}
 }
 
+// Fault M: the jitter came after the cap.
+func TestBackoffNeverExceedsItsMaximum(t *testing.T) {
+	b := Backoff{Initial: time.Second, Max: 30 * time.Second, Jitter: 0.5}.withDefaults()
+	low, high := time.Duration(math.MaxInt64), time.Duration(0)
+	for range 1000 {
+		p := b.Pause(10)
+		low, high = min(low, p), max(high, p)
+	}
+	if high > 30*time.Second || high < 29*time.Second || low > 11*time.Second {
+		t.Errorf("the tenth pause is from %v to %v, want spread up to 30s", low, high)
+	}
+}
+
 func TestPolicyDefaults(t *testing.T) {
 	p := Policy{Rate: 50}.withDefaults()
 	if p.Burst != 5 || p.MaxInFlight != 32 || p.MaxAttempts != 8 || p.Validity != 12*time.Hour || p.Retention != 720*time.Hour {

@@ -24,7 +24,7 @@ type Owner struct {
 	Name     string        // of this process, as other replicas show it
 	Hold     time.Duration // one gateway time-out: how long the last owner's calls may still land
 	Log      *slog.Logger
-	Finished time.Duration // how long a clean stop may take; 0: 20 s
+	Finished time.Duration // how long a clean stop may take; 0: 20 s; below 0: it waits for no call in flight
 
 	js       jetstream.JetStream
 	consumer jetstream.Consumer                      // nil: not found yet
