@@ -16,6 +16,8 @@ type report struct {
 	Messages   int                      `json:"messages"`
 	Changes    int                      `json:"changes"`
 	DryRun     bool                     `json:"dry_run,omitempty"`
+	Instants   int                      `json:"instants"` // that the changes name
+	Past       int                      `json:"past"`     // how many of them have passed
 	Run        string                   `json:"id_prefix,omitempty"`
 	Published  int                      `json:"published"`
 	Duplicates int                      `json:"duplicates"` // the stream had them before
@@ -106,7 +108,7 @@ func (a *app) tell(r report) error {
 		return a.printJSON(r)
 	}
 	if r.DryRun {
-		fmt.Fprintf(a.stdout, "%s in %s: all can be published\n", terminal.Plural(r.Changes, "change"), terminal.Plural(r.Messages, "message"))
+		fmt.Fprintf(a.stdout, "%s in %s: all can be published%s\n", terminal.Plural(r.Changes, "change"), terminal.Plural(r.Messages, "message"), r.andPast())
 		return nil
 	}
 	fmt.Fprintf(a.stdout, "published %s", terminal.Plural(r.Published, "message"))
@@ -119,12 +121,28 @@ func (a *app) tell(r report) error {
 	if r.Duplicates > 0 {
 		fmt.Fprintf(a.stdout, "; %s had been published before with the same ID", terminal.Plural(r.Duplicates, "message"))
 	}
-	fmt.Fprintln(a.stdout)
+	fmt.Fprintln(a.stdout, r.andPast())
 	if r.Waited {
 		terminal.WriteOutcomes(a.stdout, r.Outcomes)
 		a.failures(r)
 	}
 	return nil
+}
+
+// andPast is how a line about changes that name instants ends: the count of those in the past, which mean now or never.
+func (r *report) andPast() string {
+	if r.Instants == 0 {
+		return ""
+	}
+	return "; " + r.pastInstants() + " in the past"
+}
+
+func (r *report) pastInstants() string {
+	verb := "are"
+	if r.Past == 1 {
+		verb = "is"
+	}
+	return fmt.Sprintf("%d of %s %s", r.Past, terminal.Plural(r.Instants, "instant"), verb)
 }
 
 func (a *app) failures(r report) {

@@ -96,7 +96,7 @@ func TestExplainNamesTheCause(t *testing.T) {
 	s.explained("1003", "change refused did not reach the gateway: it failed with retcode 000-002: invalid parameter")
 
 	signIn("1004")
-	publish(`{"agent_id":"1004","flag":"true","id":"newer","effective_at":"2020-01-02T00:00:00Z"}`)
+	publish(`{"agent_id":"1004","flag":"true","id":"newer"}`)
 	s.explained("1004", "has flag true")
 	publish(`{"agent_id":"1005","flag":"false","id":"older"}`)
 	s.explained("1005", "flag false has not reached the gateway yet")

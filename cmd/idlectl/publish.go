@@ -19,6 +19,7 @@ import (
 type publishFlags struct {
 	format, batch, idPrefix string
 	bulk, wait, dryRun      bool
+	force                   bool
 	timeout                 time.Duration
 }
 
@@ -40,8 +41,9 @@ anything in it cannot be used, every fault is named and nothing is published.`,
 	c.Flags().BoolVar(&f.wait, "wait", false, "wait for the ending of every change; exit status 1 if one failed, expired or was rejected")
 	c.Flags().DurationVar(&f.timeout, "timeout", 0, "with --wait: no longer than this; default: as long as it takes")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "check the file and publish nothing")
-	c.Flags().StringVar(&f.idPrefix, "id-prefix", "", "begin message IDs with this and the line number, so that repeating the command\n"+
-		"within 10 minutes publishes nothing twice; default: a new one for each run")
+	c.Flags().StringVar(&f.idPrefix, "id-prefix", "", "begin message IDs with this, the line and a hash of its content, so that repeating\n"+
+		"the command within 10 minutes publishes nothing twice; default: a new one for each run")
+	c.Flags().BoolVar(&f.force, "force", false, "publish the file even if all its instants are in the past")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{sheet.CSV, sheet.JSONL, sheet.JSON}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
@@ -60,15 +62,21 @@ func (a *app) publishFile(ctx context.Context, name string, f publishFlags) erro
 		}
 		return unusablef("%s in %s: nothing was published", terminal.Plural(len(s.Problems), "fault"), s.Name)
 	}
+	r := report{Messages: len(s.Messages), Changes: s.Changes(), DryRun: f.dryRun}
+	r.Instants, r.Past = s.Instants(time.Now())
+	if r.Past > 0 && r.Past == r.Instants && !f.force {
+		return unusablef("%s: %s in the past, so its changes would take effect at once or never: is it an old file? "+
+			"Nothing was published; --force publishes it all the same", s.Name, r.pastInstants())
+	}
 	if f.dryRun {
-		return a.tell(report{Messages: len(s.Messages), Changes: s.Changes(), DryRun: true})
+		return a.tell(r)
 	}
 	d, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	return a.publishSheet(ctx, d, s, f)
+	return a.publishSheet(ctx, d, s, r, f)
 }
 
 func (f *publishFlags) check() error {
@@ -97,7 +105,7 @@ func checkBatch(id string) error {
 	return nil
 }
 
-func (a *app) publishSheet(ctx context.Context, d *desk.Desk, s *sheet.Sheet, f publishFlags) error {
+func (a *app) publishSheet(ctx context.Context, d *desk.Desk, s *sheet.Sheet, r report, f publishFlags) error {
 	if err := s.Fits(d.MaxPayload()); err != nil {
 		return unusable{err}
 	}
@@ -108,7 +116,7 @@ func (a *app) publishSheet(ctx context.Context, d *desk.Desk, s *sheet.Sheet, f 
 			return err
 		}
 	}
-	r := report{Messages: len(s.Messages), Changes: s.Changes(), Run: f.idPrefix}
+	r.Run = f.idPrefix
 	expected := desk.Expected{}
 	bar := terminal.NewProgress(a.stderr, "published", len(s.Messages))
 	err := d.Publish(ctx, s.Publications(f.idPrefix), func(st desk.Stored) {

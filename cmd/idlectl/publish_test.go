@@ -201,3 +201,27 @@ func TestPublishRefusesWhatTheServerWouldNotTake(t *testing.T) {
 	}
 	s.runWith(t.Context(), "["+big.String()+"]", "publish", "-").want(t, statusUsage, "send its items in several messages")
 }
+
+// A corrected file under the same prefix takes effect, also within the time in which the stream knows the first one.
+func TestPublishCorrectedFile(t *testing.T) {
+	s := newSite(t)
+	s.runWith(t.Context(), "agent_id,flag\n1001,true\n1002,true\n", "publish", "-", "--id-prefix", "nightly").want(t, statusFine, "published 2 messages")
+	s.runWith(t.Context(), "agent_id,flag\n1001,true\n1002,false\n", "publish", "-", "--id-prefix", "nightly").
+		want(t, statusFine, "published 1 message", "1 message had been published before")
+	all := s.changes()
+	if len(all) != 3 || !strings.Contains(all[2], `"1002","flag":"false"`) {
+		t.Errorf("published %q", all)
+	}
+}
+
+func TestPublishRefusesAFileOfThePast(t *testing.T) {
+	s := newSite(t)
+	past := "agent_id,flag,effective_at\n1001,true,2025-11-23T14:00:00+01:00\n1001,false,2025-11-23T22:00:00+01:00\n"
+	s.runWith(t.Context(), past, "publish", "-").want(t, statusUsage, "2 of 2 instants are in the past", "--force", "Nothing was published")
+	s.runWith(t.Context(), past, "publish", "-", "--dry-run").want(t, statusUsage, "2 of 2 instants are in the past")
+	if n := len(s.changes()); n != 0 {
+		t.Fatalf("%d messages were published", n)
+	}
+	s.runWith(t.Context(), past, "publish", "-", "--force").want(t, statusFine, "published 2 messages", "2 of 2 instants are in the past")
+	s.runWith(t.Context(), past+"1002,true,2999-01-01T00:00:00Z\n", "publish", "-").want(t, statusFine, "published 3 messages", "2 of 3 instants are in the past")
+}

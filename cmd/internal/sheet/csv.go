@@ -12,76 +12,63 @@ import (
 	"strconv"
 	"strings"
 
+	"idlepolicy/cmd/internal/file"
 	"idlepolicy/messages"
 )
 
-// row is one line of a CSV file, with columns named like the fields of a change.
-type row struct {
-	AgentID     string `json:"agent_id,omitempty"`
-	Flag        string `json:"flag,omitempty"`
-	ID          string `json:"id,omitempty"`
-	BatchID     string `json:"batch_id,omitempty"`
-	BatchTotal  int    `json:"batch_total,omitempty"`
-	EffectiveAt string `json:"effective_at,omitempty"`
-	ValidUntil  string `json:"valid_until,omitempty"`
-	Reason      string `json:"reason,omitempty"`
-	Source      string `json:"source,omitempty"`
-
-	number int
+// table is a CSV file that is being read.
+type table struct {
+	*csv.Reader
+	before int // lines before what the reader reads
 }
 
-// columns are those that a CSV file may have.
-var columns = []string{"agent_id", "flag", "id", "batch_id", "effective_at", "valid_until", "reason", "source"}
-
-func (r *row) field(column string) *string {
-	switch column {
-	case "agent_id":
-		return &r.AgentID
-	case "flag":
-		return &r.Flag
-	case "id":
-		return &r.ID
-	case "batch_id":
-		return &r.BatchID
-	case "effective_at":
-		return &r.EffectiveAt
-	case "valid_until":
-		return &r.ValidUntil
-	case "reason":
-		return &r.Reason
+func newTable(name string, data []byte) table {
+	text, separator := file.CutSeparatorLine(data)
+	t := table{Reader: csv.NewReader(bytes.NewReader(text))}
+	switch {
+	case separator != 0:
+		t.before = 1
+	case strings.EqualFold(filepath.Ext(name), ".tsv"):
+		separator = '\t'
+	default:
+		separator = file.Separator(text)
 	}
-	return &r.Source
+	t.Comma = separator
+	t.FieldsPerRecord = -1 // spreadsheets write empty columns beside a table, and not in every row
+	return t
+}
+
+// line returns the line on which a field of the last record begins.
+func (t table) line(field int) int {
+	n, _ := t.FieldPos(field)
+	return t.before + n
 }
 
 func (s *Sheet) readCSV(data []byte, st Stamp) {
-	r := csv.NewReader(bytes.NewReader(data))
-	r.Comma = separator(s.Name, data)
-	header, err := r.Read()
+	t := newTable(s.Name, data)
+	header, err := t.Read()
 	if err != nil {
-		s.faultCSV(err)
+		s.faultCSV(t, err)
 		return
 	}
-	names, ok := s.readHeader(header, st)
+	names, ok := s.readHeader(header, t.before+1, st)
 	if !ok {
 		return // every line would be wrong for the same reason
 	}
 	var rows []row
 	for {
-		record, err := r.Read()
+		record, err := t.Read()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			s.faultCSV(err)
+			s.faultCSV(t, err)
 			continue
 		}
-		n, _ := r.FieldPos(0)
-		one := row{number: n}
-		for i, value := range record {
-			*one.field(names[i]) = strings.TrimSpace(value)
+		if one, ok := s.readRow(record, names, t.line(0)); ok {
+			s.checkRow(&one, names)
+			rows = append(rows, one)
 		}
-		s.checkRow(one)
-		rows = append(rows, one)
 	}
 	if len(s.Problems) > 0 {
 		return
@@ -94,111 +81,91 @@ func (s *Sheet) readCSV(data []byte, st Stamp) {
 	}
 }
 
-// separator is what parts the columns: some spreadsheets write semicolons, where a comma stands in numbers.
-func separator(name string, data []byte) rune {
-	first, _, _ := bytes.Cut(data, []byte("\n"))
-	switch {
-	case strings.EqualFold(filepath.Ext(name), ".tsv"), bytes.ContainsRune(first, '\t'):
-		return '\t'
-	case bytes.ContainsRune(first, ';') && !bytes.ContainsRune(first, ','):
-		return ';'
-	}
-	return ','
-}
-
-func (s *Sheet) faultCSV(err error) {
+func (s *Sheet) faultCSV(t table, err error) {
 	var wrong *csv.ParseError
 	switch {
 	case errors.Is(err, io.EOF):
 		s.fault(1, "", "the file is empty; want a header line with agent_id and flag")
-	case errors.As(err, &wrong) && errors.Is(err, csv.ErrFieldCount):
-		s.fault(wrong.Line, "", "another number of columns than the header has")
 	case errors.As(err, &wrong):
-		s.fault(wrong.Line, "", fmt.Sprintf("character %d: %v", wrong.Column, wrong.Err))
+		s.fault(t.before+wrong.Line, "", fmt.Sprintf("character %d: %v", wrong.Column, wrong.Err))
 	default:
 		s.fault(1, "", err.Error())
 	}
 }
 
-func (s *Sheet) readHeader(header []string, st Stamp) (names []string, ok bool) {
-	for _, h := range header {
-		name := strings.TrimSpace(h)
+// readHeader returns the names of the columns, without those that are empty at the end.
+func (s *Sheet) readHeader(header []string, line int, st Stamp) (names []string, ok bool) {
+	for _, h := range trimEnd(header) {
+		names = append(names, strings.TrimSpace(h))
+	}
+	if !slices.ContainsFunc(names, func(name string) bool { return slices.Contains(columns, name) }) && len(names) > 2 {
+		s.fault(line, "", fmt.Sprintf("no column has a name of a change's field (agent_id, flag, …), the first is %.40q; "+
+			"a file with columns of its own is read by idlectl plan", names[0]))
+		return nil, false
+	}
+	for i, name := range names {
 		switch {
+		case name == "":
+			s.faultInColumn(line, i+1, strconv.Itoa(i+1), "has no name, but stands between others that have one; delete it or name it")
 		case !slices.Contains(columns, name):
-			s.fault(1, strconv.Quote(name), "unknown; want "+strings.Join(columns, ", "))
-		case slices.Contains(names, name):
-			s.fault(1, name, "given twice")
+			s.faultInColumn(line, i+1, strconv.Quote(name), "unknown; want "+strings.Join(columns, ", "))
+		case slices.Contains(names[:i], name):
+			s.faultInColumn(line, i+1, name, "given twice")
 		case name == "batch_id" && st.Batch != "":
-			s.fault(1, name, "given here and with --batch; want one of them")
+			s.faultInColumn(line, i+1, name, "given here and with --batch; want one of them")
 		}
-		names = append(names, name)
 	}
 	for _, needed := range columns[:2] {
 		if !slices.Contains(names, needed) {
-			s.fault(1, needed, "missing; the first line names the columns")
+			s.faultInColumn(line, len(names)+1, needed, "missing; the first line names the columns")
 		}
 	}
 	return names, len(s.Problems) == 0
 }
 
-// checkRow has the row judged as the change that it will be.
-func (s *Sheet) checkRow(r row) {
+// trimEnd drops the empty cells at the end of a record.
+func trimEnd(record []string) []string {
+	for len(record) > 0 && strings.TrimSpace(record[len(record)-1]) == "" {
+		record = record[:len(record)-1]
+	}
+	return record
+}
+
+// readRow returns false if there is nothing in the row, or if it is not a change.
+func (s *Sheet) readRow(record, names []string, line int) (r row, ok bool) {
+	filled := trimEnd(record)
+	switch {
+	case len(filled) == 0:
+		return r, false
+	case len(filled) == 1 && len(names) > 1 && strings.Trim(filled[0], "0123456789 ") != "":
+		s.faultInColumn(line, 1, names[0], fmt.Sprintf(
+			"%.40q stands alone in its row: a total or another summary, not a change; delete the row", strings.TrimSpace(filled[0])))
+		return r, false
+	case len(record) < len(names), len(filled) > len(names):
+		s.fault(line, "", fmt.Sprintf("another number of columns than the header has: %d, not %d", len(record), len(names)))
+		return r, false
+	}
+	r.number = line
+	for i, name := range names {
+		*r.field(name) = strings.TrimSpace(record[i])
+	}
+	r.EffectiveAt, r.ValidUntil = plainInstant(r.EffectiveAt), plainInstant(r.ValidUntil)
+	return r, true
+}
+
+// checkRow judges the row as the change that it will be.
+func (s *Sheet) checkRow(r *row, names []string) {
 	body, _ := json.Marshal(r) // strings only: never fails
-	for _, bad := range messages.Decode(body, "x").Rejected {
-		column, text, ok := strings.Cut(bad.Message, ": ")
-		if !ok || !slices.Contains(columns, column) {
-			column, text = "", bad.Message
-		}
-		s.fault(r.number, column, text)
+	m := messages.Decode(body, "x")
+	for _, bad := range m.Rejected {
+		field, text := splitRejection(bad)
+		s.faultInColumn(r.number, slices.Index(names, field)+1, field, text)
 	}
-}
-
-// fillBatches gives each row the total of its batch: its changes come in many messages.
-func (s *Sheet) fillBatches(rows []row, batch string) {
-	totals := map[string]int{}
-	for i := range rows {
-		if batch != "" {
-			rows[i].BatchID = batch
-		}
-		totals[rows[i].BatchID]++
+	for i := range m.Changes {
+		s.note(&m.Changes[i], r.number, "x")
 	}
-	for i := range rows {
-		if id := rows[i].BatchID; id != "" {
-			rows[i].BatchTotal = totals[id]
-		}
-	}
-}
-
-// single makes a message of each row.
-func (s *Sheet) single(rows []row) {
-	for _, r := range rows {
-		body, _ := json.Marshal(r)
-		s.Messages = append(s.Messages, Message{Line: r.number, Body: body, Agents: []string{r.AgentID}, Changes: 1})
-	}
-}
-
-const (
-	bulkItems = 1000
-	bulkBytes = 256 << 10 // well below what a server takes by default, 1 MiB
-)
-
-// group puts rows that follow each other, of one batch, into messages with many changes.
-func (s *Sheet) group(rows []row) {
-	for len(rows) > 0 {
-		batch, total, number := rows[0].BatchID, rows[0].BatchTotal, rows[0].number
-		var items []json.RawMessage
-		size := 0
-		for len(rows) > 0 && rows[0].BatchID == batch && len(items) < bulkItems && size < bulkBytes {
-			one := rows[0]
-			one.BatchID, one.BatchTotal = "", 0
-			body, _ := json.Marshal(one)
-			items, rows, size = append(items, body), rows[1:], size+len(body)
-		}
-		body, _ := json.Marshal(struct {
-			BatchID    string            `json:"batch_id,omitempty"`
-			BatchTotal int               `json:"batch_total,omitempty"`
-			Changes    []json.RawMessage `json:"changes"`
-		}{batch, total, items})
-		s.add(number, body, "", func(messages.Rejection) int { return number })
+	if isNothing(r.BatchID) {
+		s.faultInColumn(r.number, slices.Index(names, "batch_id")+1, "batch_id",
+			fmt.Sprintf("%q stands for nothing in the program that wrote the file; leave it out", r.BatchID))
 	}
 }

@@ -4,30 +4,31 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
-
-	"idlepolicy/messages"
 )
 
-// lineOfItem finds the line on which an item of a JSON message begins; 1 where the message itself is meant.
-func lineOfItem(data []byte, r messages.Rejection) int {
+// linesOfItems returns the line on which each item of a JSON message begins; nothing if the message has no items, or as
+// far as it can be read.
+func linesOfItems(data []byte) []int {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if !enterItems(d) {
-		return 1
+		return nil
 	}
+	var lines []int
+	line, counted := 1, 0
 	var skipped json.RawMessage
-	for range r.Index {
-		if !d.More() || d.Decode(&skipped) != nil {
-			return 1
+	for d.More() {
+		at := int(d.InputOffset())
+		for at < len(data) && strings.IndexByte(" \t\r\n,", data[at]) >= 0 {
+			at++
+		}
+		line += bytes.Count(data[counted:at], []byte("\n"))
+		counted = at
+		lines = append(lines, line)
+		if d.Decode(&skipped) != nil {
+			break
 		}
 	}
-	if !d.More() {
-		return 1
-	}
-	at := int(d.InputOffset())
-	for at < len(data) && strings.IndexByte(" \t\r\n,", data[at]) >= 0 {
-		at++
-	}
-	return 1 + bytes.Count(data[:at], []byte("\n"))
+	return lines
 }
 
 // enterItems goes into the array that holds the items of a message.

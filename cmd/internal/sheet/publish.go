@@ -1,13 +1,13 @@
 package sheet
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
 	"os"
-	"strconv"
 
 	"idlepolicy/worker/stream/desk"
 )
@@ -46,13 +46,19 @@ func (s *Sheet) Fits(most int) error {
 	return nil
 }
 
-// Publications are the messages under IDs that begin with prefix, so that repeating them with the same one doubles none.
+// Publications returns the messages under IDs that begin with prefix and name the line and its content. Repeating a file
+// with the same prefix doubles nothing, and a line that was corrected in between is another message.
 func (s *Sheet) Publications(prefix string) iter.Seq[desk.Publication] {
 	return func(yield func(desk.Publication) bool) {
 		for _, l := range s.Messages {
-			if !yield(desk.Publication{ID: prefix + "-" + strconv.Itoa(l.Line), Body: l.Body, Agents: l.Agents}) {
+			if !yield(desk.Publication{ID: l.id(prefix), Body: l.Body, Agents: l.Agents}) {
 				return
 			}
 		}
 	}
+}
+
+func (m *Message) id(prefix string) string {
+	sum := sha256.Sum256(m.Body)
+	return fmt.Sprintf("%s-%d-%x", prefix, m.Line, sum[:6])
 }

@@ -32,7 +32,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("read %+v", s)
 	}
 	for p := range s.Publications("run") {
-		if p.ID != "run-1" || len(p.Agents) != 2 {
+		if !strings.HasPrefix(p.ID, "run-1-") || len(p.Agents) != 2 {
 			t.Errorf("publication %+v", p)
 		}
 	}
@@ -55,7 +55,7 @@ func TestBatchOfAnEvent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Text, "CloudEvent") || !strings.Contains(s.Problems[0].Text, "batch_total in its data") {
+		if len(s.Problems) != 1 || !strings.Contains(s.Problems[0].Message, "CloudEvent") || !strings.Contains(s.Problems[0].Message, "batch_total in its data") {
 			t.Errorf("%s: problems %v", format, s.Problems)
 		}
 	}
@@ -102,7 +102,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		for _, p := range s.Problems {
-			if p.Line < 1 || p.Text == "" {
+			if p.Line < 1 || p.Message == "" {
 				t.Errorf("problem %+v", p)
 			}
 		}
