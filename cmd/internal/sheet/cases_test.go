@@ -22,7 +22,7 @@ func TestFilesOfOtherPrograms(t *testing.T) {
 		"past-roster.csv":             nil,
 		"renamed-workbook.csv":        {":1: the file is an Excel workbook (.xlsx); save it as CSV UTF-8"},
 		"same-id.csv":                 {`:3: id: "late-7" is the id of agent 1001 on line 2 too`},
-		"sql-null.csv":                {`:2: id: "NULL" stands for nothing`, ":3: id: ", ":4: id: "},
+		"sql-null.csv":                {`:2: column flag: "NULL" stands for nothing`, ":3: id: ", ":4: id: "},
 		"trailing-commas-summary.csv": {`:4: column agent_id: "Total: 2" stands alone in its row: a total or another summary`},
 		"java-times.jsonl":            {":1: effective_at: ", ":2: effective_at: ", ":3: effective_at: ", ":4: effective_at: ", ":5: effective_at: "},
 		"gnu-date-times.jsonl":        {":3: effective_at: "},
@@ -69,7 +69,7 @@ func TestWrongFiles(t *testing.T) {
 		"employee,from,to\n1,2,3\n":                          "read by idlectl plan",
 		"agent_id,flag,batch_id\n1001,true,NULL\n":           `:2: column batch_id: "NULL" stands for nothing`,
 		"agent_id,flag\n1001,\x00\n":                         ":2: NUL",
-		"agent_id,flag,effective_at\n1001,true,2026-11-23\n": "has no time of day",
+		"agent_id,flag,effective_at\n1001,true,2026-11-23\n": "a date without a time of day",
 	} {
 		s, err := sheet.Read("x.csv", "", []byte(text), sheet.Stamp{})
 		if err != nil {
