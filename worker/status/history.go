@@ -19,7 +19,7 @@ type history struct {
 	mu     sync.Mutex // guards what follows
 	points [keptPoints]point
 	n      uint64 // points ever added
-	last   mark
+	last   mark // as of the last view of an owner
 }
 
 // mark is how far the owner's counters were at some time. They begin anew with each term.
@@ -38,21 +38,24 @@ type point struct {
 	Backlog int       `json:"backlog"` // changes that could be called, are being called or retry
 }
 
-// add turns a view into a point. Rates are by the time that really passed: ticks may come late.
+// add turns a view into a point. Rates are by the time since the last view of an owner: ticks may come late.
 func (h *history) add(now time.Time, v worker.View, known bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	last := h.last
-	h.last = mark{at: now, term: v.Since, calls: v.Called, ended: v.Ended}
-	seconds := now.Sub(last.at).Seconds()
-	if last.at.IsZero() || seconds <= 0 {
-		return
-	}
 	p := point{At: now, Known: known}
 	if known {
-		if !v.Since.Equal(last.term) {
-			last.calls, last.ended = 0, 0
+		last := h.last
+		h.last = mark{at: now, term: v.Since, calls: v.Called, ended: v.Ended}
+		switch {
+		case last.at.IsZero() || !now.After(last.at):
+			return // there is nothing to compare with
+		case v.Since.Equal(last.term):
+		case v.Since.After(last.at):
+			last.calls, last.ended = 0, 0 // the term began since
+		default:
+			return
 		}
+		seconds := now.Sub(last.at).Seconds()
 		p.Calls, p.Ended = float64(v.Called-last.calls)/seconds, float64(v.Ended-last.ended)/seconds
 		p.Backlog = backlog(v)
 	}

@@ -32,7 +32,7 @@ func TestHistoryTurnsCountersIntoRates(t *testing.T) {
 		{start.Add(5 * time.Second), true, 50, 20, 6},
 		{start.Add(10 * time.Second), true, 10, 1, 0},
 		{start.Add(15 * time.Second), false, 0, 0, 0},
-		{start.Add(20 * time.Second), true, 30, 21, 0},
+		{start.Add(20 * time.Second), true, 10, 10, 0}, // over the 10 s since the owner was last heard of
 	}
 	if len(all) != len(want) {
 		t.Fatalf("%d points", len(all))
@@ -40,6 +40,21 @@ func TestHistoryTurnsCountersIntoRates(t *testing.T) {
 	for i := range want {
 		if all[i] != want[i] {
 			t.Errorf("point %d is %+v, want %+v", i, all[i], want[i])
+		}
+	}
+}
+
+// Fault L: a standby that was restarted took the 907 calls of the owner's whole term for those of the last 5 s.
+func TestHistoryOfARestartedStandbyBeginsWithoutASpike(t *testing.T) {
+	var h history
+	start := time.Now()
+	owner := worker.View{Since: start.Add(-time.Hour), Called: 907, Ended: 907}
+	h.add(start, worker.View{}, false) // nobody has been asked yet
+	h.add(start.Add(5*time.Second), owner, true)
+	h.add(start.Add(10*time.Second), owner, true)
+	for _, p := range h.all() {
+		if p.Calls != 0 || p.Ended != 0 {
+			t.Errorf("nothing happened, but the plot says %+v", p)
 		}
 	}
 }
