@@ -19,7 +19,7 @@ type history struct {
 	mu     sync.Mutex // guards what follows
 	points [keptPoints]point
 	n      uint64 // points ever added
-	last   mark // as of the last view of an owner
+	last   mark   // as of the last view of an owner
 }
 
 // mark is how far the owner's counters were at some time. They begin anew with each term.
