@@ -18,8 +18,8 @@ func (a *app) status() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show how the worker is, on one screen",
-		Long: `Show how the worker is, on one screen. If none answers, what the streams tell; the exit status is 1 then.
-With --watch it is shown anew each second until Ctrl-C, which is exit status 0; --json prints a line each time.`,
+		Long: `Show how the worker is, on one screen. If no owner answers, it shows what the streams tell, and the exit status is 1.
+With --watch it is shown again each second until Ctrl-C, which is exit status 0; --json prints a line each time.`,
 		Args: none,
 		RunE: a.verb(func(ctx context.Context, d *desk.Desk, _ []string) error {
 			if watch {
@@ -28,24 +28,25 @@ With --watch it is shown anew each second until Ctrl-C, which is exit status 0; 
 			return a.showStatus(ctx, d)
 		}),
 	}
-	c.Flags().BoolVarP(&watch, "watch", "w", false, "show it anew each second")
+	c.Flags().BoolVarP(&watch, "watch", "w", false, "show it again each second")
 	return c
 }
 
 func (a *app) showStatus(ctx context.Context, d *desk.Desk) error {
 	s, err := d.Status(ctx)
-	var declined *desk.Declined
-	if errors.Is(err, desk.ErrNoWorker) || errors.As(err, &declined) {
-		return a.showOverview(ctx, d, err)
-	}
-	if err != nil {
+	switch {
+	case s.View == nil && s.Streams == nil:
 		return err
+	case a.json:
+		return errors.Join(a.printJSON(s), err)
 	}
-	if a.json {
-		return a.printJSON(s)
+	if len(s.Replicas) > 0 {
+		a.replicas(s.Replicas)
 	}
-	a.replicas(s.Replicas)
-	a.view(s.View)
+	if s.View == nil {
+		return errors.Join(a.overview(s), err)
+	}
+	a.view(*s.View)
 	return nil
 }
 
@@ -113,21 +114,14 @@ func estimateText(e worker.Estimate, now time.Time) string {
 	return text
 }
 
-// showOverview shows what the streams tell, and returns why it is no more.
-func (a *app) showOverview(ctx context.Context, d *desk.Desk, why error) error {
-	o, err := d.Overview(ctx)
-	if err != nil {
-		return err
-	}
-	if a.json {
-		return errors.Join(a.printJSON(o), why)
-	}
+// overview shows what the streams tell.
+func (a *app) overview(s desk.Status) error {
+	o := s.Streams
 	now := time.Now()
 	fact := func(name, format string, args ...any) {
 		fmt.Fprintf(a.stdout, "%-13s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	fact("worker", "none answers; what the streams tell:")
-	fact("owner", "%s", ownerText(o.Owner, now))
+	fact("owner", "%s", ownerText(s, now))
 	fact("unfinished", "%s", terminal.Plural(int(o.Unfinished), "message"))
 	if !o.Oldest.IsZero() {
 		fact("", "the oldest from %s, %s", terminal.Clock(o.Oldest), terminal.Age(o.Oldest, now))
@@ -144,15 +138,24 @@ func (a *app) showOverview(ctx context.Context, d *desk.Desk, why error) error {
 			return err
 		}
 	}
-	return why
+	return nil
 }
 
-func ownerText(o desk.Owner, now time.Time) string {
+func ownerText(s desk.Status, now time.Time) string {
+	last, text := s.Streams.Owner, "none answers"
 	switch {
-	case o.Name == "":
-		return "there has been none yet"
-	case o.Released:
-		return terminal.Clean(o.Name) + " was the last one and stopped cleanly"
+	case len(s.Replicas) > 0 && s.Owner == "":
+		text = "none"
+	case s.Owner != "":
+		text = terminal.Clean(s.Owner) + ", which does not answer"
 	}
-	return fmt.Sprintf("%s, since %s (%s), by its own word", terminal.Clean(o.Name), terminal.Clock(o.Since), terminal.Age(o.Since, now))
+	switch {
+	case last.Name == "":
+		return text + "; there has been none yet"
+	case last.Name == s.Owner:
+		return text
+	case last.Released:
+		return text + "; the last one was " + terminal.Clean(last.Name) + ", which stopped cleanly"
+	}
+	return fmt.Sprintf("%s; the last one was %s, which took over %s (%s)", text, terminal.Clean(last.Name), terminal.Clock(last.Since), terminal.Age(last.Since, now))
 }

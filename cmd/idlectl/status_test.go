@@ -18,7 +18,7 @@ func TestStatus(t *testing.T) {
 	now := time.Now()
 	s.answer(map[string]any{"status": desk.Status{
 		Replicas: []desk.Replica{{Name: "a", Role: "owner", Since: now.Add(-time.Hour)}, {Name: "b", Role: "standby", Trouble: "no\x1b"}},
-		View: worker.View{
+		View: &worker.View{
 			At: now, Gate: worker.GateState{State: "shut", Why: "the gateway is away", Until: now.Add(2 * time.Second), Rate: 25, Limit: 50, ByOperator: true},
 			Agents: 20, Unfinished: 7, NotSignedIn: 3, Later: 2, Due: 4,
 			Batches:  []worker.BatchView{{ID: "late-7", Progress: messages.BatchSummary{Total: 40, Applied: 11, StartedAt: now}}},
@@ -42,12 +42,30 @@ func TestStatusWithoutWorker(t *testing.T) {
 	if _, err := kv.PutString(t.Context(), "owner", `{"name":"host-a","since":"2026-01-02T03:04:05Z"}`); err != nil {
 		t.Fatal(err)
 	}
-	s.run("status").want(t, statusFailed, "host-a, since ")
-	var o desk.Overview
-	if err := json.Unmarshal([]byte(s.run("status", "--json").out), &o); err != nil || o.Unfinished != 3 || o.Owner.Name != "host-a" {
-		t.Errorf("%+v, %v", o, err)
+	s.run("status").want(t, statusFailed, "none answers; the last one was host-a, which took over ")
+	var st desk.Status
+	if err := json.Unmarshal([]byte(s.run("status", "--json").out), &st); err != nil || st.Streams.Unfinished != 3 ||
+		st.Owner != "" || st.Streams.Owner.Name != "host-a" || !strings.Contains(st.Trouble, "no worker answers") {
+		t.Errorf("%+v, %v", st, err)
 	}
 	emptySite(t).run("status").want(t, statusUnreachable, "no stream IDLEPOLICY_")
+}
+
+// Replicas answer, but none of them is the owner: that is no fine status, and no figure is made up for it.
+func TestStatusWithoutOwner(t *testing.T) {
+	s := newSite(t)
+	s.runWith(t.Context(), shift(3), "publish", "-").want(t, statusFine)
+	replicas := []desk.Replica{{Name: "b", Role: "standby", Trouble: "no replica is the owner: since 12:00:00 UTC"}}
+	s.answer(map[string]any{"status": map[string]any{"replicas": replicas, "paused": false, "rate": nil}})
+	o := s.run("status")
+	o.want(t, statusFailed, "standby", "owner         none; there has been none yet", "3 messages", "no replica is the owner: changes wait")
+	if strings.Contains(o.out, "gate") || strings.Contains(o.out, "no limit") {
+		t.Errorf("figures that nobody knows:\n%s", o.out)
+	}
+	var st desk.Status
+	if err := json.Unmarshal([]byte(s.run("status", "--json").out), &st); err != nil || st.View != nil || st.Streams.Unfinished != 3 || len(st.Replicas) != 1 {
+		t.Errorf("%+v, %v", st, err)
+	}
 }
 
 func TestPauseResumeRate(t *testing.T) {
@@ -119,7 +137,7 @@ func TestExplain(t *testing.T) {
 
 func TestStatusIsWatchedUntilItIsInterrupted(t *testing.T) {
 	s := newSite(t)
-	asked := s.answer(map[string]any{"status": desk.Status{View: worker.View{Agents: 20}}})
+	asked := s.answer(map[string]any{"status": desk.Status{View: &worker.View{Agents: 20}}})
 	for _, args := range [][]string{{"status", "--watch"}, {"status", "-w", "--json"}} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		before := len(asked.questions())

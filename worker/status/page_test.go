@@ -249,6 +249,10 @@ func TestHeadline(t *testing.T) {
 		{site{Self: ready, View: nil}, "Nobody is the owner: changes wait until a replica takes over."},
 		{site{Self: ready, Owner: "w1"}, "w1 is the owner, but does not answer."},
 		{site{Self: readiness{}, Owner: "w1", View: open}, "This replica is not connected to NATS. What it shows may be old."},
+		{
+			site{Self: readiness{Connected: true, Role: RoleStandby, Trouble: "no replica is the owner: since 12:00:00 UTC"}},
+			"Nobody is the owner: changes wait until a replica takes over. This replica reports: no replica is the owner: since 12:00:00 UTC.",
+		},
 		{site{Self: readiness{Connected: true, Trouble: "permission denied"}}, "This replica takes no part: permission denied."},
 	} {
 		if got := headline(&test.site); got != test.want {

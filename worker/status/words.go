@@ -116,13 +116,16 @@ func outcomeSign(o messages.Outcome) string {
 
 // headline says in one sentence or two how the site is. It is read aloud when it changes, so it has no figures in it.
 func headline(st *site) string {
+	const nobody = "Nobody is the owner: changes wait until a replica takes over."
 	switch {
+	case st.Self.Connected && st.Self.Role == RoleStandby && st.View == nil && st.Owner == "" && st.Self.Trouble != "":
+		return nobody + " This replica reports: " + st.Self.Trouble + "."
 	case st.Self.Trouble != "":
 		return "This replica takes no part: " + st.Self.Trouble + "."
 	case !st.Self.Connected:
 		return "This replica is not connected to NATS. What it shows may be old."
 	case st.View == nil && st.Owner == "":
-		return "Nobody is the owner: changes wait until a replica takes over."
+		return nobody
 	case st.View == nil:
 		return fmt.Sprintf("%s is the owner, but does not answer.", st.Owner)
 	}

@@ -26,12 +26,13 @@ type Owner struct {
 	Log      *slog.Logger
 	Finished time.Duration // how long a clean stop may take; 0: 20 s; below 0: it waits for no call in flight
 
-	js       jetstream.JetStream
-	consumer jetstream.Consumer                      // nil: not found yet
-	pin      string                                  // the server's name for our place
-	lost     chan struct{}                           // holds one token once the connection was lost and found again
-	cut      atomic.Pointer[context.CancelCauseFunc] // ends what waits for answers on a connection that is lost
-	troubles troubles
+	js        jetstream.JetStream
+	consumer  jetstream.Consumer                      // nil: not found yet
+	pin       string                                  // the server's name for our place
+	ownerless time.Time                               // since when a standby has seen no owner; zero: there is one
+	lost      chan struct{}                           // holds one token once the connection was lost and found again
+	cut       atomic.Pointer[context.CancelCauseFunc] // ends what waits for answers on a connection that is lost
+	troubles  troubles
 
 	mu    sync.Mutex // guards state
 	state OwnerState
@@ -44,7 +45,7 @@ type Owner struct {
 type OwnerState struct {
 	Role    string // starting, owner, standby
 	Since   time.Time
-	Owner   string // name of the owner, as far as it is known
+	Owner   string // name of the owner; empty: there is none, or none is known
 	Trouble string // what keeps this process from playing its part, or from playing it well; empty: nothing
 }
 
@@ -78,9 +79,7 @@ func (o *Owner) setRole(role, owner string) {
 	if was != role {
 		o.state.Role, o.state.Since = role, time.Now()
 	}
-	if owner != "" {
-		o.state.Owner = owner
-	}
+	o.state.Owner = owner
 	o.mu.Unlock()
 	if was != role && was != "" {
 		o.Log.Info("ownership", "role", role, "was", was, "owner", owner)

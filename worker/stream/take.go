@@ -42,7 +42,7 @@ func (o *Owner) waitForPin(ctx context.Context) (*jetstream.ConsumerInfo, error)
 				return nil, err
 			}
 		}
-		o.stand(ctx)
+		o.stand(ctx, holder)
 		if err := o.askForPin(ctx); err != nil {
 			return nil, err
 		}
@@ -129,16 +129,38 @@ func (o *Owner) wake(ctx context.Context, info *jetstream.ConsumerInfo) error {
 	return nil
 }
 
-// stand shows this process as a standby, and who it stands by for.
-func (o *Owner) stand(ctx context.Context) {
+// stand shows this process as a standby, and the owner that it stands by for: the one whose record names the pin that the
+// server has given out. The record of an owner that died names another one.
+func (o *Owner) stand(ctx context.Context, holder string) {
 	ctx, cancel := context.WithTimeout(ctx, requestFor)
 	defer cancel()
 	name := ""
-	if last, _, err := o.readOwners(ctx); err == nil {
+	if last, _, err := o.readOwners(ctx); err == nil && holder != "" && last.Pin == holder {
 		name = last.Name
 	}
 	o.setRole(RoleStandby, name)
 	o.troubles.meet(takingPart, nil)
+	o.noteOwner(name)
+}
+
+const (
+	noOwner = "no replica is the owner"
+	// ownerlessFor is how long a site may be without an owner before that is trouble. A takeover takes less once the place is
+	// free.
+	ownerlessFor = 3 * time.Second
+)
+
+// noteOwner reports a site that has had no owner for some time.
+func (o *Owner) noteOwner(name string) {
+	switch {
+	case name != "":
+		o.ownerless = time.Time{}
+		o.troubles.meet(noOwner, nil)
+	case o.ownerless.IsZero():
+		o.ownerless = time.Now()
+	case time.Since(o.ownerless) > ownerlessFor:
+		o.troubles.meet(noOwner, errors.New("since "+o.ownerless.UTC().Format("15:04:05 UTC")))
+	}
 }
 
 // askForPin asks for one message; if one comes, this process has been picked. The message itself comes again after the

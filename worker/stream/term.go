@@ -29,6 +29,7 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 	case <-o.lost: // an older loss: nothing was asked for since the reset
 	default:
 	}
+	o.noteOwner(o.Name)
 	term, over := context.WithCancelCause(context.WithoutCancel(ctx))
 	from, err := newPuller(o.Conn, o.Layout.Names)
 	if err != nil {

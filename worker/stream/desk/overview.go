@@ -18,11 +18,11 @@ type Overview struct {
 	Results    uint64    `json:"results"`
 	Dead       uint64    `json:"dead_letters"`
 	Sessions   uint64    `json:"sessions"`
-	Owner      Owner     `json:"owner"`
+	Owner      Owner     `json:"last_owner"`
 	Last       []Event   `json:"-"`
 }
 
-// Owner is what the owner wrote of itself into the control bucket.
+// Owner is what the last owner wrote of itself into the control bucket. It may have died since.
 type Owner struct {
 	Name     string    `json:"name"` // empty: there was none yet
 	Since    time.Time `json:"since,omitzero"`

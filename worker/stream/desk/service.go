@@ -13,10 +13,14 @@ import (
 	"idlepolicy/worker/stream"
 )
 
-// Status is what the worker says of itself.
+// Status is how a site is: what its owner says or, where no owner answers, what its streams tell.
 type Status struct {
-	Replicas []Replica   `json:"replicas"`
-	View     worker.View `json:"view"`
+	At       time.Time    `json:"at"`
+	Owner    string       `json:"owner"`   // empty: no replica says that it is
+	Trouble  string       `json:"trouble"` // why there is no view; empty: there is one
+	Replicas []Replica    `json:"replicas"`
+	View     *worker.View `json:"view"`    // nil: no owner answers
+	Streams  *Overview    `json:"streams"` // nil: an owner answers
 }
 
 // Replica is one process of the worker.
@@ -48,14 +52,42 @@ const (
 	serviceCode  = "Nats-Service-Error-Code"
 )
 
-// Status asks the worker how it is. Like the others below it returns ErrNoWorker where nobody answers and a *Declined
-// where the worker says no.
+// ErrNoOwner is returned where replicas answer and none of them is the owner.
+var ErrNoOwner = errors.New("no replica is the owner: changes wait until one takes over")
+
+// Status asks the worker how it is. Where no owner answers it returns what the streams tell, and ErrNoWorker, ErrNoOwner or a
+// *Declined with it.
 func (d *Desk) Status(ctx context.Context) (Status, error) {
-	var s Status
-	return s, d.ask(ctx, "status", question{}, &s)
+	s := Status{Replicas: []Replica{}}
+	err := d.ask(ctx, "status", question{}, &s)
+	s.At = time.Now()
+	for _, r := range s.Replicas {
+		if r.Role == stream.RoleOwner {
+			s.Owner = r.Name
+		}
+	}
+	var declined *Declined
+	switch {
+	case err == nil && s.View != nil:
+		return s, nil
+	case err == nil && s.Owner != "":
+		err = &Declined{Why: s.Owner + " is the owner, but does not answer"}
+	case err == nil:
+		err = ErrNoOwner
+	case !errors.Is(err, ErrNoWorker) && !errors.As(err, &declined):
+		return s, err
+	}
+	s.Trouble = err.Error()
+	o, failed := d.Overview(ctx)
+	if failed != nil {
+		return s, failed
+	}
+	s.Streams = &o
+	return s, err
 }
 
-// Explain asks the worker about one agent.
+// Explain asks the worker about one agent. Like the others below it returns ErrNoWorker where nobody answers and a *Declined
+// where the worker says no.
 func (d *Desk) Explain(ctx context.Context, agent string) (worker.AgentView, error) {
 	var v worker.AgentView
 	return v, d.ask(ctx, "explain", question{AgentID: agent}, &v)
