@@ -178,7 +178,7 @@ func logAsync(log *slog.Logger, said *sayings, sub *nats.Subscription, err error
 	case sub != nil:
 		log.Warn("NATS connection", "err", plain(err), "subject", sub.Subject)
 	default:
-		log.Warn("NATS connection", "err", plain(err))
+		log.Warn("NATS connection", "err", sentence(err))
 	}
 }
 

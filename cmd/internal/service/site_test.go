@@ -31,6 +31,7 @@ type site struct {
 	nats    *server.Server
 	gateway *gatewaytest.Gateway
 	log     logbook
+	level   slog.Level // of the log; info
 	page    string
 }
 
@@ -63,7 +64,7 @@ func (s *site) start() (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	listens := make(chan string, 1)
 	w := Service{
-		Config: s.config, Name: "w1", Version: "v1.2.3", Log: slog.New(logHandler(&s.log, slog.LevelInfo, false)),
+		Config: s.config, Name: "w1", Version: "v1.2.3", Log: slog.New(logHandler(&s.log, s.level, false)),
 		Page: func(address string) { listens <- address },
 	}
 	var wg sync.WaitGroup
@@ -151,7 +152,7 @@ func (s *site) isOwner() {
 
 func (s *site) connect() jetstream.JetStream {
 	s.t.Helper()
-	nc, err := nats.Connect(s.nats.ClientURL())
+	nc, err := nats.Connect(s.config.NATSURLs[0])
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -38,6 +38,9 @@ func redactOne(raw string) string {
 	raw = raw[len(before):]
 	// The last @ ends the user part: those before it are in a password that should have been escaped.
 	if i := strings.LastIndex(raw, "@"); i >= 0 {
+		if strings.ContainsAny(raw[:i], "/?#") { // what follows the @ may belong to a secret too
+			return before + hidden
+		}
 		before, raw = before+hidden+"@", raw[i+1:]
 	}
 	host := authority.FindString(raw)

@@ -4,6 +4,9 @@ package natstest
 
 import (
 	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,4 +64,23 @@ func Port(s *server.Server) int {
 func Stop(s *server.Server) {
 	s.Shutdown()
 	s.WaitForShutdown()
+}
+
+// StartConfig starts a server with a configuration in the server's own language. STORE in it stands for a folder of the test. It
+// listens on a free port of the loopback interface unless the configuration says otherwise.
+func StartConfig(tb testing.TB, config string) *server.Server {
+	tb.Helper()
+	dir := tb.TempDir()
+	file := filepath.Join(dir, "nats.conf")
+	if !strings.Contains(config, "listen:") {
+		config = "listen: \"127.0.0.1:-1\"\n" + config
+	}
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(config, "STORE", filepath.Join(dir, "store"))), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	o, err := server.ProcessConfigFile(file)
+	if err != nil {
+		tb.Fatalf("%v, in\n%s", err, config)
+	}
+	return begin(tb, o)
 }
