@@ -1,6 +1,10 @@
 package worker
 
-import "time"
+import (
+	"time"
+
+	"idlepolicy/worker/view"
+)
 
 // job is a call on its way to the gateway.
 type job struct {
@@ -14,6 +18,7 @@ type job struct {
 func (l *loop) call(c *change, session Session) {
 	ln := c.lane
 	ln.inFlight = c
+	l.waitFor(c, view.Answer)
 	c.tries().since = l.now.UnixNano()
 	l.unschedule(c)
 	c.rev = 0

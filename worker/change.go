@@ -6,6 +6,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/ledger"
+	"idlepolicy/worker/view"
 )
 
 // message is one message of the stream that is unfinished: some of its changes have not ended, or the summary of its
@@ -42,6 +43,7 @@ type change struct {
 	told   ledger.Told // what is said of it, stored or not
 	said   ledger.Told // what results say of it
 	later  bool        // it waits for its instant, or had to
+	why    view.Reason // what it waits for; only waitFor sets it
 	ended  bool        // its ending is decided
 }
 

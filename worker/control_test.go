@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"idlepolicy/worker/view"
 )
 
 func TestRateOfOperatorsKeepsABurstThatWasSet(t *testing.T) {
@@ -31,7 +33,7 @@ func TestRateOfOperatorsIsToldApart(t *testing.T) {
 			s.worker.Log = slog.New(slog.NewTextHandler(&log, nil))
 			s.worker.SetControls(Controls{Rate: set})
 			s.start()
-			gate := func() (g GateState) {
+			gate := func() (g view.GateState) {
 				s.inside(func(l *loop) { g = l.view().Gate })
 				return g
 			}

@@ -7,6 +7,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/ledger"
+	"idlepolicy/worker/view"
 )
 
 // entry is a result on its way to the ledger.
@@ -45,6 +46,7 @@ func (l *loop) decide(c *change, o messages.Outcome, text, by string) *entry {
 	r := c.result(o, text, l.now)
 	r.SupersededBy = by
 	c.ended = true
+	l.waitFor(c, view.Storing)
 	l.leaveLater(c)
 	if ln.live == c {
 		ln.live = nil
@@ -223,6 +225,7 @@ func (l *loop) letGo(e *entry) {
 // settle lets go of a change whose ending is stored: of its message, and of those of its cancels.
 func (l *loop) settle(c *change) {
 	c.lane.leave(c)
+	l.waitFor(c, view.None)
 	l.release(c.msg)
 	if c.try != nil {
 		for _, m := range c.try.cancels {

@@ -7,19 +7,12 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/view"
 )
 
-// Estimate says when what is due now will have been applied, at the rate that the gate lets through.
-type Estimate struct {
-	Due    int       `json:"due"`          // changes that can be called now, or are being called
-	Rate   float64   `json:"rate"`         // calls per second that are reckoned with; 0: not known
-	End    time.Time `json:"end,omitzero"` // if nothing keeps calls back; zero: nothing is due, the rate is not known, or an operator paused the calls
-	Missed int       `json:"missed"`       // of them, whose valid_until will have passed by then
-}
-
 // estimate costs a look at each change that is due, and is made for people and scrapes, not for calls.
-func (l *loop) estimate() Estimate {
-	e := Estimate{Due: len(l.ready) + l.gate.inFlight, Rate: l.pace()}
+func (l *loop) estimate() view.Estimate {
+	e := view.Estimate{Due: len(l.ready) + l.gate.inFlight, Rate: l.pace()}
 	if e.Due == 0 || e.Rate == 0 || l.gate.paused {
 		return e
 	}
@@ -54,7 +47,7 @@ const farAhead = 100 * 365 * 24 * time.Hour // a rate can be tiny, and a duratio
 
 // late returns the changes that will be too late. Only what ends before everything is applied can be, and calls are made in
 // the order of their ends, first attempts first: so the place of each in line is known from the few alone.
-func (l *loop) late(e Estimate) []*change {
+func (l *loop) late(e view.Estimate) []*change {
 	end := e.End.UnixNano()
 	var short, late []*change
 	first := 0

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"idlepolicy/worker/view"
 )
 
 // listen has the worker log into the buffer that it returns; it may be read while the worker waits.
@@ -21,7 +23,7 @@ func (s *site) listen() *bytes.Buffer {
 }
 
 // estimateOfPaused is the estimate of what a pause has kept back, as if it were over. While it lasts there is none.
-func (s *site) estimateOfPaused() (e Estimate) {
+func (s *site) estimateOfPaused() (e view.Estimate) {
 	s.t.Helper()
 	if v, _ := s.worker.View(s.t.Context()); !v.Estimate.End.IsZero() || v.Estimate.Missed != 0 {
 		s.t.Errorf("estimate %+v while calls are paused", v.Estimate)

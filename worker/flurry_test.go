@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"idlepolicy/worker/view"
 )
 
 // A backlog that only repeats itself costs each agent hardly more than one call.
@@ -49,6 +51,26 @@ func TestFlurryHoldsUpNobodyElseAndNotForEver(t *testing.T) {
 		}
 		if n := len(s.gateway.made()); n < 2 {
 			t.Errorf("%d calls: a flurry without end keeps its agent from ever being called", n)
+		}
+	})
+}
+
+// An agent whose changes keep replacing each other is counted like everybody else.
+func TestDebouncedChangeIsInTheView(t *testing.T) {
+	bubble(t, Policy{Rate: 1, Burst: 1}, func(s *site) {
+		all := s.agents(2)
+		s.start()
+		s.publish(wish(all[0], "f", "")) // has the only token
+		for range 20 {
+			s.publish(wish(all[1], "f", `,"id":"c"`))
+			s.pass(100 * time.Millisecond)
+		}
+		v, _ := s.worker.View(s.t.Context())
+		if v.Unfinished != 1 || v.Changes != 1 || v.Waiting[view.Debounce] != 1 || v.Waiting.All() != 1 {
+			t.Errorf("view %+v", v)
+		}
+		if len(v.Waits) != 1 || v.Waits[0].AgentID != all[1] || v.Waits[0].Change.WaitsFor != view.Debounce || !v.Waits[0].Change.Next.After(v.At) {
+			t.Errorf("waits %+v", v.Waits)
 		}
 	})
 }

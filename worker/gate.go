@@ -3,6 +3,8 @@ package worker
 import (
 	"fmt"
 	"time"
+
+	"idlepolicy/worker/view"
 )
 
 // gate is the one way to the gateway: every call of every change passes it, first attempts, retries, applying anew and
@@ -32,22 +34,6 @@ type gate struct {
 	short    bool          // the rate was found out of reach
 	answered sightings     // proper answers
 	refused  sightings     // answers that asked for fewer calls without saying for how long
-}
-
-// GateState says what holds calls back, for people.
-type GateState struct {
-	State    string    `json:"state"` // open, paused, shut, probing, slowed
-	Why      string    `json:"why"`   // in words; empty while open
-	Until    time.Time `json:"until,omitzero"`
-	Rate     float64   `json:"rate"`  // calls per second that the gate lets through now; 0: no limit
-	Limit    float64   `json:"limit"` // calls per second that operators allow; 0: no limit
-	InFlight int       `json:"in_flight"`
-
-	ByOperator bool `json:"limit_by_operator"` // an operator set the limit, and the configured one does not hold
-
-	Holding string  `json:"holding"` // what keeps back what is due: rate, in_flight, paused, retry_after, breaker, slowed, ramp; empty: nothing
-	Latency float64 `json:"latency"` // seconds that proper answers took lately; 0: not known
-	Reach   float64 `json:"reach"`   // calls per second that are possible with that latency and so many in flight; 0: not known
 }
 
 func newGate(p Policy, now time.Time) gate {
@@ -159,8 +145,8 @@ func (g *gate) aloneSince(agent string, then time.Time) bool {
 	return g.answered.other(agent, then) && !g.refused.other(agent, then)
 }
 
-func (g *gate) state(now time.Time) GateState {
-	s := GateState{
+func (g *gate) state(now time.Time) view.GateState {
+	s := view.GateState{
 		State: "open", Rate: g.pace.at(g.rate, now), Limit: g.rate, InFlight: g.inFlight,
 		ByOperator: g.byOperator, Holding: g.holding, Latency: g.latency.Seconds(), Reach: g.reach(),
 	}

@@ -8,6 +8,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/ledger"
+	"idlepolicy/worker/view"
 )
 
 // lane is one agent: the one change that took effect and has not ended, those that wait for their instant, and the
@@ -83,10 +84,12 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 			"instant already, and more are not kept", maxLater))
 	case c.later && c.at > l.now.UnixNano():
 		ln.later = append(ln.later, c)
+		l.waitFor(c, view.Instant)
 		l.setTimer(c, c.at)
-		l.tellWaiting(c, ledger.ToldInstant)
+		l.tellWaiting(c, view.Instant)
 	case c.later && l.behind:
 		ln.later = append(ln.later, c) // what the stream still holds may have taken effect before it
+		l.waitFor(c, view.Reading)
 		l.overdue = append(l.overdue, c)
 	default:
 		l.takeEffect(c)
@@ -270,7 +273,7 @@ func (l *loop) plan(ln *lane) {
 		l.expire(c)
 		return
 	}
-	wake, ready := c.until, false
+	wake := c.until
 	session, signedIn := l.Sessions.Of(ln.agent)
 	refused := signedIn && c.refusedIn(session)
 	switch {
@@ -279,22 +282,28 @@ func (l *loop) plan(ln *lane) {
 	case signedIn:
 		c.told, c.said = c.told&^ledger.ToldSignIn, c.said&^ledger.ToldSignIn // a later wait for a sign-in is another one
 	}
+	var why view.Reason
 	switch {
 	case ln.unsettled():
-		// plan is asked again then
-	case !signedIn || refused:
-		l.tellWaiting(c, ledger.ToldSignIn)
+		why = view.OlderEnding // plan is asked again then
+	case !signedIn:
+		why = view.SignIn
+		l.tellWaiting(c, why)
+	case refused:
+		why = view.Session
+		l.tellWaiting(c, why)
 	case l.holds(ln):
-		wake = min(wake, l.holdUntil)
+		why, wake = view.Hold, min(wake, l.holdUntil)
 	case c.try != nil && c.try.retry > now:
-		wake = min(wake, c.try.retry)
+		why, wake = view.Retry, min(wake, c.try.retry)
 	case l.flurries[ln].lasts(now):
-		wake = min(wake, l.flurries[ln].until)
+		why, wake = view.Debounce, min(wake, l.flurries[ln].until)
 	default:
-		ready = true
+		why = view.Gate
 	}
+	l.waitFor(c, why)
 	l.setTimer(c, wake)
-	l.setReady(c, ready)
+	l.setReady(c, why == view.Gate)
 }
 
 // holds tells whether a call that the last owner made for the agent may still land.
@@ -341,23 +350,21 @@ func (l *loop) leaveLater(c *change) {
 	l.unschedule(c)
 }
 
-// tellWaiting tells once that a change waits, each time it starts to.
-func (l *loop) tellWaiting(c *change, why ledger.Told) {
-	if c.told&why != 0 || c.again() || l.stopping {
+// tellWaiting reports once that a change waits, each time it starts to.
+func (l *loop) tellWaiting(c *change, why view.Reason) {
+	told := ledger.ToldSignIn
+	if why == view.Instant {
+		told = ledger.ToldInstant
+	}
+	if c.told&told != 0 || c.again() || l.stopping {
 		return
 	}
-	c.told |= why
-	text := "waits for the agent to sign in"
-	if why == ledger.ToldInstant {
-		text = "waits for its effective_at"
-	} else if c.rev != 0 {
-		text = "waits for a new session of the agent: the gateway does not know the one it has"
-	}
-	r := c.result(messages.Waiting, text, l.now)
-	if why == ledger.ToldSignIn && c.try != nil && c.try.message != "" && c.rev != 0 {
+	c.told |= told
+	r := c.result(messages.Waiting, why.Sentence(), l.now)
+	if why == view.Session && c.try != nil && c.try.message != "" {
 		r.Message = c.try.message
 	}
-	l.put(&entry{change: c, result: r, told: why}, unordered)
+	l.put(&entry{change: c, result: r, told: told}, unordered)
 }
 
 // wakeUp does what the timer of a change was set for.
@@ -365,6 +372,7 @@ func (l *loop) wakeUp(c *change) {
 	ln := c.lane
 	if slices.Contains(ln.later, c) {
 		if l.behind {
+			l.waitFor(c, view.Reading)
 			l.overdue = append(l.overdue, c)
 			return
 		}

@@ -3,11 +3,13 @@ package worker
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/view"
 )
 
 // ending is the result that ended an item.
@@ -256,6 +258,52 @@ func (w *world) checkLetters(endings map[*item]*ending) {
 	if len(letters) > 0 {
 		w.t.Errorf("dead letters of nothing: %v", letters)
 	}
+}
+
+// checkReasons: every change that is not finished waits for exactly one thing, and so does every policy that is to be
+// reapplied. The counts that are kept are those of a look at each of them.
+func (w *world) checkReasons() {
+	if w.inbox == nil {
+		return
+	}
+	w.inside(func(l *loop) {
+		want := view.Counts{}
+		for _, ln := range l.lanes {
+			for _, c := range ln.unended {
+				want[w.wantReason(c)]++
+			}
+			if ln.reapply != nil {
+				want[w.wantReason(ln.reapply)]++
+			}
+		}
+		v := l.view()
+		if !maps.Equal(v.Waiting, want) || v.Changes != want.All() || v.Changes != v.Due+v.Later+v.NotSignedIn+v.Retrying+v.Held+want.Of(view.Answer, view.Storing) || v.Due != len(l.ready) {
+			w.t.Errorf("waiting %v, want %v; changes %d, due %d, ready %d", v.Waiting, want, v.Changes, v.Due, len(l.ready))
+		}
+	})
+}
+
+// wantReason is the reason of a change as its place in its lane says it.
+func (w *world) wantReason(c *change) view.Reason {
+	ln := c.lane
+	fits := false
+	switch c.why {
+	case view.Instant, view.Reading:
+		fits = slices.Contains(ln.later, c)
+	case view.Answer:
+		fits = ln.inFlight == c
+	case view.Storing:
+		fits = c.ended
+	case view.Gate:
+		fits = c.ready != 0
+	case view.SignIn, view.Session, view.Retry, view.Hold, view.Debounce, view.OlderEnding:
+		fits = ln.inFlight != c && (ln.live == c || ln.reapply == c)
+	case view.None, view.Unknown:
+	}
+	if !fits {
+		w.t.Errorf("change %q of agent %s waits for %v", c.id, ln.agent, c.why)
+	}
+	return c.why
 }
 
 // checkRest: nothing is left inside either.

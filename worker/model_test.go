@@ -78,6 +78,7 @@ func play(t *testing.T, script []byte) {
 			done = append(done, s.name)
 			s.do(w)
 			synctest.Wait()
+			w.checkReasons()
 		}
 		w.runOut()
 		w.check()

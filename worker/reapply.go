@@ -1,5 +1,7 @@
 package worker
 
+import "idlepolicy/worker/view"
+
 // considerReapply starts to apply anew what is in force if the agent signed in since the gateway was last told.
 func (l *loop) considerReapply(ln *lane) {
 	f := ln.ledger.InForce
@@ -28,6 +30,7 @@ func (l *loop) considerReapply(ln *lane) {
 func (l *loop) drop(c *change) {
 	if c != nil {
 		c.ended = true
+		l.waitFor(c, view.None)
 		l.unschedule(c)
 	}
 }

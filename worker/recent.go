@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/view"
 )
 
 // How many results a view tells of, and how long their texts may be there: a view goes over NATS, where a message has
@@ -67,38 +68,44 @@ func cut(text string) string {
 	return strings.ToValidUTF8(text[:recentText], "") + "…"
 }
 
-// maxWaits is how many waiting agents a view names.
-const maxWaits = 200
-
-// Wait is an agent one of whose changes waits, and for what.
-type Wait struct {
-	AgentID string     `json:"agent_id"`
-	Change  ChangeView `json:"change"`
-}
-
 // queue finds the waiting changes that most need somebody's eye, without sorting all of them: a site has 20,000 agents
 // and the event loop has other things to do.
 type queue struct {
-	found []waiting // the first maxWaits so far, in order
+	found []waiting // the first view.MaxWaits so far, in order
 }
 
 type waiting struct {
 	lane   *lane
 	change *change
-	why    string
 	rank   int
 }
 
-// waitRanks says which waits come first: those that the gateway's answers caused before those that are as planned.
-var waitRanks = map[string]int{"retry": 0, "an older ending": 1, "hold": 2, "sign-in": 3, "instant": 4}
-
-func (w *queue) add(ln *lane, c *change, why string) {
-	rank, ok := waitRanks[why]
-	if !ok {
-		return // it is called, or about to be
+// waitRank says which waits come first: those that the gateway's answers caused before those that are as planned. What is
+// at the gateway or next in turn needs nobody's eye.
+func waitRank(why view.Reason) (rank int, shown bool) {
+	switch why {
+	case view.Retry:
+		return 0, true
+	case view.Session, view.OlderEnding:
+		return 1, true
+	case view.Debounce, view.Hold:
+		return 2, true
+	case view.SignIn:
+		return 3, true
+	case view.Instant, view.Reading:
+		return 4, true
+	case view.None, view.Gate, view.Answer, view.Storing, view.Unknown:
 	}
-	next := waiting{ln, c, why, rank}
-	if len(w.found) == maxWaits && !next.before(w.found[maxWaits-1]) {
+	return 0, false
+}
+
+func (w *queue) add(ln *lane, c *change) {
+	rank, shown := waitRank(c.why)
+	if !shown {
+		return
+	}
+	next := waiting{ln, c, rank}
+	if len(w.found) == view.MaxWaits && !next.before(w.found[view.MaxWaits-1]) {
 		return
 	}
 	at, _ := slices.BinarySearchFunc(w.found, next, func(a, b waiting) int {
@@ -108,7 +115,7 @@ func (w *queue) add(ln *lane, c *change, why string) {
 		return 1
 	})
 	w.found = slices.Insert(w.found, at, next)
-	w.found = w.found[:min(len(w.found), maxWaits)]
+	w.found = w.found[:min(len(w.found), view.MaxWaits)]
 }
 
 func (a waiting) before(b waiting) bool {
@@ -122,15 +129,12 @@ func (a waiting) before(b waiting) bool {
 	}
 }
 
-func (w *queue) views(l *loop) []Wait {
-	all := make([]Wait, 0, len(w.found))
+func (w *queue) views(l *loop) []view.Wait {
+	all := make([]view.Wait, 0, len(w.found))
 	for _, f := range w.found {
-		v := f.change.view(f.why)
-		if f.why == "hold" {
-			v.Next = instant(l.holdUntil)
-		}
+		v := l.viewChange(f.change)
 		v.Message = cut(v.Message)
-		all = append(all, Wait{f.lane.agent, v})
+		all = append(all, view.Wait{AgentID: f.lane.agent, Change: v})
 	}
 	return all
 }

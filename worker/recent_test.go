@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/view"
 )
 
 func TestViewNamesWhoWaitsAndWhy(t *testing.T) {
@@ -24,7 +25,7 @@ func TestViewNamesWhoWaitsAndWhy(t *testing.T) {
 		v, _ := s.worker.View(s.t.Context())
 		var got []string
 		for _, w := range v.Waits {
-			got = append(got, w.AgentID+" "+w.Change.ID+" "+w.Change.WaitsFor+" "+w.Change.Message)
+			got = append(got, w.AgentID+" "+w.Change.ID+" "+w.Change.WaitsFor.String()+" "+w.Change.Message)
 		}
 		if want := "1001 a retry later; 1002 b sign-in ; 1003 c instant "; strings.Join(got, "; ") != want {
 			t.Errorf("waits %q, want %q", got, want)
@@ -68,20 +69,20 @@ func TestViewTellsOfTheOldest(t *testing.T) {
 func TestViewIsBounded(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
-		for i := range 3 * maxWaits {
-			s.publish(wish(strconv.Itoa(10_000+(i*7919)%(3*maxWaits)), "f", fmt.Sprintf(`,"batch_id":"b-%03d"`, i)))
+		for i := range 3 * view.MaxWaits {
+			s.publish(wish(strconv.Itoa(10_000+(i*7919)%(3*view.MaxWaits)), "f", fmt.Sprintf(`,"batch_id":"b-%03d"`, i)))
 			s.pass(time.Millisecond)
 		}
 		v, _ := s.worker.View(s.t.Context())
-		if len(v.Waits) != maxWaits || v.NotSignedIn != 3*maxWaits {
+		if len(v.Waits) != view.MaxWaits || v.NotSignedIn != 3*view.MaxWaits {
 			t.Fatalf("%d waits, %d not signed in", len(v.Waits), v.NotSignedIn)
 		}
 		for i, w := range v.Waits {
-			if want := strconv.Itoa(10_000 + (i*7919)%(3*maxWaits)); w.AgentID != want {
+			if want := strconv.Itoa(10_000 + (i*7919)%(3*view.MaxWaits)); w.AgentID != want {
 				t.Fatalf("wait %d is of agent %s, want %s", i, w.AgentID, want)
 			}
 		}
-		if len(v.Batches) != maxBatches || v.MoreBatches != 3*maxWaits-maxBatches || v.Batches[0].ID != "b-000" {
+		if len(v.Batches) != view.MaxBatches || v.MoreBatches != 3*view.MaxWaits-view.MaxBatches || v.Batches[0].ID != "b-000" {
 			t.Errorf("%d batches from %s on, and %d more", len(v.Batches), v.Batches[0].ID, v.MoreBatches)
 		}
 		if len(v.Last) != recentResults {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"idlepolicy/worker/ledger"
+	"idlepolicy/worker/view"
 )
 
 // loop is one term of the worker: one goroutine that owns the lanes and never waits for NATS or HTTP. Everything
@@ -45,8 +46,9 @@ type loop struct {
 	speed     speed
 	burst     burst
 	recent    recent
-	oldestSeq uint64        // of the oldest message, as of the last view
-	ended     chan struct{} // closed when the term is over
+	waiting   [view.Unknown]int // unfinished changes and policies to be reapplied, by what they wait for
+	oldestSeq uint64            // of the oldest message, as of the last view
+	ended     chan struct{}     // closed when the term is over
 }
 
 // Run works until the term ends: ctx is cancelled (the term was lost: everything is dropped where it stands), or
@@ -244,6 +246,13 @@ func (l *loop) setReady(c *change, ready bool) {
 	case !ready && c.ready != 0:
 		heap.Remove(&l.ready, int(c.ready-1))
 	}
+}
+
+// waitFor sets what a change waits for: the one place where a change gets its reason.
+func (l *loop) waitFor(c *change, why view.Reason) {
+	l.waiting[c.why]--
+	c.why = why
+	l.waiting[why]++
 }
 
 func (l *loop) unschedule(c *change) {

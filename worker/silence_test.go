@@ -3,6 +3,8 @@ package worker
 import (
 	"testing"
 	"time"
+
+	"idlepolicy/worker/view"
 )
 
 // hanging is a gateway that answers after its latency, save what it takes between two instants: that is never answered
@@ -13,7 +15,7 @@ type hanging struct {
 	from, to time.Time
 	open     []underWay
 	made     []time.Time
-	stateIn  GateState // at the end of the hang
+	stateIn  view.GateState // at the end of the hang
 }
 
 type underWay struct {

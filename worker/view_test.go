@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"idlepolicy/worker/view"
 )
 
 func TestView(t *testing.T) {
@@ -39,24 +41,24 @@ func TestAgentView(t *testing.T) {
 		s.signIn("1001", "g", 1)
 		s.start()
 		began := time.Now()
-		look := func() AgentView {
+		look := func() view.AgentView {
 			v, ok := s.worker.Agent(s.t.Context(), "1001")
 			if !ok {
 				t.Error("no view")
 			}
 			return v
 		}
-		if v := look(); v.Live == nil || v.Live.WaitsFor != "hold" || v.Live.Next.Sub(began) != s.hold || !v.SignedIn || v.Live.ID != "a" {
+		if v := look(); v.Live == nil || v.Live.WaitsFor != view.Hold || v.Live.Next.Sub(began) != s.hold || !v.SignedIn || v.Live.ID != "a" {
 			t.Errorf("in the hold: %+v", v)
 		}
 		s.gateway.set(func() { s.gateway.takes = time.Second })
 		s.gateway.reply(Answer{Class: Passing, Retcode: "100-007", Message: "later"})
 		s.pass(s.hold)
-		if v := look(); v.Live.WaitsFor != "answer" || !v.CallSince.Equal(began.Add(s.hold)) {
+		if v := look(); v.Live.WaitsFor != view.Answer || !v.CallSince.Equal(began.Add(s.hold)) {
 			t.Errorf("during the first call: %+v", v)
 		}
 		s.pass(time.Second)
-		if v := look(); v.Live.WaitsFor != "retry" || time.Until(v.Live.Next) != 500*time.Millisecond || v.Live.Attempts != 1 ||
+		if v := look(); v.Live.WaitsFor != view.Retry || time.Until(v.Live.Next) != 500*time.Millisecond || v.Live.Attempts != 1 ||
 			v.Live.Retcode != "100-007" || v.Live.Message != "later" || !v.CallSince.IsZero() {
 			t.Errorf("between calls: %+v", v)
 		}
@@ -65,7 +67,7 @@ func TestAgentView(t *testing.T) {
 			t.Errorf("during the second call: %+v", v)
 		}
 		s.publish(wish("1001", "n", `,"id":"new"`))
-		if v := look(); v.Live.ID != "new" || v.Live.WaitsFor != "an older ending" {
+		if v := look(); v.Live.ID != "new" || v.Live.WaitsFor != view.OlderEnding {
 			t.Errorf("overtaken: %+v", v)
 		}
 		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
@@ -73,12 +75,12 @@ func TestAgentView(t *testing.T) {
 		s.publish(wish("1001", "l", `,"id":"late"`+effective(time.Hour)))
 		s.pass(time.Minute)
 		if v := look(); v.Live != nil || v.InForce == nil || v.InForce.ChangeID != "new" || len(v.Later) != 2 || v.Later[0].ID != "late" ||
-			v.Later[0].WaitsFor != "instant" || !v.Later[0].Next.Equal(v.Later[0].EffectiveAt) {
+			v.Later[0].WaitsFor != view.Instant || !v.Later[0].Next.Equal(v.Later[0].EffectiveAt) {
 			t.Errorf("applied: %+v", v)
 		}
 		s.sessions.Delete("1001")
 		s.pass(2 * time.Hour)
-		if v := look(); v.SignedIn || v.Live.WaitsFor != "sign-in" || len(v.Later) != 0 {
+		if v := look(); v.SignedIn || v.Live.WaitsFor != view.SignIn || len(v.Later) != 0 {
 			t.Errorf("signed out: %+v", v)
 		}
 		s.pass(24 * time.Hour)

@@ -92,6 +92,13 @@ var walls = []wall{
 		open:  func(s source) bool { return !s.within("worker/ledger", "worker/view") },
 	},
 	{
+		why:   "operators' tools read what the worker shows, and know nothing of how it works",
+		keeps: func(imported string) bool { return imported == module+"/worker" },
+		open: func(s source) bool {
+			return !s.within("cmd/idlectl", "cmd/internal/terminal", "worker/stream/desk") || s.isTest()
+		},
+	},
+	{
 		why:   "worker/gate needs nothing but the standard library",
 		keeps: func(imported string) bool { return !isStandard(imported) },
 		open:  func(s source) bool { return !s.within("worker/gate") || s.isTest() },
@@ -145,6 +152,8 @@ func TestWallsHold(t *testing.T) {
 		{"worker/ledger", "ledger.go", "idlepolicy/worker", true},
 		{"worker/view", "view.go", "github.com/cenkalti/backoff/v4", true},
 		{"worker/gate", "gate.go", "idlepolicy/messages", true},
+		{"cmd/idlectl", "explain.go", "idlepolicy/worker", true},
+		{"cmd/idlectl", "explain.go", "idlepolicy/worker/view", false},
 	} {
 		file := source{folder: test.folder, name: test.name}
 		holds := slices.ContainsFunc(walls, func(w wall) bool { return w.keeps(test.imported) && !w.open(file) })

@@ -7,6 +7,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/ledger"
+	"idlepolicy/worker/view"
 )
 
 // Worker applies idle-policy changes to the gateway, one at a time for each agent, the latest wins, and brings every
@@ -124,7 +125,7 @@ type Term struct {
 type Observer interface {
 	Ended(r *messages.Result)
 	Called(a *Answer)
-	Gate(state GateState)
+	Gate(state view.GateState)
 	Conflict()
 }
 

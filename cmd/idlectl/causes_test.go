@@ -117,7 +117,7 @@ func TestExplainNamesTheCause(t *testing.T) {
 	}
 	signIn("1006")
 	publish(`{"agent_id":"1006","flag":"false","id":"outage"}`)
-	s.explained("1006", "flag false has not reached the gateway yet: it is its turn next; the rate, a pause or an outage of the gateway holds it")
+	s.explained("1006", "flag false has not reached the gateway yet: it is due, and waits for the gate")
 	if o := s.run("status"); !strings.Contains(o.out, "refused") {
 		t.Errorf("the status does not say that the gateway refuses connections:\n%s", o.out)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 func failed(agent, id string, seq uint64) messages.Result {
@@ -156,7 +156,7 @@ func (s *site) applied(agent, id string, at time.Time) {
 func TestDeadReplayRefusesWhileANewerIsUnderWay(t *testing.T) {
 	s := newSite(t)
 	s.letter(failed("1001", "c-1", 1), `{"agent_id":"1001","flag":"true"}`)
-	s.answer(map[string]any{"explain": worker.AgentView{AgentID: "1001", Live: &worker.ChangeView{ID: "c-9"}}})
+	s.answer(map[string]any{"explain": view.AgentView{AgentID: "1001", Live: &view.ChangeView{ID: "c-9"}}})
 	s.run("dead", "replay", "1", "--yes").want(t, statusFailed, "newer change c-9")
 }
 

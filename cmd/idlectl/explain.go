@@ -10,13 +10,13 @@ import (
 
 	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
-	"idlepolicy/worker"
 	"idlepolicy/worker/stream/desk"
+	"idlepolicy/worker/view"
 )
 
 // explanation is all that is known of one agent.
 type explanation struct {
-	Worker  *worker.AgentView `json:"worker"`             // nil: none answers
+	Worker  *view.AgentView   `json:"worker"`             // nil: none answers
 	InForce *messages.Result  `json:"in_force,omitempty"` // as the bucket has it
 	Results []messages.Result `json:"results"`
 
@@ -142,22 +142,9 @@ func (x *explanation) inForce(now time.Time) *messages.Result {
 	return x.InForce
 }
 
-// waitsText says what a change waits for, and until when. Which cause it is, the worker has decided (waitsFor in
-// worker/view.go), for the page and for here alike: a cause that has no sentence of its own here is told in the worker's
-// word. What the verdict finds out itself is what no worker is needed for: it has to answer where none runs.
-func waitsText(c worker.ChangeView, now time.Time) string {
-	text, ok := map[string]string{
-		"instant":         "it waits for its effective_at",
-		"sign-in":         "it waits for the agent to sign in",
-		"retry":           "it pauses before another attempt",
-		"hold":            "the worker has just taken over, and waits until no call of the last one can still land",
-		"gate":            "it is its turn next; the rate, a pause or an outage of the gateway holds it (see idlectl status)",
-		"answer":          "the gateway is being asked right now",
-		"an older ending": "the ending of an older change is being stored first",
-	}[c.WaitsFor]
-	if !ok {
-		text = "it waits for " + terminal.Clean(c.WaitsFor)
-	}
+// waitsText says what a change waits for, and until when.
+func waitsText(c view.ChangeView, now time.Time) string {
+	text := "it " + c.WaitsFor.Sentence()
 	if !c.Next.IsZero() {
 		text += ", next " + terminal.Age(c.Next, now)
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"idlepolicy/cmd/internal/terminal"
-	"idlepolicy/worker"
 	"idlepolicy/worker/stream/desk"
+	"idlepolicy/worker/view"
 )
 
 func (a *app) status() *cobra.Command {
@@ -60,14 +60,14 @@ func (a *app) replicas(all []desk.Replica) {
 	fmt.Fprintln(a.stdout)
 }
 
-func (a *app) view(v worker.View) {
+func (a *app) view(v view.View) {
 	fact := func(name, format string, args ...any) {
 		fmt.Fprintf(a.stdout, "%-13s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	fact("gate", "%s", gateText(v.Gate, v.At))
 	fact("unfinished", "%s, of %s known", terminal.Plural(v.Unfinished, "message"), terminal.Plural(v.Agents, "agent"))
 	fact("ready", "%d, %d called right now, %d pause before another attempt", v.Due, v.InFlight, v.Retrying)
-	fact("waiting", "%d for their sign-in, %d for their instant", v.NotSignedIn, v.Later)
+	fact("waiting", "%d for their sign-in, %d for their instant, %d for something else of their agent", v.NotSignedIn, v.Later, v.Held)
 	fact("storing", "%s", terminal.Plural(v.Storing, "result"))
 	fact("estimate", "%s", estimateText(v.Estimate, v.At))
 	if len(v.Batches) == 0 {
@@ -82,7 +82,7 @@ func (a *app) view(v worker.View) {
 	t.Render()
 }
 
-func gateText(g worker.GateState, now time.Time) string {
+func gateText(g view.GateState, now time.Time) string {
 	text := g.State
 	if g.Why != "" {
 		text += ": " + terminal.Clean(g.Why)
@@ -100,7 +100,7 @@ func gateText(g worker.GateState, now time.Time) string {
 	return text
 }
 
-func estimateText(e worker.Estimate, now time.Time) string {
+func estimateText(e view.Estimate, now time.Time) string {
 	switch {
 	case e.Due == 0:
 		return "nothing is due"

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"idlepolicy/messages"
-	"idlepolicy/worker"
 	"idlepolicy/worker/stream/desk"
+	"idlepolicy/worker/view"
 )
 
 func TestStatus(t *testing.T) {
@@ -18,11 +18,11 @@ func TestStatus(t *testing.T) {
 	now := time.Now()
 	s.answer(map[string]any{"status": desk.Status{
 		Replicas: []desk.Replica{{Name: "a", Role: "owner", Since: now.Add(-time.Hour)}, {Name: "b", Role: "standby", Trouble: "no\x1b"}},
-		View: &worker.View{
-			At: now, Gate: worker.GateState{State: "shut", Why: "the gateway is away", Until: now.Add(2 * time.Second), Rate: 25, Limit: 50, ByOperator: true},
+		View: &view.View{
+			At: now, Gate: view.GateState{State: "shut", Why: "the gateway is away", Until: now.Add(2 * time.Second), Rate: 25, Limit: 50, ByOperator: true},
 			Agents: 20, Unfinished: 7, NotSignedIn: 3, Later: 2, Due: 4,
-			Batches:  []worker.BatchView{{ID: "late-7", Progress: messages.BatchSummary{Total: 40, Applied: 11, StartedAt: now}}},
-			Estimate: worker.Estimate{Due: 4, Rate: 25, End: now.Add(time.Minute), Missed: 1},
+			Batches:  []view.BatchView{{ID: "late-7", Progress: messages.BatchSummary{Total: 40, Applied: 11, StartedAt: now}}},
+			Estimate: view.Estimate{Due: 4, Rate: 25, End: now.Add(time.Minute), Missed: 1},
 		},
 	}})
 	s.run("status").want(t, statusFine, "owner", "standby", "no·", "shut: the gateway is away, next look in 2s; 25 calls per second of 50 calls per second, set by an operator",
@@ -121,12 +121,12 @@ func TestExplain(t *testing.T) {
 		"flag false of change c-17, until")
 	s.result(messages.Result{Outcome: messages.Waiting, AgentID: "1001", ChangeID: "c-19", Flag: "true", Message: "waits for the agent to sign in"})
 	s.run("explain", "1001").want(t, statusFine, "flag true of change c-19 had not reached the gateway", "waits for the agent to sign in; no worker")
-	s.answer(map[string]any{"explain": worker.AgentView{
+	s.answer(map[string]any{"explain": view.AgentView{
 		AgentID: "1001", SignedIn: true, SignedAt: now,
-		Live: &worker.ChangeView{
-			ID: "c-19", Flag: "true", WaitsFor: "retry", Attempts: 2, Next: now.Add(time.Minute), ValidUntil: now, Retcode: "000-009", Message: "busy",
+		Live: &view.ChangeView{
+			ID: "c-19", Flag: "true", WaitsFor: view.Retry, Attempts: 2, Next: now.Add(time.Minute), ValidUntil: now, Retcode: "000-009", Message: "busy",
 		},
-		Later: []worker.ChangeView{{ID: "c-20", Flag: "false", EffectiveAt: now.Add(time.Hour)}},
+		Later: []view.ChangeView{{ID: "c-20", Flag: "false", EffectiveAt: now.Add(time.Hour)}},
 	}})
 	s.run("explain", "1001").want(t, statusFine, "flag true has not reached the gateway yet: it pauses before another attempt",
 		"after 2 attempts", `000-009 "busy"`, "signed in since", "c-20")
@@ -137,7 +137,7 @@ func TestExplain(t *testing.T) {
 
 func TestStatusIsWatchedUntilItIsInterrupted(t *testing.T) {
 	s := newSite(t)
-	asked := s.answer(map[string]any{"status": desk.Status{View: &worker.View{Agents: 20}}})
+	asked := s.answer(map[string]any{"status": desk.Status{View: &view.View{Agents: 20}}})
 	for _, args := range [][]string{{"status", "--watch"}, {"status", "-w", "--json"}} {
 		ctx, interrupt := context.WithCancel(t.Context())
 		before := len(asked.questions())

@@ -124,7 +124,8 @@ func (l *Ledger) Remember(hash uint64, stored int64) {
 			kept = append(kept, r)
 		}
 	}
-	l.Recent = append(kept, Recent{hash, stored})
+	kept = append(kept, Recent{hash, stored})
+	l.Recent = kept
 }
 
 // HashID returns what a ledger keeps of a Nats-Msg-Id; 0 for an empty one.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // crowded fills every list as far as it goes, as on a site of 20,000 agents in a shift change that goes badly.
@@ -20,26 +20,26 @@ func (s *stage) crowded() *stage {
 		v.Gate.Until = now.Add(42 * time.Second)
 		for i := range 200 {
 			agent := strconv.Itoa(100_000 + i)
-			w := worker.Wait{AgentID: agent, Change: worker.ChangeView{
+			w := view.Wait{AgentID: agent, Change: view.ChangeView{
 				ID: "c-" + agent, Flag: "false", EffectiveAt: now.Add(-time.Minute), ValidUntil: now.Add(12 * time.Hour),
-				Attempts: 2, WaitsFor: "sign-in",
+				Attempts: 2, WaitsFor: view.SignIn,
 			}}
 			if i < 10 {
-				w.Change.WaitsFor, w.Change.Retcode, w.Change.Message = "retry", "100-007", "agent operation failed"
+				w.Change.WaitsFor, w.Change.Retcode, w.Change.Message = view.Retry, "100-007", "agent operation failed"
 				w.Change.Next = now.Add(time.Duration(i) * time.Second)
 			}
 			v.Waits = append(v.Waits, w)
 		}
 		for i := range 100 {
-			v.Batches = append(v.Batches, worker.BatchView{ID: fmt.Sprintf("late-shift-%02d", i), Progress: messages.BatchSummary{
+			v.Batches = append(v.Batches, view.BatchView{ID: fmt.Sprintf("late-shift-%02d", i), Progress: messages.BatchSummary{
 				Total: 400, Applied: 3 * i, Superseded: i / 2, Failed: i / 30, StartedAt: now.Add(-time.Minute),
 			}})
 		}
-		a.agents = map[string]worker.AgentView{"1001": {
+		a.agents = map[string]view.AgentView{"1001": {
 			AgentID: "1001", SignedIn: true, SignedAt: now.Add(-time.Hour),
 			InForce: &messages.Result{Outcome: messages.Applied, Flag: "true", ChangeID: "c-1", ValidUntil: now.Add(time.Hour), FinishedAt: now},
 			Live:    &v.Waits[0].Change,
-			Later:   []worker.ChangeView{{ID: "c-9", Flag: "true", EffectiveAt: now.Add(time.Hour), ValidUntil: now.Add(9 * time.Hour)}},
+			Later:   []view.ChangeView{{ID: "c-9", Flag: "true", EffectiveAt: now.Add(time.Hour), ValidUntil: now.Add(9 * time.Hour)}},
 		}}
 	})
 	for i := range 300 {
@@ -56,7 +56,7 @@ func (s *stage) crowded() *stage {
 	at := now.Add(-15 * time.Minute)
 	for i := range keptPoints + 1 {
 		x := float64(i) / keptPoints
-		s.server.history.add(at.Add(time.Duration(i)*sampleEvery), worker.View{
+		s.server.history.add(at.Add(time.Duration(i)*sampleEvery), view.View{
 			Since: at, Called: uint64(50 * 5 * (float64(i) + 4*math.Sin(9*x))), Ended: uint64(47 * 5 * float64(i)),
 			Due: int(4000 * x * (1.2 - x)),
 		}, i < 60 || i > 70)

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // follower reads a stream of events.
@@ -75,7 +75,7 @@ func TestEventsTellWhatChanges(t *testing.T) {
 			t.Errorf("a page that begins gets no %s", name)
 		}
 	}
-	s.worker.set(func(a *actor) { a.view.Gate = worker.GateState{State: "shut", Why: "maintenance"} })
+	s.worker.set(func(a *actor) { a.view.Gate = view.GateState{State: "shut", Why: "maintenance"} })
 	if first := f.next(); first.ID != "headline" && first.ID != "gate" {
 		t.Errorf("%s is sent although it has not changed", first.ID)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // figure is a value on the page with its meaning.
@@ -20,7 +20,7 @@ type figure struct {
 
 func text(s string) template.HTML { return template.HTML(template.HTMLEscapeString(s)) }
 
-func gateFigures(v *worker.View) []figure {
+func gateFigures(v *view.View) []figure {
 	g := v.Gate
 	state := figure{
 		ID: "gate-state", Label: "Gate", Value: text(gateWord(g.State)), Note: g.Why, Alarm: g.State != "open",
@@ -66,7 +66,7 @@ func gateFigures(v *worker.View) []figure {
 }
 
 // whoSet says where the limit is not the configured one.
-func whoSet(g worker.GateState) string {
+func whoSet(g view.GateState) string {
 	if g.ByOperator {
 		return "set by an operator"
 	}
@@ -74,7 +74,7 @@ func whoSet(g worker.GateState) string {
 }
 
 // heldBy is what keeps back what is due. The gate remembers the last that was asked for, which may have ended since.
-func heldBy(v *worker.View) string {
+func heldBy(v *view.View) string {
 	if v.Due == 0 {
 		return ""
 	}
@@ -112,7 +112,7 @@ func gateWord(state string) string {
 	return state
 }
 
-func workFigures(v *worker.View) []figure {
+func workFigures(v *view.View) []figure {
 	all := []figure{
 		{
 			ID: "due", Label: "Due", Value: text(count(v.Due)),
@@ -130,6 +130,10 @@ func workFigures(v *worker.View) []figure {
 		{
 			ID: "later", Label: "Later", Value: text(count(v.Later)),
 			Meaning: "Changes whose effective_at has not come yet.",
+		},
+		{
+			ID: "held", Label: "Held", Value: text(count(v.Held)),
+			Meaning: "Changes that wait for something else of their agent: an older ending, a pause in newer changes, or a call of the previous owner.",
 		},
 		{
 			ID: "storing", Label: "Storing", Value: text(count(v.Storing)),
@@ -156,7 +160,7 @@ func workFigures(v *worker.View) []figure {
 	return all
 }
 
-func timeLeft(e worker.Estimate) figure {
+func timeLeft(e view.Estimate) figure {
 	f := figure{
 		ID: "time-left", Label: "Done", Value: text("nothing is due"),
 		Meaning: "When all that is due now will have been sent, at the rate that the gate lets through now.",
@@ -206,12 +210,12 @@ func sometime(t time.Time) template.HTML {
 
 // batchLine is a batch under way.
 type batchLine struct {
-	worker.BatchView
+	view.BatchView
 	Ended int
 	Parts string // what its changes ended as
 }
 
-func batchLines(v *worker.View) (all []batchLine, hidden int) {
+func batchLines(v *view.View) (all []batchLine, hidden int) {
 	n := min(len(v.Batches), shownBatches)
 	for _, b := range v.Batches[:n] {
 		p := b.Progress
@@ -233,46 +237,29 @@ func batchLines(v *worker.View) (all []batchLine, hidden int) {
 
 // waitLine is a change that waits.
 type waitLine struct {
-	worker.Wait
+	view.Wait
 	Why  string
 	Said string // what came of the last call
 }
 
-func waitLines(v *worker.View) (all []waitLine, hidden int) {
+func waitLines(v *view.View) (all []waitLine, hidden int) {
 	n := min(len(v.Waits), shownWaits)
 	for _, w := range v.Waits[:n] {
 		all = append(all, waitLine{w, whyText(w.Change), lastCallText(w.Change)})
 	}
-	return all, max(0, v.Later+v.NotSignedIn+v.Retrying-n)
+	return all, max(0, v.Changes-v.Waiting.Of(view.Gate, view.Answer, view.Storing)-n)
 }
 
 // whyText says what a change waits for; the time of Next comes behind it where there is one.
-func whyText(c worker.ChangeView) string {
-	switch c.WaitsFor {
-	case "retry":
+func whyText(c view.ChangeView) string {
+	if c.WaitsFor == view.Retry {
 		return "pauses after an attempt; the next one"
-	case "sign-in":
-		if c.Retcode != "" {
-			return "waits for a new session: the gateway does not know the one it has"
-		}
-		return "waits for the agent to sign in"
-	case "instant":
-		return "waits for its time to take effect"
-	case "hold":
-		return "waits after the takeover, because a call of the last owner may still land"
-	case "an older ending":
-		return "waits for the result of an older change to be stored"
-	case "answer":
-		return "is being called; no answer yet"
-	case "gate":
-		return "is ready and waits for its turn at the gate"
-	default:
-		return "waits for " + c.WaitsFor
 	}
+	return c.WaitsFor.Sentence()
 }
 
 // lastCallText says what came of the last call for a change.
-func lastCallText(c worker.ChangeView) string {
+func lastCallText(c view.ChangeView) string {
 	if c.Fault != "" {
 		return c.Fault
 	}

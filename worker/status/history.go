@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // The plot's past: one point every 5 s for 15 minutes.
@@ -39,7 +39,7 @@ type point struct {
 }
 
 // add turns a view into a point. Rates are by the time since the last view of an owner: ticks may come late.
-func (h *history) add(now time.Time, v worker.View, known bool) {
+func (h *history) add(now time.Time, v view.View, known bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p := point{At: now, Known: known}
@@ -64,7 +64,7 @@ func (h *history) add(now time.Time, v worker.View, known bool) {
 }
 
 // backlog is what the gateway has still to be told of what is due. What waits for a sign-in or an instant is not.
-func backlog(v worker.View) int { return v.Due + v.InFlight + v.Retrying }
+func backlog(v view.View) int { return v.Due + v.InFlight + v.Retrying }
 
 // all returns the points from the oldest to the newest.
 func (h *history) all() []point {

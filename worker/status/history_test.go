@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 func TestHistoryTurnsCountersIntoRates(t *testing.T) {
@@ -16,14 +16,14 @@ func TestHistoryTurnsCountersIntoRates(t *testing.T) {
 	term, next := start.Add(-time.Hour), start.Add(8*time.Second)
 	for _, v := range []struct {
 		after time.Duration
-		view  worker.View
+		view  view.View
 		known bool
 	}{
-		{0, worker.View{Since: term, Called: 1000, Ended: 900}, true},
-		{5 * time.Second, worker.View{Since: term, Called: 1250, Ended: 1000, Due: 3, InFlight: 2, Retrying: 1, Later: 99, NotSignedIn: 99}, true},
-		{10 * time.Second, worker.View{Since: next, Called: 50, Ended: 5}, true}, // a new owner counts from zero
-		{15 * time.Second, worker.View{}, false},
-		{20 * time.Second, worker.View{Since: next, Called: 150, Ended: 105}, true},
+		{0, view.View{Since: term, Called: 1000, Ended: 900}, true},
+		{5 * time.Second, view.View{Since: term, Called: 1250, Ended: 1000, Due: 3, InFlight: 2, Retrying: 1, Later: 99, NotSignedIn: 99}, true},
+		{10 * time.Second, view.View{Since: next, Called: 50, Ended: 5}, true}, // a new owner counts from zero
+		{15 * time.Second, view.View{}, false},
+		{20 * time.Second, view.View{Since: next, Called: 150, Ended: 105}, true},
 	} {
 		h.add(start.Add(v.after), v.view, v.known)
 	}
@@ -48,8 +48,8 @@ func TestHistoryTurnsCountersIntoRates(t *testing.T) {
 func TestHistoryOfARestartedStandbyBeginsWithoutASpike(t *testing.T) {
 	var h history
 	start := time.Now()
-	owner := worker.View{Since: start.Add(-time.Hour), Called: 907, Ended: 907}
-	h.add(start, worker.View{}, false) // nobody has been asked yet
+	owner := view.View{Since: start.Add(-time.Hour), Called: 907, Ended: 907}
+	h.add(start, view.View{}, false) // nobody has been asked yet
 	h.add(start.Add(5*time.Second), owner, true)
 	h.add(start.Add(10*time.Second), owner, true)
 	for _, p := range h.all() {
@@ -134,22 +134,13 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// Every wait that a worker tells of has words of its own.
-func TestWaitsHaveWords(t *testing.T) {
-	for _, wait := range []string{"instant", "sign-in", "retry", "hold", "gate", "answer", "an older ending"} {
-		if text := whyText(worker.ChangeView{WaitsFor: wait}); text == "" || text == "waits for "+wait {
-			t.Errorf("%s: %q", wait, text)
-		}
-	}
-}
-
 func TestHoldingsHaveWords(t *testing.T) {
 	for _, what := range append([]string{""}, holdings...) {
 		if text := holdingText(what); text == "" || text == what {
 			t.Errorf("%q: %q", what, text)
 		}
 	}
-	v := worker.View{Gate: worker.GateState{Holding: "rate"}}
+	v := view.View{Gate: view.GateState{Holding: "rate"}}
 	if heldBy(&v) != "" {
 		t.Error("with nothing due something is held back")
 	}

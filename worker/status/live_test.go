@@ -12,7 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // noReload marks the page: the mark is gone once it is loaded anew.
@@ -35,7 +35,7 @@ func TestPageIsLive(t *testing.T) {
 	b.visit(s.url, 1280, 800, "light")
 	eval[bool](b, noReload)
 	s.worker.set(func(a *actor) {
-		a.view.Gate = worker.GateState{State: "paused", Why: "an operator paused it", Limit: 50, Rate: 50}
+		a.view.Gate = view.GateState{State: "paused", Why: "an operator paused it", Limit: 50, Rate: 50}
 		a.view.Due, a.view.Batches = 98_765, nil
 	})
 	b.wait(`document.getElementById("headline").textContent.includes("The gate is paused")`)
@@ -50,7 +50,7 @@ func TestPageOfTheStandbyShowsTheNewOwner(t *testing.T) {
 	s := newStage()
 	s.server.Name = "w2"
 	s.worker.set(func(a *actor) { a.ok = false })
-	s.owner.set(func(a *actor) { a.ok, a.view = true, worker.View{Gate: worker.GateState{State: "open", Rate: 50}} })
+	s.owner.set(func(a *actor) { a.ok, a.view = true, view.View{Gate: view.GateState{State: "open", Rate: 50}} })
 	s.set(func(s *stage) { s.role = Role{Role: RoleStandby, Owner: "w1"} })
 	s.open(t)
 	b := newTab(t, s.url)
@@ -170,7 +170,7 @@ func TestSearchByKeyboard(t *testing.T) {
 		t.Errorf("led to %s", got)
 	}
 	eval[bool](b, noReload)
-	s.worker.set(func(a *actor) { a.agents = map[string]worker.AgentView{"1001": {AgentID: "1001"}} })
+	s.worker.set(func(a *actor) { a.agents = map[string]view.AgentView{"1001": {AgentID: "1001"}} })
 	b.wait(`document.getElementById("now").innerText.includes("not signed in")`) // it is live, too
 	b.wait(`window.same`)
 	b.clean()

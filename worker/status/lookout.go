@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 const (
@@ -67,16 +67,16 @@ func (l *look[T]) run(within time.Duration, question func(ctx context.Context) (
 }
 
 // view returns what this process's worker says of itself; not ok while this process is not the owner.
-func (s *Server) view() *look[worker.View] {
+func (s *Server) view() *look[view.View] {
 	return s.near.ask(viewTimeout, s.Worker.View)
 }
 
 // siteView returns what the owner says of the site, whichever process that is.
-func (s *Server) siteView() (v worker.View, ok bool) {
+func (s *Server) siteView() (v view.View, ok bool) {
 	if l := s.view(); l.ok || s.Owner == nil {
 		return l.found, l.ok
 	}
-	l := s.far.ask(farTimeout, func(ctx context.Context) (worker.View, bool) {
+	l := s.far.ask(farTimeout, func(ctx context.Context) (view.View, bool) {
 		v, ok := s.Owner.View(ctx)
 		if ok {
 			s.Metrics.results.learn(v.Last, v.Trouble)
@@ -87,7 +87,7 @@ func (s *Server) siteView() (v worker.View, ok bool) {
 }
 
 // agent asks the owner about one agent.
-func (s *Server) agent(ctx context.Context, id string) (v worker.AgentView, ok bool) {
+func (s *Server) agent(ctx context.Context, id string) (v view.AgentView, ok bool) {
 	near, cancel := context.WithTimeout(ctx, viewTimeout)
 	defer cancel()
 	if v, ok = s.Worker.Agent(near, id); ok || s.Owner == nil {

@@ -8,6 +8,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // Metrics counts what the worker tells it, for Prometheus and for the page. It is a worker.Observer: its methods run in
@@ -160,7 +161,7 @@ func (m *Metrics) Called(a *worker.Answer) {
 }
 
 // Gate counts the changes of the gate's state; what state it is in is asked for when somebody wants to know.
-func (m *Metrics) Gate(state worker.GateState) {
+func (m *Metrics) Gate(state view.GateState) {
 	if state.State == m.gate {
 		return
 	}

@@ -15,6 +15,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // waitingSessions are not known yet.
@@ -28,15 +29,15 @@ func (waitingSessions) Ready() <-chan struct{}           { return nil }
 func (s *stage) busy() *stage {
 	now := time.Now()
 	s.worker.set(func(a *actor) {
-		a.view = worker.View{
-			Gate: worker.GateState{
+		a.view = view.View{
+			Gate: view.GateState{
 				State: "slowed", Why: "the gateway could not take 50 calls per second", Rate: 25, Limit: 50, InFlight: 3,
 				Holding: "in_flight", Latency: 0.1, Reach: 30,
 			},
-			Agents: 20, Unfinished: 19, Due: 7, InFlight: 3, Later: 4, NotSignedIn: 5, Retrying: 2, Storing: 1, MoreBatches: 2,
-			Estimate: worker.Estimate{Due: 10, Rate: 25, End: now.Add(time.Minute), Missed: 1},
+			Agents: 20, Unfinished: 19, Due: 7, InFlight: 3, Later: 4, NotSignedIn: 5, Retrying: 2, Held: 6, Storing: 1, MoreBatches: 2,
+			Estimate: view.Estimate{Due: 10, Rate: 25, End: now.Add(time.Minute), Missed: 1},
 			Oldest:   now.Add(-time.Hour), OldestDue: now.Add(-time.Minute), Since: now.Add(-2 * time.Hour),
-			Batches: []worker.BatchView{{ID: "late-7", Progress: messages.BatchSummary{Total: 40, Applied: 10, Failed: 1, StartedAt: now}}},
+			Batches: []view.BatchView{{ID: "late-7", Progress: messages.BatchSummary{Total: 40, Applied: 10, Failed: 1, StartedAt: now}}},
 		}
 	})
 	s.sessions.Put("1001", messages.Session{GUID: "not-for-others", SignedInAt: now}, 1)
@@ -51,9 +52,9 @@ func (s *stage) busy() *stage {
 	}
 	m.Called(&worker.Answer{Class: worker.Success, Retcode: "0", Took: time.Millisecond})
 	m.Called(&worker.Answer{Class: worker.Passing, Retcode: "999-made-up", Took: time.Millisecond})
-	m.Gate(worker.GateState{State: "open"})
-	m.Gate(worker.GateState{State: "slowed"})
-	m.Gate(worker.GateState{State: "slowed"})
+	m.Gate(view.GateState{State: "open"})
+	m.Gate(view.GateState{State: "slowed"})
+	m.Gate(view.GateState{State: "slowed"})
 	m.Conflict()
 	return s
 }
@@ -76,6 +77,7 @@ func TestMetrics(t *testing.T) {
 		`idlepolicy_gate_in_flight 3`,
 		`idlepolicy_gate_transitions_total{state="slowed"} 1`,
 		`idlepolicy_backlog_changes{state="due"} 7`,
+		`idlepolicy_backlog_changes{state="held"} 6`,
 		`idlepolicy_backlog_changes{state="in_flight"} 3`,
 		`idlepolicy_backlog_changes{state="later"} 4`,
 		`idlepolicy_backlog_changes{state="not_signed_in"} 5`,
@@ -162,7 +164,7 @@ func TestLabelsAreBounded(t *testing.T) {
 		r.BatchID = fmt.Sprint("b", i)
 		s.server.Metrics.Ended(&r)
 		s.server.Metrics.Called(&worker.Answer{Class: worker.Passing, Retcode: fmt.Sprint("x-", i), Took: time.Millisecond})
-		s.server.Metrics.Gate(worker.GateState{State: fmt.Sprint("state-", i)})
+		s.server.Metrics.Gate(view.GateState{State: fmt.Sprint("state-", i)})
 	}
 	_, _, after := s.get(t, "/metrics")
 	ours := regexp.MustCompile(`(?m)^` + prefix + `[^ ]+`)

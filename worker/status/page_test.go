@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 func (s *stage) page(t *testing.T, path string) string {
@@ -78,11 +78,11 @@ func TestPageTakesNothingForMarkup(t *testing.T) {
 	s := newStage()
 	s.set(func(s *stage) { s.replicas[0].Name, s.replicas[0].Trouble = evil, evil })
 	s.worker.set(func(a *actor) {
-		a.view.Gate = worker.GateState{State: evil, Why: evil, Until: time.Now().Add(time.Minute)}
-		c := worker.ChangeView{ID: evil, Flag: evil, WaitsFor: "retry", Retcode: evil, Message: evil}
-		a.view.Waits = []worker.Wait{{AgentID: "1001", Change: c}}
-		a.view.Batches = []worker.BatchView{{ID: evil, Progress: messages.BatchSummary{BatchID: evil, Total: 1}}}
-		a.agents = map[string]worker.AgentView{"1001": {AgentID: "1001", Live: &c, Later: []worker.ChangeView{c}}}
+		a.view.Gate = view.GateState{State: evil, Why: evil, Until: time.Now().Add(time.Minute)}
+		c := view.ChangeView{ID: evil, Flag: evil, WaitsFor: view.Retry, Retcode: evil, Message: evil}
+		a.view.Waits = []view.Wait{{AgentID: "1001", Change: c}}
+		a.view.Batches = []view.BatchView{{ID: evil, Progress: messages.BatchSummary{BatchID: evil, Total: 1}}}
+		a.agents = map[string]view.AgentView{"1001": {AgentID: "1001", Live: &c, Later: []view.ChangeView{c}}}
 	})
 	r := result(messages.Failed, "1001", evil, time.Now())
 	r.Retcode, r.Message, r.BatchID, r.Flag, r.SupersededBy = evil, evil, evil, evil, evil
@@ -167,10 +167,10 @@ func TestAgentPage(t *testing.T) {
 		"Agent 1001", "<strong>signed in</strong>", "<strong>in force</strong>", "change c-100000 pauses after an attempt",
 		"the gateway said 100-007: agent operation failed", "<strong>later</strong>", "expired</span>",
 	)
-	s.worker.set(func(a *actor) { a.agents["5554"] = worker.AgentView{AgentID: "5554", Trouble: "guid: not a string"} })
+	s.worker.set(func(a *actor) { a.agents["5554"] = view.AgentView{AgentID: "5554", Trouble: "guid: not a string"} })
 	wantText(t, s.page(t, "/agents/5554"), "<strong>not signed in</strong>", "the registry has a session that cannot be used: guid: not a string")
 	s.worker.set(func(a *actor) {
-		a.agents["5553"] = worker.AgentView{AgentID: "5553", SignedIn: true, Ignored: "not https"}
+		a.agents["5553"] = view.AgentView{AgentID: "5553", SignedIn: true, Ignored: "not https"}
 	})
 	wantText(t, s.page(t, "/agents/5553"), "its gateway_url is ignored, the configured gateway is called: not https")
 	wantText(t, s.page(t, "/agents/5555"), "<strong>not signed in</strong>", "<strong>nothing in force</strong>", "<strong>nothing open</strong>", "None.")
@@ -190,8 +190,8 @@ func TestStandbyShowsTheSite(t *testing.T) {
 	r := result(messages.Failed, "1001", "c-1", time.Now())
 	s.owner.set(func(a *actor) {
 		a.ok = true
-		a.view = worker.View{Gate: worker.GateState{State: "open", Rate: 33, Limit: 50}, Last: []messages.Result{r}, Trouble: []messages.Result{r}}
-		a.agents = map[string]worker.AgentView{"1001": {AgentID: "1001", SignedIn: true}}
+		a.view = view.View{Gate: view.GateState{State: "open", Rate: 33, Limit: 50}, Last: []messages.Result{r}, Trouble: []messages.Result{r}}
+		a.agents = map[string]view.AgentView{"1001": {AgentID: "1001", SignedIn: true}}
 	})
 	s.open(t)
 	wantText(t, s.page(t, "/"), "w1 is the owner. The gate is open.", ">33/s<", `href="agents/1001"`)
@@ -237,8 +237,8 @@ func TestAPIForPrograms(t *testing.T) {
 }
 
 func TestHeadline(t *testing.T) {
-	open := &worker.View{Gate: worker.GateState{State: "open"}}
-	shut := &worker.View{Gate: worker.GateState{State: "shut", Why: "maintenance"}}
+	open := &view.View{Gate: view.GateState{State: "open"}}
+	shut := &view.View{Gate: view.GateState{State: "shut", Why: "maintenance"}}
 	ready := readiness{Ready: true, Connected: true}
 	for _, test := range []struct {
 		site site

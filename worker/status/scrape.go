@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // gauges are read when somebody scrapes, in one look at the worker. A standby has no such look: it reports only what
@@ -77,7 +77,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 
 type setter func(d *prometheus.Desc, v float64, labels ...string)
 
-func collectGate(set setter, v *worker.View) {
+func collectGate(set setter, v *view.View) {
 	gate, held := v.Gate, heldBy(v)
 	set(gateOpenDesc, one(gate.State == "open" || gate.State == "slowed"))
 	for _, state := range gateStates {
@@ -92,8 +92,9 @@ func collectGate(set setter, v *worker.View) {
 	set(inFlightDesc, float64(gate.InFlight))
 }
 
-func collectWork(set setter, v worker.View) {
+func collectWork(set setter, v view.View) {
 	set(backlogDesc, float64(v.Due), "due")
+	set(backlogDesc, float64(v.Held), "held")
 	set(backlogDesc, float64(v.InFlight), "in_flight")
 	set(backlogDesc, float64(v.Later), "later")
 	set(backlogDesc, float64(v.NotSignedIn), "not_signed_in")
@@ -106,7 +107,7 @@ func collectWork(set setter, v worker.View) {
 	set(batchesDesc, float64(len(v.Batches)+v.MoreBatches))
 }
 
-func collectEstimate(set setter, e worker.Estimate) {
+func collectEstimate(set setter, e view.Estimate) {
 	if !e.End.IsZero() {
 		set(endDesc, max(0, time.Until(e.End).Seconds()))
 	} else if e.Due == 0 {

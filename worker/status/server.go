@@ -12,7 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // Server serves everything that is to be seen of the process. Set the exported fields, then Listen, then Serve.
@@ -32,8 +32,8 @@ type Server struct {
 	Log       *slog.Logger // nil: slog.Default
 
 	listener net.Listener
-	near     lookout[worker.View] // this process's worker
-	far      lookout[worker.View] // the owner, elsewhere
+	near     lookout[view.View] // this process's worker
+	far      lookout[view.View] // the owner, elsewhere
 	others   lookout[[]Replica]
 	history  history
 	live     live
@@ -42,8 +42,8 @@ type Server struct {
 // Worker is what the server asks about the work. Both methods report false while this process is not the owner, or when
 // no answer came before ctx ended.
 type Worker interface {
-	View(ctx context.Context) (worker.View, bool)
-	Agent(ctx context.Context, id string) (worker.AgentView, bool)
+	View(ctx context.Context) (view.View, bool)
+	Agent(ctx context.Context, id string) (view.AgentView, bool)
 }
 
 // Sessions is what the server asks about who is signed in.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
-	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // site is everything that is known of the site at one moment: what the page shows and /api/status says.
@@ -18,7 +18,7 @@ type site struct {
 	Self     readiness         `json:"self"`
 	Owner    string            `json:"owner"` // empty: none is known
 	Replicas []Replica         `json:"replicas"`
-	View     *worker.View      `json:"view"` // nil: no owner answers
+	View     *view.View        `json:"view"` // nil: no owner answers
 	Sessions signIns           `json:"sessions"`
 	Last     []messages.Result `json:"last"`    // the newest first
 	Trouble  []messages.Result `json:"trouble"` // the last failed, expired and rejected ones, the newest first
@@ -76,7 +76,7 @@ func (s *Server) apiStatus(w http.ResponseWriter, _ *http.Request) {
 type agentSheet struct {
 	AgentID string            `json:"agent_id"`
 	Known   bool              `json:"known"` // the owner answered
-	View    worker.AgentView  `json:"view"`
+	View    view.AgentView    `json:"view"`
 	Results []messages.Result `json:"results"` // of those that are kept, the newest first
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // stage is a server on a port of its own, with everything around it played by the test.
@@ -31,8 +32,8 @@ type stage struct {
 // actor plays a worker.
 type actor struct {
 	mu     sync.Mutex // guards what follows
-	view   worker.View
-	agents map[string]worker.AgentView
+	view   view.View
+	agents map[string]view.AgentView
 	ok     bool
 	stuck  bool // it answers nobody
 	asked  int
@@ -44,20 +45,20 @@ func (a *actor) set(f func(a *actor)) {
 	f(a)
 }
 
-func (a *actor) View(ctx context.Context) (worker.View, bool) {
+func (a *actor) View(ctx context.Context) (view.View, bool) {
 	a.mu.Lock()
 	a.asked++
 	v, ok, stuck := a.view, a.ok, a.stuck
 	a.mu.Unlock()
 	if stuck {
 		<-ctx.Done()
-		return worker.View{}, false
+		return view.View{}, false
 	}
 	v.At = time.Now()
 	return v, ok
 }
 
-func (a *actor) Agent(_ context.Context, id string) (worker.AgentView, bool) {
+func (a *actor) Agent(_ context.Context, id string) (view.AgentView, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	v, known := a.agents[id]
@@ -74,7 +75,7 @@ func newStage() *stage {
 		role:     Role{Role: RoleOwner, Owner: "w1", Since: time.Now()},
 		replicas: []Replica{{Name: "w1", Role: RoleOwner, Since: time.Now()}, {Name: "w2", Role: RoleStandby, Since: time.Now()}},
 	}
-	s.worker.view = worker.View{Gate: worker.GateState{State: "open", Rate: 50, Limit: 50}}
+	s.worker.view = view.View{Gate: view.GateState{State: "open", Rate: 50, Limit: 50}}
 	s.sessions.Synced(func(string) bool { return true })
 	s.server = &Server{
 		Addr: "127.0.0.1:0", Name: "w1", Site: "idlepolicy", Worker: s.worker, Owner: s.owner, Sessions: s.sessions,

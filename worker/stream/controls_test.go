@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // operator returns a service beside a replica that only passes on what operators set: nothing is told to the worker.
@@ -24,7 +25,7 @@ func (s *site) set(service *Service, verb string, rate *float64) {
 }
 
 // gateOf is the state of the gate of a replica's worker.
-func (s *site) gateOf(r *replica) worker.GateState {
+func (s *site) gateOf(r *replica) view.GateState {
 	s.t.Helper()
 	v, ok := r.owner.Worker.View(s.t.Context())
 	if !ok {

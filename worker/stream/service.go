@@ -15,6 +15,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // Service answers operators over NATS, as a micro service: any replica takes a request, the owner knows the answer.
@@ -39,10 +40,10 @@ type Replica struct {
 
 // Status is the answer to a request for the status of the site.
 type Status struct {
-	Replicas []Replica    `json:"replicas"`
-	View     *worker.View `json:"view,omitempty"` // nil: nobody is the owner
-	Paused   bool         `json:"paused"`
-	Rate     *float64     `json:"rate"` // nil: as configured
+	Replicas []Replica  `json:"replicas"`
+	View     *view.View `json:"view,omitempty"` // nil: nobody is the owner
+	Paused   bool       `json:"paused"`
+	Rate     *float64   `json:"rate"` // nil: as configured
 }
 
 // request is what operators send. By says who asks; it is logged with what was changed. A rate is taken back by
@@ -176,7 +177,7 @@ func (s *Service) replica() Replica {
 
 func (s *Service) status(ctx context.Context, _ request) (any, error) {
 	st := Status{Replicas: s.Replicas(ctx)}
-	var view worker.View
+	var view view.View
 	if err := s.askOwner(ctx, "view", nil, &view); err == nil {
 		st.View = &view
 	}
@@ -193,7 +194,7 @@ func (s *Service) explain(ctx context.Context, r request) (any, error) {
 	if !messages.ValidAgentID(r.AgentID) {
 		return nil, fmt.Errorf("%w: agent_id: want 101 to 999999", errRequest)
 	}
-	var v worker.AgentView
+	var v view.AgentView
 	if err := s.askOwner(ctx, "agent", []byte(r.AgentID), &v); err != nil {
 		return nil, err
 	}
@@ -211,13 +212,13 @@ func (s *Service) askOwner(ctx context.Context, verb string, data []byte, into a
 }
 
 // View asks the owner, whichever process that is; ok is false where none answers.
-func (s *Service) View(ctx context.Context) (v worker.View, ok bool) {
+func (s *Service) View(ctx context.Context) (v view.View, ok bool) {
 	err := s.askOwner(ctx, "view", nil, &v)
 	return v, err == nil
 }
 
 // Agent asks the owner about one agent; ok is false where none answers.
-func (s *Service) Agent(ctx context.Context, id string) (v worker.AgentView, ok bool) {
+func (s *Service) Agent(ctx context.Context, id string) (v view.AgentView, ok bool) {
 	err := s.askOwner(ctx, "agent", []byte(id), &v)
 	return v, err == nil
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"sync"
 
-	"idlepolicy/worker"
 	"idlepolicy/worker/status"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/view"
 )
 
 // link is how far the start has come, as probes and the page see it: they are served before NATS can be reached.
@@ -71,7 +71,7 @@ func (l *link) replicas(ctx context.Context) []status.Replica {
 }
 
 // View asks the owner where that is another process. It implements status.Worker.
-func (l *link) View(ctx context.Context) (v worker.View, ok bool) {
+func (l *link) View(ctx context.Context) (v view.View, ok bool) {
 	if desk := l.service(); desk != nil {
 		return desk.View(ctx)
 	}
@@ -79,7 +79,7 @@ func (l *link) View(ctx context.Context) (v worker.View, ok bool) {
 }
 
 // Agent is View for one agent.
-func (l *link) Agent(ctx context.Context, id string) (v worker.AgentView, ok bool) {
+func (l *link) Agent(ctx context.Context, id string) (v view.AgentView, ok bool) {
 	if desk := l.service(); desk != nil {
 		return desk.Agent(ctx, id)
 	}

@@ -9,18 +9,18 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"idlepolicy/worker"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/view"
 )
 
 // Status is how a site is: what its owner says or, where no owner answers, what its streams tell.
 type Status struct {
-	At       time.Time    `json:"at"`
-	Owner    string       `json:"owner"`   // empty: no replica says that it is
-	Trouble  string       `json:"trouble"` // why there is no view; empty: there is one
-	Replicas []Replica    `json:"replicas"`
-	View     *worker.View `json:"view"`    // nil: no owner answers
-	Streams  *Overview    `json:"streams"` // nil: an owner answers
+	At       time.Time  `json:"at"`
+	Owner    string     `json:"owner"`   // empty: no replica says that it is
+	Trouble  string     `json:"trouble"` // why there is no view; empty: there is one
+	Replicas []Replica  `json:"replicas"`
+	View     *view.View `json:"view"`    // nil: no owner answers
+	Streams  *Overview  `json:"streams"` // nil: an owner answers
 }
 
 // Replica is one process of the worker.
@@ -88,8 +88,8 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 
 // Explain asks the worker about one agent. Like the others below it returns ErrNoWorker where nobody answers and a *Declined
 // where the worker says no.
-func (d *Desk) Explain(ctx context.Context, agent string) (worker.AgentView, error) {
-	var v worker.AgentView
+func (d *Desk) Explain(ctx context.Context, agent string) (view.AgentView, error) {
+	var v view.AgentView
 	return v, d.ask(ctx, "explain", question{AgentID: agent}, &v)
 }
 
