@@ -8,30 +8,6 @@ import (
 	"time"
 )
 
-func TestAnsweredOther(t *testing.T) {
-	g := newGate(Policy{MaxInFlight: 32}, origin)
-	for i, agent := range []string{"1001", "1002", "1001", "1001"} {
-		g.ask("1999", origin)
-		g.tell(agent, sound(0), origin, origin.Add(time.Duration(i)*time.Second))
-	}
-	tests := []struct {
-		agent string
-		after time.Duration
-		want  bool
-	}{
-		{"1001", 0, true},
-		{"1001", time.Second, false},
-		{"1002", time.Second, true},
-		{"1003", 2 * time.Second, true},
-		{"1003", 3 * time.Second, false},
-	}
-	for _, test := range tests {
-		if got := g.answered.other(test.agent, origin.Add(test.after)); got != test.want {
-			t.Errorf("other(%s, %v) = %v", test.agent, test.after, got)
-		}
-	}
-}
-
 func TestOneAgentsTroubleIsItsOwn(t *testing.T) {
 	answers := map[string]Answer{
 		"transport": {Class: Unsound, Fault: "its own node is down"},
@@ -131,7 +107,7 @@ func TestRefusedForLackOfRoom(t *testing.T) {
 			var calls atomic.Int64
 			s.gateway.answer = func(c Call) Answer {
 				if n := calls.Add(1); c.AgentID == all[0] || (!alone && n%2 == 0) {
-					return Answer{Class: Busy, Status: statusTooMany, Fault: "429"}
+					return Answer{Class: Busy, Status: 429, Fault: "429"}
 				}
 				return Answer{Class: Success, Retcode: "0"}
 			}
@@ -142,7 +118,7 @@ func TestRefusedForLackOfRoom(t *testing.T) {
 				s.publish(wish(all[1+i%299], "f", ""))
 				s.pass(100 * time.Millisecond)
 				if i > 60 { // its first refusal may have been everybody's
-					s.inside(func(l *loop) { slowest = min(slowest, l.gate.pace.at(l.gate.rate, l.now)) })
+					s.inside(func(l *loop) { slowest = min(slowest, l.gate.Pace(l.now)) })
 				}
 			}
 			s.pass(time.Minute)
@@ -151,31 +127,5 @@ func TestRefusedForLackOfRoom(t *testing.T) {
 				t.Errorf("alone: %v, failed: %v, down to %v calls per second", alone, failed, slowest)
 			}
 		})
-	}
-}
-
-func TestAloneWithItsTrouble(t *testing.T) {
-	g := newGate(Policy{MaxInFlight: 32}, origin)
-	at := func(second int) time.Time { return origin.Add(time.Duration(second) * time.Second) }
-	tell := func(agent string, a Answer, second int) {
-		g.ask(agent, at(second))
-		g.tell(agent, a, at(second), at(second))
-	}
-	busy := Answer{Class: Busy, Status: statusTooMany}
-	tell("1001", busy, 1)
-	if g.aloneSince("1001", at(1)) {
-		t.Error("alone although nobody else was answered")
-	}
-	tell("1002", sound(0), 2)
-	if !g.aloneSince("1001", at(1)) {
-		t.Error("not alone although only others were answered")
-	}
-	tell("1003", busy, 3)
-	if g.aloneSince("1001", at(1)) {
-		t.Error("alone although another one was refused too")
-	}
-	tell("1002", sound(0), 4)
-	if !g.aloneSince("1001", at(3)) {
-		t.Error("not alone although the other refusal was before")
 	}
 }

@@ -3,6 +3,7 @@ package worker
 import (
 	"time"
 
+	"idlepolicy/worker/gate"
 	"idlepolicy/worker/view"
 )
 
@@ -11,18 +12,19 @@ type job struct {
 	change  *change
 	call    Call
 	session Session
+	address string // what the gate knows the gateway by
 	sent    time.Time
 }
 
 // call sends a change to the gateway with the agent's session as of now.
-func (l *loop) call(c *change, session Session) {
+func (l *loop) call(c *change, session Session, address string) {
 	ln := c.lane
 	ln.inFlight = c
 	l.waitFor(c, view.Answer)
 	c.tries().since = l.now.UnixNano()
 	l.unschedule(c)
 	c.rev = 0
-	j := job{change: c, session: session, sent: l.now, call: Call{AgentID: ln.agent, Flag: c.flag, Session: session.Session}}
+	j := job{change: c, session: session, address: address, sent: l.now, call: Call{AgentID: ln.agent, Flag: c.flag, Session: session.Session}}
 	if c.msg != nil && c.msg.trace != nil {
 		j.call.TraceParent, j.call.TraceState = c.msg.trace.parent, c.msg.trace.state
 	}
@@ -49,10 +51,8 @@ func (a answered) apply(l *loop) {
 	if l.Watch != nil {
 		l.Watch.Called(&a.Answer)
 	}
-	if a.Class == NotSent {
-		l.gate.notSent(a.Fault, a.sent, l.now)
-	} else {
-		l.gate.tell(a.about(), a.Answer, a.sent, l.now)
+	l.gate.Report(a.report(), l.now)
+	if a.Class != NotSent {
 		l.speed.add(l.now)
 	}
 	l.remember(c, &a)
@@ -66,10 +66,23 @@ func (a answered) apply(l *loop) {
 	l.plan(ln)
 }
 
-// about names the agent that the answer tells of; none where nobody listens at the address that all agents share.
-func (a *answered) about() string {
-	if a.Connect && a.session.GatewayURL == "" {
-		return everybodys
+// report is what the gate must know of the answer.
+func (a *answered) report() gate.Report {
+	return gate.Report{
+		Address: a.address, Agent: a.change.lane.agent, Sent: a.sent, Kind: kindOf(a.Class),
+		RetryAfter: a.RetryAfter, Took: a.Took, Connect: a.Connect, Why: a.Fault,
 	}
-	return a.change.lane.agent
+}
+
+func kindOf(c Class) gate.Kind {
+	switch {
+	case c.Answered():
+		return gate.Answered
+	case c == Busy:
+		return gate.Busy
+	case c == NotSent:
+		return gate.NotSent
+	default:
+		return gate.Fault
+	}
 }

@@ -58,6 +58,7 @@ type Answer struct {
 	Status     int           // HTTP status; 0: none came
 	RetryAfter time.Duration // how long to make no call at all; 0: not said
 	Fault      string        // for Busy, Unsound and NotSent: what went wrong, in words, without credentials
+	TimedOut   bool          // for Unsound: no answer came in time, and the call may have taken effect
 	Connect    bool          // for Unsound: no connection came about, so that the gateway cannot have seen the call
 	Took       time.Duration
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/gate"
 	"idlepolicy/worker/ledger"
 	"idlepolicy/worker/view"
 )
@@ -36,6 +37,7 @@ type change struct {
 	until  int64 // pointless after it, in Unix nanoseconds
 	wake   int64 // what the timers know
 	try    *try  // nil: no call was made for it
+	queue  *addressQueue
 	rev    uint64
 	index  int32
 	ready  int32       // its place among the ready ones, from 1; 0: not there
@@ -49,16 +51,19 @@ type change struct {
 
 // try is what the attempts of one change leave behind.
 type try struct {
-	attempts    int   // answers about this very change
-	faults      int   // faults and refusals for lack of room since the last proper answer about it
-	since       int64 // when the call under way was made, in Unix nanoseconds
-	last        int64 // when the last call was made that was answered, in Unix nanoseconds
-	back        int64 // when it came back, in Unix nanoseconds
-	retry       int64 // no attempt before it, in Unix nanoseconds
+	attempts    int        // answers about this very change
+	faults      int        // faults and refusals for lack of room since the last proper answer about it
+	since       int64      // when the call under way was made, in Unix nanoseconds
+	last        int64      // when the last call was made that was answered, in Unix nanoseconds
+	back        int64      // when it came back, in Unix nanoseconds
+	seen        gate.Tally // of its address as it came back
+	retry       int64      // no attempt before it, in Unix nanoseconds
 	retcode     string
 	message     string
 	fault       string  // what kept the last call from a proper answer; empty: nothing
 	session     Session // of the last call
+	refusals    int     // of that session by the gateway, one after the other
+	sessionNext int64   // that session is not tried again before, in Unix nanoseconds; 0: not decided
 	overtaken   *change // the newer change that took effect while the call was under way
 	overtakenBy string
 	place       *entry     // of its ending, which is undecided until that call is answered
@@ -155,30 +160,6 @@ func instant(ns int64) time.Time {
 }
 
 // heaps: each change knows its place, so that it can be taken out or moved at once.
-
-type readyHeap []*change
-
-func (h readyHeap) Len() int           { return len(h) }
-func (h readyHeap) Less(i, j int) bool { return urgent(h[i], h[j]) }
-func (h readyHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].ready, h[j].ready = int32(i+1), int32(j+1)
-}
-
-func (h *readyHeap) Push(x any) {
-	c := x.(*change)
-	*h = append(*h, c)
-	c.ready = int32(len(*h))
-}
-
-func (h *readyHeap) Pop() any {
-	old := *h
-	c := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	c.ready = 0
-	return c
-}
 
 type timerHeap []*change
 

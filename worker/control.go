@@ -4,6 +4,9 @@ import (
 	"log/slog"
 	"math"
 	"time"
+
+	"idlepolicy/worker/gate"
+	"idlepolicy/worker/view"
 )
 
 // controlled is the event that operators want something else.
@@ -12,7 +15,10 @@ type controlled struct{ Controls }
 func (c controlled) apply(l *loop) { l.control(c.Controls) }
 
 func (l *loop) control(c Controls) {
-	l.gate.paused, l.gate.byOperator = c.Paused, c.Rate != nil
+	l.gate.SetPaused(c.Paused, l.now)
+	if !c.Paused && !c.Resumed.IsZero() {
+		l.gate.Resume(c.Resumed, l.now)
+	}
 	rate, burst := l.policy.Rate, l.policy.Burst
 	if c.Rate != nil && *c.Rate != rate {
 		rate = *c.Rate
@@ -20,45 +26,95 @@ func (l *loop) control(c Controls) {
 			burst = max(1, rate/10)
 		}
 	}
-	if rate != l.gate.rate {
+	if rate != l.gate.Limit() {
 		l.log().Log(l.ctx, slog.LevelInfo, "rate of calls to the gateway changed", "rate", rate, "burst", burst)
-		l.gate.setRate(rate, burst, l.now)
 	}
+	l.gate.SetRate(rate, burst, c.Rate != nil, l.now)
 }
 
 // noteOverride says at the start of a term that the configured rate does not hold: an operator may have set another one
 // long ago.
 func (l *loop) noteOverride() {
-	if l.gate.byOperator && l.gate.rate != l.policy.Rate {
-		l.log().Warn("an operator's rate holds, not the configured one", "rate", l.gate.rate, "configured", l.policy.Rate,
+	if s := l.gate.State(l.now); s.ByOperator && s.Limit != l.policy.Rate {
+		l.log().Warn("an operator's rate holds, not the configured one", "rate", s.Limit, "configured", l.policy.Rate,
 			"taken_back_by", "idlectl rate configured")
 	}
 }
 
-// noteGate says once when what holds calls back changes.
-func (l *loop) noteGate() {
-	if l.gate.outOfReach() {
-		l.log().Warn("the rate cannot be reached: too few calls may be under way for the time that each takes",
-			"rate", l.gate.rate, "reach", math.Round(l.gate.reach()), "in_flight", l.gate.maxInFlight, "latency", l.gate.latency)
+// openGate returns the process's gate for a new term, with what the last owner knew of the gateway.
+func (w *Worker) openGate(p Policy, term *Term, now time.Time) *gate.Gate {
+	if w.gate == nil {
+		w.gate = gate.New(gate.Config{Rate: p.Rate, Burst: p.Burst, MaxInFlight: p.MaxInFlight}, now)
+	} else {
+		w.gate.Begin(now)
 	}
-	s := l.gate.state(l.now)
+	w.gate.Restore(term.Gateway, now)
+	return w.gate
+}
+
+// noteGate tells what holds calls back, and shares what is known of the gateway whenever that changes.
+func (l *loop) noteGate() {
+	if l.gate.OutOfReach() {
+		s := l.gate.State(l.now)
+		l.log().Warn("the rate cannot be reached: too few calls may be under way for the time that each takes",
+			"rate", s.Limit, "reach", math.Round(s.Reach), "in_flight", l.policy.MaxInFlight, "latency", time.Duration(s.Latency*float64(time.Second)))
+	}
+	s := gateState(l.gate.State(l.now))
 	if l.Watch != nil {
 		l.Watch.Gate(s)
 	}
-	if s.State == l.gateWas {
+	l.gateLog.note(l.log(), &s, l.now)
+	if mark := l.gate.Mark(); mark != l.gateMark && l.term.Share != nil {
+		l.gateMark = mark
+		l.term.Share(l.gate.Snapshot(l.now))
+	}
+}
+
+func gateState(s gate.State) view.GateState {
+	return view.GateState{
+		State: s.State, Why: s.Why, Since: s.Since, Until: s.Until, Rate: s.Rate, Limit: s.Limit, InFlight: s.InFlight,
+		ByOperator: s.ByOperator, Holding: string(s.Holding), Latency: s.Latency, Reach: s.Reach,
+	}
+}
+
+// gateLog logs once when a state of the gate begins and once when it ends, but only so many lines a minute while the
+// gateway flaps.
+type gateLog struct {
+	was     string
+	since   time.Time
+	minute  time.Time // the lines are counted since then
+	lines   int
+	leftOut int
+}
+
+const gateLines = 6 // a minute
+
+func (g *gateLog) note(log *slog.Logger, s *view.GateState, now time.Time) {
+	if s.State == g.was {
 		return
 	}
-	was, since := l.gateWas, l.gateSince
-	l.gateWas, l.gateSince = s.State, l.now
-	switch {
-	case was == "":
-	case s.State == "open":
-		l.log().Info("the gate is open again", "was", was, "after", l.now.Sub(since).Round(time.Millisecond))
-	default:
-		log := l.log()
-		if !s.Until.IsZero() {
-			log = log.With("until", s.Until)
-		}
-		log.Warn("the gate holds calls back", "state", s.State, "why", s.Why)
+	was, since := g.was, g.since
+	g.was, g.since = s.State, now
+	if was == "" && s.State == "open" {
+		return
 	}
+	if now.Sub(g.minute) >= time.Minute {
+		g.minute, g.lines = now, 0
+	}
+	if g.lines++; g.lines > gateLines {
+		g.leftOut++
+		return
+	}
+	if g.leftOut > 0 {
+		log = log.With("changes_left_out", g.leftOut)
+		g.leftOut = 0
+	}
+	if s.State == "open" {
+		log.Info("the gate is open again", "was", was, "after", now.Sub(since).Round(time.Millisecond))
+		return
+	}
+	if !s.Until.IsZero() {
+		log = log.With("until", s.Until)
+	}
+	log.Warn("the gate holds calls back", "state", s.State, "why", s.Why)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"idlepolicy/worker/view"
 )
@@ -16,8 +17,8 @@ func TestRateOfOperatorsKeepsABurstThatWasSet(t *testing.T) {
 			rate := 300.0
 			s.worker.SetControls(Controls{Rate: &rate})
 			s.inside(func(l *loop) {
-				if l.gate.rate != rate || l.gate.burst != want {
-					t.Errorf("burst %v set: rate %v with a burst of %v, want %v", set, l.gate.rate, l.gate.burst, want)
+				if l.gate.Limit() != rate || l.gate.Burst() != want {
+					t.Errorf("burst %v set: rate %v with a burst of %v, want %v", set, l.gate.Limit(), l.gate.Burst(), want)
 				}
 			})
 		})
@@ -51,4 +52,28 @@ func TestRateOfOperatorsIsToldApart(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestPauseAndRateByOperators(t *testing.T) {
+	bubble(t, Policy{Rate: 100}, func(s *site) {
+		all := s.agents(30)
+		s.worker.SetControls(Controls{Paused: true})
+		s.start()
+		for _, agent := range all {
+			s.publish(wish(agent, "f", ""))
+		}
+		s.pass(time.Hour)
+		s.wantCalls()
+		two := 2.0
+		s.worker.SetControls(Controls{Rate: &two})
+		s.pass(10 * time.Second)
+		if n := len(s.gateway.made()); n < 19 || n > 20 {
+			t.Errorf("%d calls in ten seconds at 2 per second", n)
+		}
+		s.worker.SetControls(Controls{})
+		s.pass(time.Second)
+		if n := len(s.gateway.made()); n != 30 {
+			t.Errorf("%d calls after the rate is the old one again", n)
+		}
+	})
 }

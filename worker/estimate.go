@@ -12,8 +12,8 @@ import (
 
 // estimate costs a look at each change that is due, and is made for people and scrapes, not for calls.
 func (l *loop) estimate() view.Estimate {
-	e := view.Estimate{Due: len(l.ready) + l.gate.inFlight, Rate: l.pace()}
-	if e.Due == 0 || e.Rate == 0 || l.gate.paused {
+	e := view.Estimate{Due: l.ready.len() + l.gate.InFlight(), Rate: l.pace()}
+	if e.Due == 0 || e.Rate == 0 || l.gate.Paused() {
 		return e
 	}
 	e.End = l.after(e.Due, e.Rate)
@@ -24,11 +24,11 @@ func (l *loop) estimate() view.Estimate {
 // pace is how many calls per second can be reckoned with: what the gate lets through, or less where calls take too long
 // for that, or, without a limit, what went through lately; 0: not known.
 func (l *loop) pace() float64 {
-	rate := l.gate.pace.at(l.gate.rate, l.now)
+	rate := l.gate.Pace(l.now)
 	if rate == 0 {
 		return l.speed.perSecond(l.now)
 	}
-	if reach := l.gate.reach(); reach > 0 {
+	if reach := l.gate.Reach(); reach > 0 {
 		rate = min(rate, reach)
 	}
 	return rate
@@ -37,8 +37,8 @@ func (l *loop) pace() float64 {
 // after returns when the n-th call from now will be made.
 func (l *loop) after(n int, rate float64) time.Time {
 	from := l.now
-	if l.gate.shut.After(from) {
-		from = l.gate.shut
+	if at := l.gate.From(l.now); at.After(from) {
+		from = at
 	}
 	return from.Add(time.Duration(min(float64(n)/rate, farAhead.Seconds()) * float64(time.Second)))
 }
@@ -51,7 +51,7 @@ func (l *loop) late(e view.Estimate) []*change {
 	end := e.End.UnixNano()
 	var short, late []*change
 	first := 0
-	for _, c := range l.ready {
+	for c := range l.ready.all() {
 		retried := c.attempts() > 0 || c.faults() > 0
 		first += 1 - number(retried)
 		if c.until < end {
@@ -89,7 +89,7 @@ func (l *loop) prospects() map[*batch]*prospect {
 		return nil
 	}
 	of := map[*batch]*prospect{}
-	for _, c := range l.ready {
+	for c := range l.ready.all() {
 		if c.share == nil {
 			continue
 		}
@@ -100,12 +100,12 @@ func (l *loop) prospects() map[*batch]*prospect {
 		}
 	}
 	inTurn := slices.SortedFunc(maps.Values(of), func(p, q *prospect) int { return byUrgency(p.last, q.last) })
-	for _, c := range l.ready {
+	for c := range l.ready.all() {
 		if i, _ := slices.BinarySearchFunc(inTurn, c, func(p *prospect, c *change) int { return byUrgency(p.last, c) }); i < len(inTurn) {
 			inTurn[i].upTo++
 		}
 	}
-	n := l.gate.inFlight
+	n := l.gate.InFlight()
 	for _, p := range inTurn {
 		n += p.upTo
 		p.end = l.after(n, e.Rate)
@@ -143,12 +143,12 @@ const (
 
 // noteBurst says once, as a burst begins, when it will be over and who will miss it.
 func (l *loop) noteBurst() {
-	b, due := &l.burst, len(l.ready)
+	b, due := &l.burst, l.ready.len()
 	switch {
 	case due == 0:
 		*b = burst{}
 	case b.told:
-	case l.gate.paused || due < burstLeast || float64(due) < burstSeconds*l.gate.rate:
+	case l.gate.Paused() || due < burstLeast || float64(due) < burstSeconds*l.gate.Limit():
 		b.since = time.Time{}
 	case b.since.IsZero():
 		b.since = l.now

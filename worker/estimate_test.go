@@ -29,9 +29,9 @@ func (s *site) estimateOfPaused() (e view.Estimate) {
 		s.t.Errorf("estimate %+v while calls are paused", v.Estimate)
 	}
 	s.inside(func(l *loop) {
-		l.gate.paused = false
+		l.gate.SetPaused(false, l.now)
 		e = l.estimate()
-		l.gate.paused = true
+		l.gate.SetPaused(true, l.now)
 	})
 	return e
 }

@@ -4,16 +4,21 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/gate"
 )
 
 // judge turns the answer to a call into what becomes of its change: its ending, a wait for another session, or another
 // attempt. This is the only place where attempts are counted.
 func (l *loop) judge(c *change, a *answered) {
 	t := c.tries()
-	previous := t.back
+	before, tally := *t, l.gate.Tally(a.address)
+	t.seen = tally
 	t.last, t.back, t.session, t.retry, t.fault = a.sent.UnixNano(), l.now.UnixNano(), a.session, 0, a.Fault
 	if a.Class.Answered() {
 		t.retcode, t.message, t.faults = a.Retcode, a.Message, 0
+		if a.Class != NoAgent {
+			t.refusals, t.sessionNext = 0, 0
+		}
 	}
 	switch {
 	case a.Class == Success:
@@ -27,36 +32,69 @@ func (l *loop) judge(c *change, a *answered) {
 		t.attempts++
 		l.fail(c, "")
 	case a.Class == NoAgent:
-		c.rev = a.session.Rev // plan waits for another session, or goes on at once if there is one already
+		l.sessionRefused(c, a, &before)
 	case a.Class == Passing:
 		t.attempts++
 		l.again(c, t.attempts, "")
-	case previous != 0 && l.isAbout(c, a, time.Unix(0, previous)):
+	case before.back != 0 && isAbout(a, before.seen, tally):
 		t.faults++
 		t.attempts++
-		l.again(c, max(t.attempts, t.faults), a.Fault)
+		t.fault = alone(&a.Answer)
+		l.again(c, max(t.attempts, t.faults), t.fault)
 	case a.Class == Unsound, a.Class == Busy:
 		t.faults++ // it lets others go first
-		if !l.gate.holdsAfter(&a.Answer) {
+		if !l.gate.Decides(a.address, l.now) {
 			t.retry = l.now.Add(l.policy.Backoff.Pause(t.faults)).UnixNano()
 		}
+	case before.refusals > 0: // NotSent: the session is still the one that was refused
+		c.rev = a.session.Rev
 	}
 	// NotSent spends nothing: the gate says when to go on.
 }
 
-// isAbout tells whether an answer that is not the gateway's own is about this very change: it was heard, and since the last
-// attempt came back others have been answered properly; while it hung they may have been before the gateway went away.
-// Where room is short, everybody can be refused now and then.
-func (l *loop) isAbout(c *change, a *answered, previous time.Time) bool {
+// isAbout reports whether an answer that is not the gateway's own is about this very change: it was heard, and others
+// were answered properly since its last attempt came back. The agent has only one call in flight, so all answers in
+// between were others'. Where room is short, everybody can be refused now and then.
+func isAbout(a *answered, then, now gate.Tally) bool {
 	switch a.Class {
 	case Unsound:
-		return !a.Connect && l.gate.answered.other(c.lane.agent, previous)
+		return !a.Connect && now.Answered > then.Answered
 	case Busy:
-		return a.RetryAfter == 0 && l.gate.aloneSince(c.lane.agent, previous)
+		return a.RetryAfter == 0 && now.Answered > then.Answered && now.Busy-then.Busy <= 1
 	default:
 		return false
 	}
 }
+
+// alone says what a fault means that others do not have.
+func alone(a *Answer) string {
+	if !a.TimedOut {
+		return a.Fault
+	}
+	return a.Fault + ", while calls for other agents were answered: the call may have taken effect; " +
+		"if this agent's calls only take longer, raise IDLE_GATEWAY_TIMEOUT"
+}
+
+// sessionRefused has the change wait for another session of its agent, or go on at once if there is one. The same session is
+// tried again with growing pauses, because a balancer or a failover refuses a good one for a moment.
+func (l *loop) sessionRefused(c *change, a *answered, before *try) {
+	t := c.try
+	c.rev = a.session.Rev
+	if before.refusals > 0 && !a.session.SameAs(before.session.Session) {
+		t.refusals = 0
+	}
+	t.refusals++
+	t.sessionNext = l.now.Add(sessionPause(t.refusals)).UnixNano()
+}
+
+func sessionPause(n int) time.Duration {
+	return min(longestSessionPause, firstSessionPause<<min(n-1, 10))
+}
+
+const (
+	firstSessionPause   = 5 * time.Second
+	longestSessionPause = 5 * time.Minute
+)
 
 // succeed ends a change, or tells that a policy was applied anew.
 func (l *loop) succeed(c *change, a *answered) {

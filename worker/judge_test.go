@@ -82,9 +82,9 @@ func TestWhatAnAnswerSpends(t *testing.T) {
 	}{
 		{"passing", Answer{Class: Passing, Retcode: "100-007"}, 3, 1500 * time.Millisecond, 1500 * time.Millisecond},
 		{"busy", Answer{Class: Busy, Status: 503, Fault: "503"}, 1, 1500 * time.Millisecond, 1500 * time.Millisecond},
-		{"too many", Answer{Class: Busy, Status: 429, Fault: "429"}, 1, 0, time.Second},
+		{"too many", Answer{Class: Busy, Status: 429, Fault: "429"}, 1, 1500 * time.Millisecond, 1500 * time.Millisecond},
 		{"retry after", Answer{Class: Busy, Status: 503, RetryAfter: 10 * time.Second}, 1, 20 * time.Second, 21 * time.Second},
-		{"not sent", Answer{Class: NotSent}, 1, 2 * leaseLook, 2 * leaseLook},
+		{"not sent", Answer{Class: NotSent}, 1, 200 * time.Millisecond, 200 * time.Millisecond},
 		{"fault", Answer{Class: Unsound, Fault: "reset"}, 1, 1500 * time.Millisecond, 1500 * time.Millisecond},
 	}
 	for _, test := range tests {

@@ -283,6 +283,7 @@ func (l *loop) plan(ln *lane) {
 		c.told, c.said = c.told&^ledger.ToldSignIn, c.said&^ledger.ToldSignIn // a later wait for a sign-in is another one
 	}
 	var why view.Reason
+	spare := false
 	switch {
 	case ln.unsettled():
 		why = view.OlderEnding // plan is asked again then
@@ -292,6 +293,12 @@ func (l *loop) plan(ln *lane) {
 	case refused:
 		why = view.Session
 		l.tellWaiting(c, why)
+		if t := c.tries(); t.sessionNext == 0 { // the last owner's call was refused
+			t.refusals, t.sessionNext = 1, now+int64(firstSessionPause)
+		}
+		if spare = c.try.sessionNext <= now && !l.holds(ln); !spare {
+			wake = min(wake, max(c.try.sessionNext, l.holdUntil))
+		}
 	case l.holds(ln):
 		why, wake = view.Hold, min(wake, l.holdUntil)
 	case c.try != nil && c.try.retry > now:
@@ -303,7 +310,14 @@ func (l *loop) plan(ln *lane) {
 	}
 	l.waitFor(c, why)
 	l.setTimer(c, wake)
-	l.setReady(c, why == view.Gate)
+	switch {
+	case why == view.Gate:
+		l.ready.put(c, l.address(session))
+	case spare:
+		l.ready.putSpare(c)
+	default:
+		l.ready.remove(c)
+	}
 }
 
 // holds tells whether a call that the last owner made for the agent may still land.

@@ -3,11 +3,13 @@ package worker
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/view"
 )
 
 // bubble runs f with a site in virtual time.
@@ -130,16 +132,73 @@ func TestSessionTrouble(t *testing.T) {
 		}
 		s.start()
 		s.publish(wish("1001", "false", `,"id":"a"`))
-		s.pass(time.Hour)
+		s.pass(firstSessionPause - time.Millisecond)
 		s.wantCalls("1001 false old")
 		s.rotate("1001", "old", 2) // written again with nothing new in it
-		s.pass(time.Hour)
 		s.wantCalls("1001 false old")
 		s.rotate("1001", "new", 3)
 		s.wantCalls("1001 false old", "1001 false new")
 		s.wantTold("waiting 1001 a", "applied 1001 a")
 		if r := s.journal.all()[0]; r.Retcode != "100-006" || r.Message != "not signed in" {
 			t.Errorf("waiting result %+v", r)
+		}
+	})
+}
+
+// A balancer or a failover refuses a good session for a moment: the same one is tried again with growing pauses.
+func TestSessionThatWasRefusedIsTriedAgain(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.gateway.reply(Answer{Class: NoAgent, Retcode: "000-003", Message: "no permission"})
+		s.start()
+		s.publish(wish("1001", "false", `,"id":"a"`))
+		s.pass(30 * time.Minute)
+		for i, want := range []int{5, 10, 20, 40, 80, 160, 300, 300} {
+			if got := s.gateway.at[i+1].Sub(s.gateway.at[i]); got != seconds(want) {
+				t.Errorf("pause %d was %v, want %v", i+1, got, seconds(want))
+			}
+		}
+		if v, _ := s.worker.Agent(s.t.Context(), "1001"); v.Live.WaitsFor != view.Session || !v.Live.Next.After(time.Now()) || time.Until(v.Live.Next) > longestSessionPause {
+			t.Errorf("explained as %+v", v.Live)
+		}
+		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
+		s.pass(longestSessionPause)
+		s.wantTold("waiting 1001 a", "applied 1001 a")
+		if r := s.journal.all()[1]; r.Attempts != 1 {
+			t.Errorf("%d attempts", r.Attempts)
+		}
+	})
+}
+
+// Sessions that were refused come behind everything else, and take a twentieth of the rate at most.
+func TestRefusedSessionsTakeLittleOfTheRate(t *testing.T) {
+	bubble(t, Policy{Rate: 100}, func(s *site) {
+		all := s.agents(1000)
+		s.gateway.answer = func(c Call) Answer {
+			if c.Flag == "bad" {
+				return Answer{Class: NoAgent, Retcode: "100-006"}
+			}
+			return Answer{Class: Success, Retcode: "0"}
+		}
+		s.start()
+		for _, agent := range all {
+			s.publish(wish(agent, "bad", ""))
+		}
+		s.pass(11 * time.Second)
+		before := len(s.gateway.made())
+		s.pass(10 * time.Second)
+		if n := len(s.gateway.made()) - before; n < 45 || n > 51 {
+			t.Errorf("%d calls with refused sessions in 10 s at 100/s", n)
+		}
+		before = len(s.gateway.made())
+		for _, agent := range all[:500] {
+			s.publish(wish(agent, "good", ""))
+		}
+		s.pass(4 * time.Second)
+		for _, call := range s.gateway.made()[before+1:] {
+			if strings.Contains(call, "bad") {
+				t.Fatal("a refused session went ahead of work that was due")
+			}
 		}
 	})
 }
@@ -207,7 +266,7 @@ func TestOutageEndsNothingAndIsLeftAlone(t *testing.T) {
 			s.publish(wish(strconv.Itoa(1001+i), "false", ""))
 		}
 		s.pass(2 * time.Second)
-		if n := len(s.gateway.made()); n > 5 {
+		if n := len(s.gateway.made()); n > 20 {
 			t.Errorf("%d calls into an outage of 2 s", n)
 		}
 		s.pass(time.Hour)

@@ -277,8 +277,8 @@ func (w *world) checkReasons() {
 			}
 		}
 		v := l.view()
-		if !maps.Equal(v.Waiting, want) || v.Changes != want.All() || v.Changes != v.Due+v.Later+v.NotSignedIn+v.Retrying+v.Held+want.Of(view.Answer, view.Storing) || v.Due != len(l.ready) {
-			w.t.Errorf("waiting %v, want %v; changes %d, due %d, ready %d", v.Waiting, want, v.Changes, v.Due, len(l.ready))
+		if !maps.Equal(v.Waiting, want) || v.Changes != want.All() || v.Changes != v.Due+v.Later+v.NotSignedIn+v.Retrying+v.Held+want.Of(view.Answer, view.Storing) || v.Due != l.ready.len() {
+			w.t.Errorf("waiting %v, want %v; changes %d, due %d, ready %d", v.Waiting, want, v.Changes, v.Due, l.ready.len())
 		}
 	})
 }
@@ -309,9 +309,9 @@ func (w *world) wantReason(c *change) view.Reason {
 // checkRest: nothing is left inside either.
 func (w *world) checkRest() {
 	w.inside(func(l *loop) {
-		if len(l.msgs)+len(l.ready)+len(l.timers)+len(l.batches)+len(l.overdue)+l.entries+l.closings+l.gate.inFlight > 0 || l.behind {
+		if len(l.msgs)+l.ready.len()+len(l.timers)+len(l.batches)+len(l.overdue)+l.entries+l.closings+l.gate.InFlight() > 0 || l.behind {
 			w.t.Errorf("left: messages %v, ready %d, timers %d, batches %v, overdue %d, entries %d, closings %d, in flight %d, behind %v",
-				l.msgs, len(l.ready), len(l.timers), l.batches, len(l.overdue), l.entries, l.closings, l.gate.inFlight, l.behind)
+				l.msgs, l.ready.len(), len(l.timers), l.batches, len(l.overdue), l.entries, l.closings, l.gate.InFlight(), l.behind)
 		}
 		if n := l.term.Inbox.load + l.term.Inbox.dead; n != 0 {
 			w.t.Errorf("left in the inbox: %d", n)

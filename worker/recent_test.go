@@ -118,11 +118,11 @@ func TestSignIns(t *testing.T) {
 	for i, hour := range []int{3, 1, 0, 2} {
 		session := messages.Session{GUID: "g"}
 		if hour > 0 {
-			session.SignedInAt = origin.Add(time.Duration(hour) * time.Hour)
+			session.SignedInAt = dawn.Add(time.Duration(hour) * time.Hour)
 		}
 		s.Put(strconv.Itoa(1001+i), session, 1)
 	}
-	if first, last := s.SignIns(); !first.Equal(origin.Add(time.Hour)) || !last.Equal(origin.Add(3*time.Hour)) {
+	if first, last := s.SignIns(); !first.Equal(dawn.Add(time.Hour)) || !last.Equal(dawn.Add(3*time.Hour)) {
 		t.Errorf("first %v, last %v", first, last)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"idlepolicy/worker/gate"
 	"idlepolicy/worker/ledger"
 	"idlepolicy/worker/view"
 )
@@ -25,13 +26,13 @@ type loop struct {
 	lanes   map[string]*lane
 	msgs    map[uint64]*message
 	batches map[BatchKey]*batch
-	gate    gate
-	ready   readyHeap
+	gate    *gate.Gate
+	ready   ready
 	timers  timerHeap
 
 	gateAgain time.Time // when to ask the gate again; zero: an event will say so
-	gateWas   string
-	gateSince time.Time
+	gateLog   gateLog
+	gateMark  uint64 // of what was shared of the gate's knowledge
 	holdUntil int64
 	gaveUp    map[*lane]ledger.SignIn // for which applying anew was refused
 	flurries  map[*lane]*flurry       // of those whose changes replace each other while they wait
@@ -82,7 +83,7 @@ func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 		gaveUp: map[*lane]ledger.SignIn{}, flurries: map[*lane]*flurry{}, behind: term.Unfinished > 0,
 	}
 	l.calls = make(chan job, l.policy.MaxInFlight)
-	l.gate = newGate(l.policy, now)
+	l.gate = w.openGate(l.policy, term, now)
 	if !term.HoldUntil.IsZero() {
 		l.holdUntil = term.HoldUntil.UnixNano()
 	}
@@ -164,7 +165,7 @@ func (l *loop) turn() {
 		l.dispatch()
 		l.noteGate()
 		l.noteBurst()
-		if l.stopping && l.gate.inFlight == 0 && l.closings == 0 && l.entries == 0 {
+		if l.stopping && l.gate.InFlight() == 0 && l.closings == 0 && l.entries == 0 {
 			return
 		}
 		timer.Reset(l.untilNext())
@@ -178,26 +179,6 @@ func (l *loop) due() {
 		l.wakeUp(heap.Pop(&l.timers).(*change))
 	}
 	l.tellProgress()
-}
-
-// dispatch sends the most urgent changes on as long as the gate lets them through.
-func (l *loop) dispatch() {
-	l.gateAgain = time.Time{}
-	for len(l.ready) > 0 && !l.stopping {
-		c := l.ready[0]
-		session, signedIn := l.Sessions.Of(c.lane.agent)
-		if !signedIn {
-			l.plan(c.lane) // the agent signed out this very moment
-			continue
-		}
-		ok, again := l.gate.ask(c.lane.agent, l.now)
-		if !ok {
-			l.gateAgain = again
-			return
-		}
-		l.call(c, session)
-	}
-	l.gate.holding = "" // nothing waits
 }
 
 // clockLook is how often the clock is looked at while changes wait for an instant: it may be set, and timers do not heed that.
@@ -227,7 +208,7 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// setTimer sets the change's timer; setReady puts it among the ready ones or takes it out.
+// setTimer sets the change's timer.
 func (l *loop) setTimer(c *change, wake int64) {
 	switch {
 	case c.timer == 0:
@@ -236,15 +217,6 @@ func (l *loop) setTimer(c *change, wake int64) {
 	case c.wake != wake:
 		c.wake = wake
 		heap.Fix(&l.timers, int(c.timer-1))
-	}
-}
-
-func (l *loop) setReady(c *change, ready bool) {
-	switch {
-	case ready && c.ready == 0:
-		heap.Push(&l.ready, c)
-	case !ready && c.ready != 0:
-		heap.Remove(&l.ready, int(c.ready-1))
 	}
 }
 
@@ -259,7 +231,7 @@ func (l *loop) unschedule(c *change) {
 	if c.timer != 0 {
 		heap.Remove(&l.timers, int(c.timer-1))
 	}
-	l.setReady(c, false)
+	l.ready.remove(c)
 }
 
 // sessionChanged is the event that an agent signed in or out, or has another GUID.

@@ -173,7 +173,7 @@ func TestSignedOutThisVeryMoment(t *testing.T) {
 		s.publish(wish("1001", "f", `,"id":"a"`))
 		s.inside(func(l *loop) { // before the loop hears of it, and in the turn in which the gate opens
 			s.sessions.Delete("1001")
-			l.gate.paused = false
+			l.gate.SetPaused(false, l.now)
 		})
 		s.wantCalls()
 		s.wantTold("waiting 1001 a")

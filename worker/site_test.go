@@ -515,3 +515,37 @@ func (d *desk) set(f func()) {
 	defer d.mu.Unlock()
 	f()
 }
+
+// agents signs so many agents in and returns their numbers.
+func (s *site) agents(n int) []string {
+	var all []string
+	for i := range n {
+		all = append(all, strconv.Itoa(1001+i))
+		s.signIn(all[i], "g", uint64(i+1))
+	}
+	return all
+}
+
+// mostIn returns how many of the instants the fullest window holds.
+func mostIn(calls []time.Time, window time.Duration) int {
+	n, first := 0, 0
+	for i, at := range calls {
+		for at.Sub(calls[first]) >= window {
+			first++
+		}
+		n = max(n, i-first+1)
+	}
+	return n
+}
+
+// between returns how many of the instants are not before from and before to.
+func between(calls []time.Time, from, to time.Time) int {
+	n := 0
+	for _, at := range calls {
+		n += number(!at.Before(from) && at.Before(to))
+	}
+	return n
+}
+
+// dawn is an instant for tests outside a bubble.
+var dawn = time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)

@@ -179,7 +179,7 @@ func TestNewerOneThatIsKnownWinsBeforeItIsRead(t *testing.T) {
 	})
 }
 
-func TestSessionThatTheGatewayRefusedIsNotTriedAgain(t *testing.T) {
+func TestSessionThatTheGatewayRefusedIsNotTriedAgainAtOnce(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "old", 1)
 		s.gateway.reply(Answer{Class: NoAgent, Retcode: "100-006", Message: "not signed in"})
@@ -187,8 +187,12 @@ func TestSessionThatTheGatewayRefusedIsNotTriedAgain(t *testing.T) {
 		s.publish(wish("1001", "f", `,"id":"a"`))
 		s.crash()
 		s.start()
-		s.pass(time.Hour)
+		s.pass(firstSessionPause - time.Second)
 		s.wantCalls("1001 f old")
+		s.pass(time.Hour)
+		if len(s.gateway.made()) < 10 {
+			t.Error("the session is never tried again")
+		}
 		s.wantTold("waiting 1001 a")
 		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
 		s.rotate("1001", "new", 2)

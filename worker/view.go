@@ -58,8 +58,8 @@ func (w *Worker) ask(ctx context.Context, question func(l *loop)) bool {
 
 func (l *loop) view() view.View {
 	v := view.View{
-		At: l.now, Gate: l.gate.state(l.now), Agents: len(l.lanes), Unfinished: len(l.msgs),
-		InFlight: l.gate.inFlight, Storing: l.entries, Estimate: l.estimate(),
+		At: l.now, Gate: gateState(l.gate.State(l.now)), Agents: len(l.lanes), Unfinished: len(l.msgs),
+		InFlight: l.gate.InFlight(), Storing: l.entries, Estimate: l.estimate(),
 		Since: l.began, Called: l.speed.all, Ended: l.recent.ended, Oldest: l.oldest(), OldestDue: l.oldestDue(),
 		Last: l.recent.all.newest(), Trouble: l.recent.trouble.newest(),
 	}
@@ -131,7 +131,7 @@ func (l *loop) oldest() time.Time {
 
 func (l *loop) oldestDue() time.Time {
 	var at int64
-	for _, c := range l.ready {
+	for c := range l.ready.all() {
 		if at == 0 || c.at < at {
 			at = c.at
 		}
@@ -187,11 +187,13 @@ func (l *loop) waitEnds(c *change) time.Time {
 		return instant(c.at)
 	case view.Retry:
 		return instant(c.try.retry)
+	case view.Session:
+		return instant(c.try.sessionNext)
 	case view.Hold:
 		return instant(l.holdUntil)
 	case view.Debounce:
 		return instant(l.flurries[c.lane].until)
-	case view.None, view.Reading, view.SignIn, view.Session, view.OlderEnding, view.Gate, view.Answer, view.Storing, view.Unknown:
+	case view.None, view.Reading, view.SignIn, view.OlderEnding, view.Gate, view.Answer, view.Storing, view.Unknown:
 	}
 	return time.Time{}
 }

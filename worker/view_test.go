@@ -114,7 +114,7 @@ func TestEstimate(t *testing.T) {
 
 func TestEstimateWithoutALimitGoesBySpeed(t *testing.T) {
 	var v speed
-	now := origin
+	now := dawn
 	for range 3 {
 		for range 40 {
 			v.add(now)

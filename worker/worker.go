@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/gate"
 	"idlepolicy/worker/ledger"
 	"idlepolicy/worker/view"
 )
@@ -20,11 +21,13 @@ type Worker struct {
 	Watch    Observer                             // nil: nobody watches
 	Trace    Tracer                               // nil: nobody traces
 	Ignored  func(gatewayURL string) (why string) // why a session's gateway_url is not called; nil: each one is
+	Address  func(gatewayURL string) string       // where calls to it go, without credentials; empty: to the configured gateway; nil: there
 	Log      *slog.Logger                         // nil: slog.Default
 
 	mu       sync.Mutex // guards what follows
 	controls Controls
-	current  *loop // the term that runs; nil: none
+	current  *loop      // the term that runs; nil: none
+	gate     *gate.Gate // used from the term that runs; nil: there was none. What it knows outlives a term
 }
 
 // Policy are the rules by which the worker goes on. The zero value of a field means its default.
@@ -44,6 +47,8 @@ type Policy struct {
 type Controls struct {
 	Paused bool
 	Rate   *float64 // overrides Policy.Rate; nil: does not
+	// An operator resumed last then: a Retry-After from before no longer holds.
+	Resumed time.Time
 }
 
 // Journal is where endings are made to last. Its methods return at once and tell what came of it through done, once,
@@ -119,6 +124,8 @@ type Term struct {
 	HoldUntil  time.Time                // agents with unfinished changes wait for it; zero after a predecessor's clean stop
 	HoldAll    bool                     // all agents do: the predecessor was waiting itself, and may have ended what was called for before
 	Stop       <-chan struct{}          // closed: take no more, finish calls, store endings
+	Gateway    gate.Snapshot            // what the last owner knew of the gateway's trouble
+	Share      func(gate.Snapshot)      // stores the same for the next owner and returns at once; nil: nobody wants it
 }
 
 // Observer is told what happens, for metrics. Its methods are called from the event loop and must return at once.

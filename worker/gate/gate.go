@@ -24,6 +24,7 @@ type Gate struct {
 	hold       hold
 	lease      time.Time // no call before it: the last one was not sent
 	routes     map[string]*route
+	addresses  []string // of routes, in order
 	spare      bucket
 	holding    Why  // of the last call that was asked for; empty: it went out
 	short      bool // the rate was out of reach when last looked at
@@ -111,9 +112,9 @@ func (g *Gate) SetPaused(paused bool, now time.Time) {
 	}
 }
 
-// Resume ends a Retry-After because an operator said so. A probe still goes first.
-func (g *Gate) Resume(now time.Time) {
-	if now.Before(g.hold.until) {
+// Resume ends a Retry-After that began before the operator said so. A probe still goes first.
+func (g *Gate) Resume(said, now time.Time) {
+	if now.Before(g.hold.until) && g.hold.since.Before(said) {
 		g.hold.until = now
 		for _, r := range g.routes {
 			r.breaker.from, r.breaker.next = now, now
@@ -192,6 +193,7 @@ func (g *Gate) route(address string, now time.Time) *route {
 	if r == nil {
 		r = &route{}
 		g.routes[address] = r
+		g.addresses = slices.Sorted(maps.Keys(g.routes))
 		if now.Before(g.hold.until) {
 			r.breaker.await(g.hold)
 		}
@@ -288,6 +290,3 @@ func (g *Gate) Idle() { g.holding = "" }
 
 // InFlight returns how many calls are in flight.
 func (g *Gate) InFlight() int { return g.inFlight }
-
-// addresses returns the names of all addresses that were asked for, in order.
-func (g *Gate) addresses() []string { return slices.Sorted(maps.Keys(g.routes)) }

@@ -104,7 +104,7 @@ func (r *route) report(p *Report, full float64, now time.Time, held bool) {
 		r.row.answered(p.Agent)
 		r.limit.accepted(p.Sent, now)
 		if r.breaker.open && !p.Sent.Before(r.breaker.from) {
-			r.breaker = breaker{}
+			r.breaker, r.failing = breaker{}, 0
 			r.ramp, r.bucket = now, bucket{last: now}
 			r.limit.reopened(now)
 		}

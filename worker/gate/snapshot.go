@@ -29,7 +29,7 @@ func (g *Gate) Snapshot(now time.Time) Snapshot {
 	if now.Before(g.hold.until) {
 		s.HoldSince, s.HoldUntil, s.HoldWhy = g.hold.since.UTC().Round(0), g.hold.until.UTC().Round(0), g.hold.why
 	}
-	for _, address := range g.addresses() {
+	for _, address := range g.addresses {
 		r := g.routes[address]
 		if r.breaker.open || r.limit.most > 0 {
 			out := RouteSnapshot{Address: address, Most: r.limit.most, Open: r.breaker.open, Since: r.limit.since, Why: r.limit.why}

@@ -37,7 +37,7 @@ func (g *Gate) State(now time.Time) State {
 		s.Why = "no call is made" + g.times(s.Since, s.Until) + ": the gateway asked for that: " + g.hold.why
 		return s
 	}
-	for _, address := range g.addresses() {
+	for _, address := range g.addresses {
 		r := g.routes[address]
 		switch {
 		case r.breaker.open && s.State != "probing":
@@ -107,6 +107,9 @@ func (g *Gate) Paused() bool { return !g.paused.IsZero() }
 
 // Limit returns what operators allow: calls per second, or 0 without a limit.
 func (g *Gate) Limit() float64 { return g.config.Rate }
+
+// Burst returns how many calls at once operators allow after a pause.
+func (g *Gate) Burst() float64 { return g.config.Burst }
 
 // busiest returns the latency of the address that answered most.
 func (g *Gate) busiest() *latency {

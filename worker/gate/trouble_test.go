@@ -57,7 +57,11 @@ func TestRetryAfterIsCappedAndEndsWhenResumed(t *testing.T) {
 		t.Errorf("held until %v", s.Until.Sub(now))
 	}
 	later := now.Add(time.Minute)
-	g.Resume(later)
+	g.Resume(now, later) // said before the hold began, of an older one
+	if ok, _, _ := g.Ask("", "1001", later); ok {
+		t.Error("an operator who resumed earlier ended it")
+	}
+	g.Resume(later, later)
 	must(t, g, "", "1001", later)
 	if ok, _, _ := g.Ask("", "1002", later); ok {
 		t.Error("more than one probe after an operator resumed")

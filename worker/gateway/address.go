@@ -62,6 +62,14 @@ func (c *Client) Ignored(named string) (why string) {
 	return why
 }
 
+// Address returns HOST:PORT of the gateway that a session's calls go to, or nothing if that is the configured one.
+func (c *Client) Address(named string) string {
+	if s, _ := c.choose(named); s != c.home {
+		return s.hostPort()
+	}
+	return ""
+}
+
 func (c *Client) choose(named string) (to server, why string) {
 	if named == "" {
 		return c.home, ""

@@ -63,7 +63,8 @@ type Estimate struct {
 // GateState says what holds calls back, for people.
 type GateState struct {
 	State    string    `json:"state"` // open, paused, shut, probing, slowed
-	Why      string    `json:"why"`   // in words; empty while open
+	Why      string    `json:"why"`   // one sentence: what is held back, since when, until when, because of which answers; empty while open
+	Since    time.Time `json:"since,omitzero"`
 	Until    time.Time `json:"until,omitzero"`
 	Rate     float64   `json:"rate"`  // calls per second that the gate lets through now; 0: no limit
 	Limit    float64   `json:"limit"` // calls per second that operators allow; 0: no limit
@@ -71,7 +72,7 @@ type GateState struct {
 
 	ByOperator bool `json:"limit_by_operator"` // an operator set the limit, so the configured one does not apply
 
-	Holding string  `json:"holding"` // what holds back what is due: rate, in_flight, paused, retry_after, breaker, slowed, ramp; empty: nothing
+	Holding string  `json:"holding"` // what holds back what is due: rate, in_flight, paused, lease, retry_after, breaker, slowed, ramp; empty: nothing
 	Latency float64 `json:"latency"` // seconds that proper answers took lately; 0: unknown
 	Reach   float64 `json:"reach"`   // calls per second that are possible with that latency and so many in flight; 0: unknown
 }

@@ -49,7 +49,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	w := &worker.Worker{
 		Gateway: calls, Sessions: worker.NewSessions(), Policy: policy(s.Config), Watch: metrics, Log: s.Log,
-		Ignored: calls.Ignored,
+		Ignored: calls.Ignored, Address: calls.Address,
 	}
 	owner := &stream.Owner{
 		Layout: layout(s.Config), Lease: lease, Worker: w, Name: s.Name, Hold: s.Config.GatewayTimeout,

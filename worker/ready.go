@@ -1,0 +1,195 @@
+package worker
+
+import (
+	"container/heap"
+	"iter"
+	"math/rand/v2"
+	"time"
+)
+
+// ready are the changes that can be called now. Each address of the gateway has a queue of its own, so that one that is down
+// holds up only the agents behind it.
+type ready struct {
+	queues []*addressQueue
+	n      int
+	spare  addressQueue // session trouble that may have passed: behind everything else
+}
+
+// addressQueue holds the changes that are ready for a call to one address.
+type addressQueue struct {
+	address string // empty: the configured gateway
+	heap    readyHeap
+	blocked bool // in this round of dispatch
+}
+
+func (r *ready) len() int { return r.n }
+
+// all returns every change that is ready, in no order.
+func (r *ready) all() iter.Seq[*change] {
+	return func(yield func(*change) bool) {
+		for _, q := range r.queues {
+			for _, c := range q.heap {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// put has the change wait for a call to the address, and nowhere else.
+func (r *ready) put(c *change, address string) {
+	if c.queue != nil && c.queue != &r.spare && c.queue.address == address {
+		return
+	}
+	r.remove(c)
+	c.queue = r.of(address)
+	heap.Push(&c.queue.heap, c)
+	r.n++
+}
+
+func (r *ready) putSpare(c *change) {
+	if c.queue == &r.spare {
+		return
+	}
+	r.remove(c)
+	c.queue = &r.spare
+	heap.Push(&r.spare.heap, c)
+}
+
+func (r *ready) remove(c *change) {
+	if c.queue == nil {
+		return
+	}
+	heap.Remove(&c.queue.heap, int(c.ready-1))
+	if c.queue != &r.spare {
+		r.n--
+	}
+	c.queue = nil
+}
+
+func (r *ready) of(address string) *addressQueue {
+	for _, q := range r.queues {
+		if q.address == address {
+			return q
+		}
+	}
+	q := &addressQueue{address: address}
+	r.queues = append(r.queues, q)
+	return q
+}
+
+// next returns the most urgent change of all addresses that are not blocked; nil: there is none.
+func (r *ready) next() *change {
+	var best *change
+	for _, q := range r.queues {
+		if !q.blocked && len(q.heap) > 0 && (best == nil || urgent(q.heap[0], best)) {
+			best = q.heap[0]
+		}
+	}
+	return best
+}
+
+// elsewhere returns a change of the same queue at random that has not failed more often: neighbours in a queue are
+// often behind the same node of the gateway.
+func (q *addressQueue) elsewhere() *change {
+	first := q.heap[0]
+	for range 4 {
+		if c := q.heap[rand.IntN(len(q.heap))]; c.faults() <= first.faults() && c.attempts() <= first.attempts() {
+			return c
+		}
+	}
+	return first
+}
+
+// dispatch sends the most urgent changes on as long as the gate lets them through.
+func (l *loop) dispatch() {
+	l.gateAgain = time.Time{}
+	l.gate.Idle()
+	for _, q := range l.ready.queues {
+		q.blocked = false
+	}
+	for !l.stopping {
+		c := l.ready.next()
+		if c == nil {
+			l.dispatchSpare()
+			return
+		}
+		q := c.queue
+		if l.gate.Doubts(q.address) {
+			c = q.elsewhere()
+		}
+		session, signedIn := l.Sessions.Of(c.lane.agent)
+		if !signedIn || l.address(session) != q.address {
+			l.plan(c.lane) // the agent signed out, or moved, this very moment
+			continue
+		}
+		ok, again, why := l.gate.Ask(q.address, c.lane.agent, l.now)
+		if ok {
+			l.call(c, session, q.address)
+			continue
+		}
+		l.askAgain(again)
+		if why.Site() {
+			return
+		}
+		q.blocked = true
+	}
+}
+
+// dispatchSpare lets one call through whose session the gateway refused before, if nothing else can go.
+func (l *loop) dispatchSpare() {
+	for len(l.ready.spare.heap) > 0 {
+		c := l.ready.spare.heap[0]
+		session, signedIn := l.Sessions.Of(c.lane.agent)
+		if !signedIn || !c.refusedIn(session) {
+			l.plan(c.lane)
+			continue
+		}
+		address := l.address(session)
+		ok, again, _ := l.gate.AskSpare(address, c.lane.agent, l.now)
+		if !ok {
+			l.askAgain(again)
+			return
+		}
+		l.call(c, session, address)
+	}
+}
+
+func (l *loop) askAgain(at time.Time) {
+	if !at.IsZero() && (l.gateAgain.IsZero() || at.Before(l.gateAgain)) {
+		l.gateAgain = at
+	}
+}
+
+// address returns the name that the gate knows the session's gateway by; empty: the configured one.
+func (l *loop) address(s Session) string {
+	if s.GatewayURL == "" || l.Address == nil {
+		return s.GatewayURL
+	}
+	return l.Address(s.GatewayURL)
+}
+
+type readyHeap []*change
+
+func (h readyHeap) Len() int           { return len(h) }
+func (h readyHeap) Less(i, j int) bool { return urgent(h[i], h[j]) }
+func (h readyHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].ready, h[j].ready = int32(i+1), int32(j+1)
+}
+
+func (h *readyHeap) Push(x any) {
+	c := x.(*change)
+	*h = append(*h, c)
+	c.ready = int32(len(*h))
+}
+
+func (h *readyHeap) Pop() any {
+	old := *h
+	c := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	c.ready = 0
+	return c
+}
