@@ -92,6 +92,8 @@ func holdingText(what string) string {
 		return "calls in flight"
 	case "paused":
 		return "an operator"
+	case "lease":
+		return "ownership that must be confirmed"
 	case "retry_after":
 		return "the gateway's wish"
 	case "breaker":

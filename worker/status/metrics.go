@@ -41,7 +41,7 @@ var (
 		"100-001", "100-006", "100-007", "100-008", "100-009",
 	}
 	gateStates = []string{"open", "slowed", "probing", "shut", "paused"}
-	holdings   = []string{"rate", "in_flight", "paused", "retry_after", "breaker", "slowed", "ramp"}
+	holdings   = []string{"rate", "in_flight", "paused", "lease", "retry_after", "breaker", "slowed", "ramp"}
 )
 
 const otherRetcode = "other"
