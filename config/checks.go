@@ -32,6 +32,7 @@ func (c *Config) checkGateway(env *environment) {
 	}
 	env.check("IDLE_GATEWAY_SERVER_NAME", c.GatewayServerName == "" || access.IsHost(c.GatewayServerName))
 	env.check("IDLE_GATEWAY_TIMEOUT", c.GatewayTimeout > 0)
+	env.check("IDLE_GATEWAY_CONNECTION_AGE", c.GatewayAge > 0)
 	c.GatewayHosts = trimmed(c.GatewayHosts)
 	for i, host := range c.GatewayHosts {
 		c.GatewayHosts[i] = strings.ToLower(host)

@@ -28,6 +28,7 @@ type Config struct {
 	GatewayKey        string        `envconfig:"IDLE_GATEWAY_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
 	GatewayInsecure   bool          `envconfig:"IDLE_GATEWAY_INSECURE" default:"false" desc:"skips the verification of the gateway's certificate and warns at start" want:"true or false"`
 	GatewayTimeout    time.Duration `envconfig:"IDLE_GATEWAY_TIMEOUT" default:"5s" desc:"the time for one attempt" want:"a duration above 0, such as 5s"`
+	GatewayAge        time.Duration `envconfig:"IDLE_GATEWAY_CONNECTION_AGE" default:"5m" desc:"the greatest age of a connection to the gateway, so that a change of its address is followed" want:"a duration above 0, such as 5m"`
 	GatewayHosts      []string      `envconfig:"IDLE_GATEWAY_HOSTS" otherwise:"the host of IDLE_GATEWAY_URL" desc:"HOST:PORTs, comma-separated, that a session's gateway_url may name; others are ignored and reported" want:"HOST:PORT, or several separated by commas"`
 
 	Client

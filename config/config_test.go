@@ -53,6 +53,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		GatewayURL:        gatewayURL,
 		GatewayTimeout:    5 * time.Second,
+		GatewayAge:        5 * time.Minute,
 		GatewayHosts:      []string{"gateway.example:8043"},
 		Client:            Client{NATSURLs: []string{"nats://127.0.0.1:4222"}, Prefix: "idlepolicy"},
 		Replicas:          1,
@@ -155,6 +156,7 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_GATEWAY_KEY=client.key`, `IDLE_GATEWAY_KEY="client.key": want IDLE_GATEWAY_CERT to be set with it`},
 		{`IDLE_GATEWAY_INSECURE=maybe`, `IDLE_GATEWAY_INSECURE="maybe": want true or false`},
 		{`IDLE_GATEWAY_TIMEOUT=5`, `IDLE_GATEWAY_TIMEOUT="5": want a duration above 0, such as 5s (a unit is missing: 5s)`},
+		{`IDLE_GATEWAY_CONNECTION_AGE=0s`, `IDLE_GATEWAY_CONNECTION_AGE="0s": want a duration above 0, such as 5m`},
 		{`IDLE_GATEWAY_TIMEOUT=0s`, `IDLE_GATEWAY_TIMEOUT="0s": want a duration above 0, such as 5s`},
 		{`IDLE_GATEWAY_HOSTS=gateway`, `IDLE_GATEWAY_HOSTS="gateway": ` + hosts},
 		{`IDLE_GATEWAY_HOSTS=:8043`, `IDLE_GATEWAY_HOSTS=":8043": ` + hosts},

@@ -22,6 +22,7 @@ func TestTable(t *testing.T) {
 		{"IDLE_GATEWAY_KEY", ""},
 		{"IDLE_GATEWAY_INSECURE", "false"},
 		{"IDLE_GATEWAY_TIMEOUT", "5s"},
+		{"IDLE_GATEWAY_CONNECTION_AGE", "5m"},
 		{"IDLE_GATEWAY_HOSTS", "the host of IDLE_GATEWAY_URL"},
 		{"IDLE_NATS_URL", "nats://127.0.0.1:4222"},
 		{"IDLE_NATS_CREDS", ""},

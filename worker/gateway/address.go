@@ -21,6 +21,16 @@ func (s server) url(agent, flag string) *url.URL {
 	return &url.URL{Scheme: s.scheme, Host: s.host, Path: pathHead + agent + pathMid + flag}
 }
 
+// hostHeader is the host as the gateway may see it. The zone of an IPv6 address means something on this machine only.
+func (s server) hostHeader() string {
+	address, rest, zoned := strings.Cut(s.host, "%")
+	if !zoned {
+		return s.host
+	}
+	_, port, _ := strings.Cut(rest, "]")
+	return address + "]" + port
+}
+
 // parseServer reads HOST:PORT with its scheme; a path would lead to something that is not the gateway.
 func parseServer(raw string, insecure bool) (server, error) {
 	u, err := url.Parse(raw)

@@ -76,3 +76,30 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// The zone of an IPv6 address is for dialling only, and the configured name is for the configured host only.
+func TestWhatServersAreTold(t *testing.T) {
+	for raw, want := range map[string]struct{ dial, host, name string }{
+		"https://[fe80::1%25eth0]:8043": {"[fe80::1%eth0]:8043", "[fe80::1]:8043", "fe80::1"},
+		"https://[fe80::1%25eth0]":      {"[fe80::1%eth0]:443", "[fe80::1]", "fe80::1"},
+		"https://[::1]:8043":            {"[::1]:8043", "[::1]:8043", "::1"},
+		"https://node2.example:8043":    {"node2.example:8043", "node2.example:8043", "node2.example"},
+		"https://gw.example:8043":       {"gw.example:8043", "gw.example:8043", "inside.example"},
+	} {
+		c := &Client{URL: "https://gw.example:8043", ServerName: "inside.example"}
+		if err := c.Open(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := parseServer(raw, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := c.config(s.hostPort())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.hostPort() != want.dial || s.hostHeader() != want.host || config.ServerName != want.name {
+			t.Errorf("%s: dials %s, sends %s, verifies %s, want %+v", raw, s.hostPort(), s.hostHeader(), config.ServerName, want)
+		}
+	}
+}

@@ -9,10 +9,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
@@ -28,50 +31,65 @@ const (
 	// A return code has 7 characters. The text must fit into the header of a dead letter beside everything else.
 	maxRetcode = 64
 	maxMessage = 4 << 10
-	// maxRetryAfter bounds what a proxy may ask for: a maintenance page's hour would hold up a shift change that
-	// could go on within minutes.
-	maxRetryAfter = time.Minute
+	// maxRetryAfter keeps what a proxy asks for from overflowing. The gate decides how long it waits.
+	maxRetryAfter = 24 * time.Hour
 )
 
 // read turns a response into an Answer. The body is read, bounded, so that the connection serves the next call.
-func read(resp *http.Response, session messages.Session, now time.Time, m *memory) worker.Answer {
+func (c *Client) read(resp *http.Response, session messages.Session, now time.Time) (worker.Answer, error) {
 	a := worker.Answer{Status: resp.StatusCode}
 	switch resp.StatusCode {
 	case http.StatusOK:
-		if err := m.read(resp.Body); err != nil {
-			return unsound(a, "the answer broke off: "+inWords(err))
+		s, err := c.understand(resp.Body)
+		if err != nil {
+			return a, fmt.Errorf("the answer broke off: %w", err)
 		}
-		return m.last.verdict(a, session)
+		return s.verdict(a, session), nil
+	case http.StatusUnauthorized, http.StatusForbidden:
+		// The gateway's own JSON behind one of these is about this agent's session. A page is a closed door for all.
+		if s, err := c.understand(resp.Body); err == nil && s.fault == "" && classOf(s.retcode) != worker.Success {
+			a = s.verdict(a, session)
+			a.Class = worker.NoAgent
+			return a, nil
+		}
+		return notOurs(a), nil
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		a.Class, a.RetryAfter = worker.Busy, retryAfter(resp.Header, now)
 		a.Fault = "HTTP status " + strconv.Itoa(resp.StatusCode) + ": the gateway, or a proxy before it, asks for fewer calls"
+	case http.StatusSwitchingProtocols:
+		return notOurs(a), nil // its body is the connection, which has no end
 	default:
-		a = unsound(a, fmt.Sprintf("HTTP status %d: not the gateway's own answer; is its address right?", resp.StatusCode))
+		a = notOurs(a)
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, maxDrain) // only for the sake of the connection
-	return a
+	return a, nil
 }
 
-// memory is the last body that came on a connection and what it says. Nearly all of the gateway's answers are the same
-// bytes.
-type memory struct {
-	body bytes.Buffer
-	last said
+func notOurs(a worker.Answer) worker.Answer {
+	return unsound(a, fmt.Sprintf("HTTP status %d: not the gateway's own answer; is its address right?", a.Status))
 }
 
-// read reads one byte more than is accepted, so that a body that is too long is known by its length.
-func (m *memory) read(from io.Reader) error {
-	if m.body.Cap() > maxKept {
-		m.body = bytes.Buffer{}
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// understand reads a body and what it says. Nearly all of the gateway's answers are the same bytes, so the last one is
+// remembered. One byte more than is accepted is read, so that a body that is too long is known by its length.
+func (c *Client) understand(from io.Reader) (*said, error) {
+	b, _ := bodies.Get().(*bytes.Buffer)
+	defer func() {
+		if b.Cap() <= maxKept {
+			bodies.Put(b)
+		}
+	}()
+	b.Reset()
+	if _, err := b.ReadFrom(io.LimitReader(from, maxBody+1)); err != nil {
+		return nil, err
 	}
-	m.body.Reset()
-	if _, err := m.body.ReadFrom(io.LimitReader(from, maxBody+1)); err != nil {
-		return err
+	if last := c.last.Load(); last != nil && bytes.Equal(b.Bytes(), last.body) {
+		return last, nil
 	}
-	if m.last.body == nil || !bytes.Equal(m.body.Bytes(), m.last.body) {
-		m.last = understand(bytes.Clone(m.body.Bytes()))
-	}
-	return nil
+	s := understand(bytes.Clone(b.Bytes()))
+	c.last.Store(&s)
+	return &s, nil
 }
 
 func unsound(a worker.Answer, why string) worker.Answer {
@@ -93,18 +111,36 @@ func understand(body []byte) said {
 		Retcode json.RawMessage `json:"retcode"`
 		Message json.RawMessage `json:"message"`
 	}
-	if len(body) > maxBody || json.Unmarshal(bytes.TrimSpace(body), &fields) != nil {
-		return said{fault: "HTTP status 200 without the gateway's JSON: is its address right?"}
+	if len(body) > maxBody || json.Unmarshal(asUTF8(body), &fields) != nil {
+		return said{body: body, fault: "an answer without the gateway's JSON: is its address right?"}
 	}
 	retcode, err := readRetcode(fields.Retcode)
 	if err != nil {
-		return said{fault: "the gateway's JSON has " + err.Error()}
+		return said{body: body, fault: "the gateway's JSON has " + err.Error()}
 	}
 	s := said{body: body, retcode: retcode}
 	_ = json.Unmarshal(fields.Message, &s.message)   // not stable, and only for people: none is as good
 	s.message = cut(s.message, maxMessage+maxSecret) // so that none is cut in two before it is concealed
 	return s
 }
+
+// asUTF8 returns a body without byte order marks, and as UTF-8 if it is in GBK as some versions write it. In GBK the second byte of a
+// character may be a backslash, which would escape the quote behind it.
+func asUTF8(body []byte) []byte {
+	for bytes.HasPrefix(body, bom) {
+		body = body[len(bom):]
+	}
+	if utf8.Valid(body) {
+		return body
+	}
+	text, err := simplifiedchinese.GB18030.NewDecoder().Bytes(body)
+	if err != nil {
+		return body
+	}
+	return text
+}
+
+var bom = []byte("\ufeff")
 
 func (s *said) verdict(a worker.Answer, session messages.Session) worker.Answer {
 	if s.fault != "" {
@@ -139,16 +175,22 @@ func readRetcode(raw json.RawMessage) (string, error) {
 	return text, nil
 }
 
-// inWords tells of an error only what is known to hold nothing that was received. The library quotes lines that it
+// inWords says of an error only what is known to hold nothing that was received. The library quotes lines that it
 // cannot read, and one of them may be the header with the agent's next GUID.
 func inWords(err error) string {
 	var dial *dialError
 	var socket *net.OpError
 	switch {
-	case errors.As(err, &dial), errors.As(err, &socket), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, os.ErrDeadlineExceeded),
-		errors.Is(err, errEarly), errors.Is(err, errUnclean):
-		return err.Error()
+	case errors.As(err, &dial):
+		return dial.Error()
+	case errors.As(err, &socket):
+		return socket.Error()
+	case errors.Is(err, errUnasked):
+		return errUnasked.Error()
+	case errors.Is(err, context.Canceled):
+		return "the call was broken off"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.HasSuffix(err.Error(), "server closed idle connection"):
+		return "the gateway closed the connection before its answer was complete"
 	}
 	return "what came is not an answer of HTTP that can be read"
 }

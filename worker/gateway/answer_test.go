@@ -91,7 +91,8 @@ func TestReadRetryAfter(t *testing.T) {
 		{"", "", 0},
 		{"Sun, 22 Nov 2026 07:59:40 GMT", "", 10 * time.Second},
 		{"Sun, 22 Nov 2026 07:59:20 GMT", "", 0},
-		{"Sun, 22 Nov 2026 09:59:20 GMT", "", maxRetryAfter},
+		{"Sun, 22 Nov 2026 09:59:20 GMT", "", 119*time.Minute + 50*time.Second},
+		{"Sun, 22 Nov 2027 09:59:20 GMT", "", maxRetryAfter},
 		{"Sun, 22 Nov 2026 09:00:05 GMT", "Sun, 22 Nov 2026 09:00:00 GMT", 5 * time.Second}, // its clock is ahead
 	} {
 		if got := retryAfter(header(test.after, test.date), now); got != test.want {

@@ -2,14 +2,15 @@ package gateway
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"idlepolicy/messages"
@@ -19,32 +20,38 @@ import (
 // Client makes calls to the gateway. Set the exported fields, then Open it; they must not change afterwards. Its methods
 // may be called from many goroutines at once.
 type Client struct {
-	URL        string        // https://HOST:PORT; http only with Insecure
-	Hosts      []string      // HOST:PORTs that a session's gateway_url may name
-	Timeout    time.Duration // of one attempt, from looking for a connection to the last byte of the answer; default 5 s
-	CA         string        // PEM file of the authorities to verify with; empty: the system's
-	ServerName string        // the name to verify; empty: the host of the URL
-	Cert, Key  string        // PEM files of the client certificate; empty: none
-	Insecure   bool          // verifies nothing, and allows plain http
-	InFlight   int           // connections kept for the next calls; default 32
-	Lease      func() error  // returns an error while no call may be made; nil: calls may always be made
-	Log        *slog.Logger  // nil: slog.Default
+	URL           string        // https://HOST:PORT; http only with Insecure
+	Hosts         []string      // HOST:PORTs that a session's gateway_url may name
+	Timeout       time.Duration // of one attempt, from looking for a connection to the last byte of the answer; default 5 s
+	ConnectionAge time.Duration // the greatest age at which a connection still takes a call; default 5 min
+	CA            string        // PEM file of the authorities to verify with; empty: the system's
+	ServerName    string        // the name to verify at the host of URL; empty: that host
+	Cert, Key     string        // PEM files of the client certificate; empty: none
+	Insecure      bool          // verifies nothing, and allows plain http
+	InFlight      int           // connections kept for the next calls; default 32
+	Lease         func() error  // returns an error while no call may be made; nil: calls may always be made
+	Log           *slog.Logger  // nil: slog.Default
 
-	home      server
-	lines     lines
-	transport *http.Transport // for gateways that speak HTTP/2
-	files     files
+	home     server
+	files    files
+	resolver *net.Resolver // nil: the system's; set by tests
+	last     atomic.Pointer[said]
 
-	mu      sync.Mutex // guards ignored
-	ignored map[string]struct{}
+	mu       sync.Mutex // guards what follows
+	current  *http.Transport
+	replaced time.Time // when current was made
+	ignored  map[string]struct{}
 }
 
 var _ worker.Gateway = (*Client)(nil)
 
-// errNoLease marks what was refused in a connection's Write.
-var errNoLease = errors.New("the lease is gone")
+var (
+	// errNoLease is returned by a connection's Write.
+	errNoLease = errors.New("the lease is gone")
+	errUnclean = errors.New("the change or the session has characters that a request cannot have")
+)
 
-// Open prepares the client and looks its files over. Nothing is sent. Its errors name what is wrong.
+// Open prepares the client and reads its files. Nothing is sent. Its errors name what is wrong.
 func (c *Client) Open() error {
 	home, err := parseServer(c.URL, c.Insecure)
 	if err != nil {
@@ -52,6 +59,9 @@ func (c *Client) Open() error {
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 5 * time.Second
+	}
+	if c.ConnectionAge == 0 {
+		c.ConnectionAge = 5 * time.Minute
 	}
 	if c.InFlight == 0 {
 		c.InFlight = 32
@@ -61,14 +71,17 @@ func (c *Client) Open() error {
 	if _, err := c.files.load(); err != nil {
 		return err
 	}
-	c.transport = c.newTransport()
+	c.current, c.replaced = c.newTransport(), time.Now()
+	DropQuotes()
 	return nil
 }
 
-// Close lets go of connections that are not in use.
+// Close closes the connections that are not in use.
 func (c *Client) Close() {
-	c.lines.closeAll()
-	c.transport.CloseIdleConnections()
+	c.mu.Lock()
+	current := c.current
+	c.mu.Unlock()
+	current.CloseIdleConnections()
 }
 
 // Set makes one call. It implements worker.Gateway.
@@ -77,82 +90,59 @@ func (c *Client) Set(ctx context.Context, call worker.Call) worker.Answer {
 	if err := c.lease(); err != nil {
 		return worker.Answer{Class: worker.NotSent, Fault: err.Error()}
 	}
-	a := c.send(ctx, began.Add(c.Timeout), call)
+	ctx, cancel := context.WithDeadline(ctx, began.Add(c.Timeout))
+	defer cancel()
+	a := c.send(ctx, cancel, call)
 	a.Took = time.Since(began)
 	return a
 }
 
-func (c *Client) send(ctx context.Context, until time.Time, call worker.Call) worker.Answer {
-	to := c.serverFor(call.Session.GatewayURL)
-	l, http2 := c.lines.take(to)
-	if l == nil && !http2 {
-		var err error
-		if l, http2, err = c.connect(ctx, until, to); err != nil {
-			return c.failure(err)
-		}
-	}
-	if http2 {
-		return c.share(ctx, until, to, call)
-	}
-	a, err := l.call(ctx, until, to, call)
-	c.lines.give(to, l)
+// maxStale is how many connections that turn out to be closed one call may meet.
+const maxStale = 3
+
+func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call worker.Call) worker.Answer {
+	r, err := request(c.serverFor(call.Session.GatewayURL), call)
 	if err != nil {
-		return c.failure(err)
+		return worker.Answer{Class: worker.Unsound, Fault: err.Error()}
+	}
+	once := &passage{end: cancel}
+	r = r.WithContext(once.watch(ctx))
+	resp, err := c.transport(time.Now()).RoundTrip(r)
+	for range maxStale {
+		if err == nil || ctx.Err() != nil || !once.stale(err) {
+			break
+		}
+		resp, err = c.transport(time.Now()).RoundTrip(r)
+	}
+	if err != nil {
+		return c.failure(err, once)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	a, err := c.read(resp, call.Session, time.Now())
+	if err != nil {
+		return c.failure(err, once)
 	}
 	return a
 }
 
-// connect opens a line, unless the server turns out to speak HTTP/2: there all calls share one connection.
-func (c *Client) connect(ctx context.Context, until time.Time, to server) (l *line, http2 bool, err error) {
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	dial := c.dialTLS
-	if to.scheme == "http" {
-		dial = c.dial
-	}
-	conn, err := dial(ctx, "tcp", to.hostPort())
-	if err != nil {
-		return nil, false, err
-	}
-	if encrypted, ok := conn.(*tls.Conn); ok && encrypted.ConnectionState().NegotiatedProtocol == "h2" {
-		_ = conn.Close() // the transport opens its own
-		c.lines.speaksHTTP2(to)
-		return nil, true, nil
-	}
-	return newLine(conn), false, nil
-}
-
-// share makes the call on the connection that all calls to the server share.
-func (c *Client) share(ctx context.Context, until time.Time, to server, call worker.Call) worker.Answer {
-	ctx, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	once := &passage{end: cancel}
-	resp, err := c.transport.RoundTrip(request(to, call).WithContext(once.watch(ctx)))
-	switch {
-	case once.refused:
-		return worker.Answer{Class: worker.Busy, Fault: "the gateway, or a proxy before it, did not look at the request: " +
-			"it asks for fewer calls"}
-	case err != nil:
-		return c.failure(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	return read(resp, call.Session, time.Now(), &memory{})
-}
-
 // request makes the request. The one header of ours that the gateway looks at is the agent's GUID; behind some load balancers
-// it needs the cookies that the sign-in set as well.
-func request(to server, call worker.Call) *http.Request {
+// it needs the cookies that the sign-in set as well. What comes from outside is checked where it comes in; a text
+// that could lead to another path or become a second request is refused here all the same.
+func request(to server, call worker.Call) (*http.Request, error) {
+	if !isWord(call.AgentID) || !isWord(call.Flag) || !isVisible(call.Session.GUID) {
+		return nil, errUnclean
+	}
 	r := &http.Request{
-		Method: http.MethodPost, URL: to.url(call.AgentID, call.Flag), Host: to.host,
+		Method: http.MethodPost, URL: to.url(call.AgentID, call.Flag), Host: to.hostHeader(),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{
-			"Content-Type": contentType,
-			"Guid":         {call.Session.GUID},
-			"User-Agent":   userAgent,
-		},
+		Header: http.Header{"Accept": accept, "Content-Type": contentType, "Guid": {call.Session.GUID}, "User-Agent": userAgent},
 	}
 	if len(call.Session.Cookies) > 0 {
-		r.Header["Cookie"] = []string{strings.Join(call.Session.Cookies, "; ")}
+		cookies := strings.Join(call.Session.Cookies, "; ")
+		if !isVisible(cookies) {
+			return nil, errUnclean
+		}
+		r.Header["Cookie"] = []string{cookies}
 	}
 	if messages.ValidTraceParent(call.TraceParent) {
 		r.Header["Traceparent"] = []string{call.TraceParent}
@@ -160,26 +150,55 @@ func request(to server, call worker.Call) *http.Request {
 			r.Header["Tracestate"] = []string{call.TraceState}
 		}
 	}
-	return r
+	return r, nil
 }
 
 var (
+	accept      = []string{"application/json, */*"} // some firewalls refuse requests without it
 	contentType = []string{"application/json; charset=UTF-8"}
 	userAgent   = []string{"idlepolicy"}
 )
 
-// failure says what a call without a response means.
-func (c *Client) failure(err error) worker.Answer {
-	if errors.Is(err, errNoLease) {
-		return worker.Answer{Class: worker.NotSent, Fault: errNoLease.Error()}
+// isWord reports whether s is made of letters, digits, "-" and "_" only.
+func isWord(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
 	}
-	a := worker.Answer{Class: worker.Unsound, Fault: inWords(err)}
-	var dial *dialError
+	return s != ""
+}
+
+// isVisible reports whether s can stand in a header.
+func isVisible(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// failure says what a call without a usable response means.
+func (c *Client) failure(err error, once *passage) worker.Answer {
 	switch {
-	case errors.As(err, &dial):
-		a.Connect = true
+	case errors.Is(err, errNoLease):
+		return worker.Answer{Class: worker.NotSent, Fault: errNoLease.Error()}
+	case once.refused:
+		return worker.Answer{Class: worker.Busy, Fault: "the gateway, or a proxy before it, did not look at the request: " +
+			"it asks for fewer calls"}
+	}
+	a := worker.Answer{Class: worker.Unsound, Fault: inWords(err), Connect: !once.sent()}
+	switch hint := hintOf(err); {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		a.Fault = "no answer within " + c.Timeout.String()
+		a.Fault = "no connection within " + c.Timeout.String()
+		if !a.Connect {
+			a.TimedOut = true // what that means is said where it is known how other calls do
+			a.Fault = "no answer within " + c.Timeout.String()
+		}
+	case hint != "" && !strings.Contains(a.Fault, hint):
+		a.Fault += ": " + hint
 	}
 	return a
 }

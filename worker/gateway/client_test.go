@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -92,6 +93,33 @@ func TestTheOneCall(t *testing.T) {
 	}
 }
 
+// Some firewalls and servlet containers refuse a request that lacks one of these.
+func TestWhatEveryRequestHas(t *testing.T) {
+	var seen atomic.Pointer[http.Request]
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen.Store(r)
+		_, _ = io.WriteString(w, `{"retcode":"0"}`)
+	}))
+	defer s.Close()
+	c := &Client{URL: s.URL, Insecure: true, Timeout: never}
+	if err := c.Open(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if a := c.Set(t.Context(), callOf("1001", "f", "guid")); a.Class != worker.Success {
+		t.Fatalf("answer %+v", a)
+	}
+	r := seen.Load()
+	if r.Host != strings.TrimPrefix(s.URL, "https://") || r.Header.Get("Content-Length") != "0" {
+		t.Errorf("host %q, length %q", r.Host, r.Header.Get("Content-Length"))
+	}
+	for header, want := range map[string]string{"Accept": "application/json, */*", "User-Agent": "idlepolicy", "Accept-Encoding": ""} {
+		if got := r.Header.Get(header); got != want {
+			t.Errorf("%s: %q, want %q", header, got, want)
+		}
+	}
+}
+
 // What the gateway, or what stands in for it, can answer, over real sockets.
 func TestAnswers(t *testing.T) {
 	tests := []struct {
@@ -152,7 +180,7 @@ func TestRetryAfter(t *testing.T) {
 		want time.Duration
 	}{
 		"seconds": {gatewaytest.Rule{Status: 429, RetryAfter: 2 * time.Second}, 2 * time.Second},
-		"capped":  {gatewaytest.Rule{Status: 503, RetryAfter: time.Hour}, maxRetryAfter},
+		"capped":  {gatewaytest.Rule{Status: 503, RetryAfter: 48 * time.Hour}, maxRetryAfter},
 		"none":    {gatewaytest.Rule{Status: 503}, 0},
 	} {
 		remove := g.On("", test.rule)
@@ -169,7 +197,7 @@ func TestTimeout(t *testing.T) {
 	guid := g.SignIn("1001")
 	g.On("1001", gatewaytest.Rule{Fault: gatewaytest.Hang})
 	a := c.Set(t.Context(), callOf("1001", "f", guid))
-	if a.Class != worker.Unsound || a.Fault != "no answer within 50ms" || a.Connect {
+	if a.Class != worker.Unsound || a.Fault != "no answer within 50ms" || !a.TimedOut || a.Connect {
 		t.Errorf("answer %+v", a)
 	}
 }

@@ -3,70 +3,64 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"time"
+	"strings"
 )
-
-const (
-	// Servlet containers close a connection that is silent for 20 s by default. Ours go before: a call on a connection
-	// that the server is just closing looks like a fault.
-	idleTimeout = 15 * time.Second
-	// The gateway's answers have a handful of headers.
-	maxHeader = 64 << 10
-)
-
-func (c *Client) newTransport() *http.Transport {
-	return &http.Transport{
-		DialContext:            c.dial,
-		DialTLSContext:         c.dialTLS,
-		ForceAttemptHTTP2:      true,
-		MaxIdleConns:           0, // the gate bounds how many there are
-		MaxIdleConnsPerHost:    c.InFlight,
-		IdleConnTimeout:        idleTimeout,
-		DisableCompression:     true, // answers are 60 bytes long
-		MaxResponseHeaderBytes: maxHeader,
-		// All calls share one connection of HTTP/2: one that died silently must not take the next calls with it.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: c.Timeout, PingTimeout: c.Timeout},
-	}
-}
 
 // dialError says that no connection came about, so that the gateway cannot have seen the call.
 type dialError struct{ error }
 
 func (e *dialError) Unwrap() error { return e.error }
 
-// dial opens a connection without TLS.
-func (c *Client) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: c.Timeout}).DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, &dialError{err}
-	}
-	return &leased{conn, c.lease}, nil
-}
-
-// dialTLS opens a connection with TLS. The files are looked at each time, so that certificates that are replaced on disk
-// serve the next connection.
-func (c *Client) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
-	config, err := c.config(addr)
-	if err != nil {
-		return nil, &dialError{err}
-	}
-	raw, err := c.dial(ctx, network, addr)
+// dialPlain opens a connection without TLS, for net/http.
+func (c *Client) dialPlain(ctx context.Context, network, addr string) (net.Conn, error) {
+	socket, err := c.dial(ctx, network, addr, c.lease)
 	if err != nil {
 		return nil, err
 	}
-	conn := tls.Client(raw, config)
+	return &guarded{Conn: socket, socket: socket}, nil
+}
+
+// dialTLS opens a connection with TLS, for net/http.
+func (c *Client) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, socket, err := c.handshake(ctx, network, addr, c.lease)
+	if err != nil {
+		return nil, err
+	}
+	if conn.ConnectionState().NegotiatedProtocol == "h2" {
+		return conn, nil // its answers name their requests
+	}
+	return &guarded{Conn: conn, socket: socket}, nil
+}
+
+func (c *Client) dial(ctx context.Context, network, addr string, lease func() error) (*leased, error) {
+	conn, err := (&net.Dialer{Timeout: c.Timeout, Resolver: c.resolver}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, &dialError{err}
+	}
+	return newLeased(conn, lease), nil
+}
+
+// handshake opens a connection with TLS. The files are looked at each time, so that certificates that are replaced on disk
+// serve the next connection.
+func (c *Client) handshake(ctx context.Context, network, addr string, lease func() error) (*tls.Conn, *leased, error) {
+	config, err := c.config(addr)
+	if err != nil {
+		return nil, nil, &dialError{err}
+	}
+	socket, err := c.dial(ctx, network, addr, lease)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn := tls.Client(socket, config)
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
-		_ = raw.Close()
-		return nil, &dialError{fmt.Errorf("TLS with %s: %w", addr, c.explain(err))}
+		_ = socket.Close()
+		return nil, nil, &dialError{fmt.Errorf("TLS with %s: %w", addr, withHint(inHandshake{err}))}
 	}
-	return conn, nil
+	return conn, socket, nil
 }
 
 func (c *Client) config(addr string) (*tls.Config, error) {
@@ -74,11 +68,13 @@ func (c *Client) config(addr string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := c.ServerName
-	if name == "" {
-		if name, _, err = net.SplitHostPort(addr); err != nil {
-			return nil, err
-		}
+	name, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	name, _, _ = strings.Cut(name, "%") // the zone of an IPv6 address means something on this machine only
+	if c.ServerName != "" && addr == c.home.hostPort() {
+		name = c.ServerName
 	}
 	config := &tls.Config{
 		MinVersion: tls.VersionTLS12, ServerName: name, NextProtos: []string{"h2", "http/1.1"},
@@ -88,57 +84,4 @@ func (c *Client) config(addr string) (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{*loaded.pair}
 	}
 	return config, nil
-}
-
-// leased is a connection that writes nothing without the lease.
-type leased struct {
-	net.Conn
-	lease func() error
-}
-
-func (l *leased) Write(b []byte) (int, error) {
-	if l.lease() != nil {
-		return 0, errNoLease
-	}
-	return l.Conn.Write(b)
-}
-
-// Check opens a connection to the gateway and closes it again. It makes no call and needs no lease.
-func (c *Client) Check(ctx context.Context) error {
-	free := &Client{Timeout: c.Timeout, ServerName: c.ServerName, Insecure: c.Insecure, files: files{ca: c.CA, cert: c.Cert, key: c.Key, log: c.log()}}
-	dial := free.dialTLS
-	if c.home.scheme == "http" {
-		dial = free.dial
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
-	defer cancel()
-	conn, err := dial(ctx, "tcp", c.home.hostPort())
-	if err != nil {
-		return fmt.Errorf("connect to the gateway at %s: %w", c.URL, err)
-	}
-	return conn.Close()
-}
-
-// explain adds what would be right to the usual mistakes with certificates.
-func (c *Client) explain(err error) error {
-	var (
-		unknown x509.UnknownAuthorityError
-		name    x509.HostnameError
-		invalid x509.CertificateInvalidError
-		record  tls.RecordHeaderError
-	)
-	var hint string
-	switch {
-	case errors.As(err, &unknown):
-		hint = "IDLE_GATEWAY_CA must hold the authority that signed the gateway's certificate"
-	case errors.As(err, &name):
-		hint = "IDLE_GATEWAY_SERVER_NAME can name what the certificate is for"
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		hint = "the gateway's certificate, or this machine's clock, is out of date"
-	case errors.As(err, &record):
-		hint = "the gateway does not speak TLS at this address"
-	default:
-		return err
-	}
-	return fmt.Errorf("%w: %s", err, hint)
 }

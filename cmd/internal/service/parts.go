@@ -50,7 +50,7 @@ func policy(c config.Config) worker.Policy {
 // newGateway opens the gateway's client; lease may be nil.
 func newGateway(c config.Config, lease func() error, log *slog.Logger) (*gateway.Client, error) {
 	client := &gateway.Client{
-		URL: c.GatewayURL, Hosts: c.GatewayHosts, Timeout: c.GatewayTimeout, CA: c.GatewayCA, ServerName: c.GatewayServerName,
+		URL: c.GatewayURL, Hosts: c.GatewayHosts, Timeout: c.GatewayTimeout, ConnectionAge: c.GatewayAge, CA: c.GatewayCA, ServerName: c.GatewayServerName,
 		Cert: c.GatewayCert, Key: c.GatewayKey, Insecure: c.GatewayInsecure, InFlight: c.MaxInFlight, Lease: lease, Log: log,
 	}
 	if err := client.Open(); err != nil {

@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// inHandshake marks an error of a TLS handshake.
+type inHandshake struct{ error }
+
+func (e inHandshake) Unwrap() error { return e.error }
+
+// withHint adds to err what would be right, if that is known.
+func withHint(err error) error {
+	if hint := hintOf(err); hint != "" {
+		return fmt.Errorf("%w: %s", err, hint)
+	}
+	return err
+}
+
+// hintOf returns the cause and the way out of what usually goes wrong with TLS, or nothing.
+func hintOf(err error) string {
+	var (
+		unknown x509.UnknownAuthorityError
+		name    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		record  tls.RecordHeaderError
+		shaking inHandshake
+		alert   *net.OpError
+	)
+	switch {
+	case errors.As(err, &unknown):
+		return "IDLE_GATEWAY_CA must hold the authority that signed the gateway's certificate"
+	case errors.As(err, &name):
+		if c := name.Certificate; len(c.DNSNames)+len(c.IPAddresses) == 0 {
+			return "the gateway's certificate has no subject alternative name, and its common name does not count: have it issued again with one"
+		}
+		return "IDLE_GATEWAY_SERVER_NAME can name what the certificate is for"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "the gateway's certificate, or this machine's clock, is out of date"
+	case errors.As(err, &record):
+		return "the gateway does not speak TLS at this address"
+	case errors.As(err, &alert) && strings.HasSuffix(alert.Op, " error"):
+		return hintOfAlert(alert.Err.Error())
+	case errors.As(err, &shaking) && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)):
+		return "the connection broke off in the TLS handshake; if a proxy or an old TLS library cannot bear a large ClientHello, set GODEBUG=tlsmlkem=0"
+	}
+	return ""
+}
+
+// alerts are the TLS alerts that have a usual cause, by what crypto/tls calls them.
+var alerts = map[string]string{
+	"tls: certificate required":           demandsCertificate,
+	"tls: bad certificate":                refusesCertificate,
+	"tls: unknown certificate authority":  refusesCertificate,
+	"tls: unknown certificate":            refusesCertificate,
+	"tls: unsupported certificate":        refusesCertificate,
+	"tls: revoked certificate":            refusesCertificate,
+	"tls: expired certificate":            refusesCertificate,
+	"tls: access denied":                  refusesCertificate,
+	"tls: handshake failure":              noCommonCipher,
+	"tls: insufficient security level":    noCommonCipher,
+	"tls: protocol version not supported": "the gateway speaks only TLS older than 1.2: it must be updated, or stand behind a proxy that speaks TLS 1.2",
+	"tls: no renegotiation":               "the gateway renegotiates TLS after the request, usually to demand a client certificate for this path only: it must demand it in the handshake, or not at all",
+	"tls: unrecognized name":              "the gateway does not serve this name: IDLE_GATEWAY_SERVER_NAME can name the one that it serves",
+	"tls: no application protocol":        "the gateway speaks neither HTTP/2 nor HTTP/1.1 at this address",
+	"tls: illegal parameter":              brokenTLS,
+	"tls: error decoding message":         brokenTLS,
+	"tls: unexpected message":             brokenTLS,
+	"tls: record overflow":                brokenTLS,
+}
+
+const (
+	demandsCertificate = "the gateway demands a client certificate: IDLE_GATEWAY_CERT and IDLE_GATEWAY_KEY must hold one that it accepts"
+	refusesCertificate = "the gateway refuses the client certificate: IDLE_GATEWAY_CERT and IDLE_GATEWAY_KEY must hold one that it accepts"
+	noCommonCipher     = "there is no cipher suite in common, or the gateway demands a client certificate (IDLE_GATEWAY_CERT); for a gateway with RSA key exchange only " +
+		"set GODEBUG=tlsrsakex=1, with 3DES only GODEBUG=tlsrsakex=1,tls3des=1, until it is updated"
+	brokenTLS = "the gateway's TLS cannot read what was sent; if it cannot bear a large ClientHello, set GODEBUG=tlsmlkem=0"
+)
+
+func hintOfAlert(alert string) string { return alerts[alert] }

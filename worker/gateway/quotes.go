@@ -1,0 +1,21 @@
+package gateway
+
+import (
+	"bytes"
+	"io"
+	"log"
+	"sync"
+)
+
+// DropQuotes keeps net/http from quoting on the standard logger what a server sent unasked: it may hold a GUID, and a server that
+// does so fills the log. [Client.Open] calls it; so must whoever else lets net/http talk to the gateway.
+var DropQuotes = sync.OnceFunc(func() { log.SetOutput(unquoted{log.Writer()}) })
+
+type unquoted struct{ to io.Writer }
+
+func (u unquoted) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("Unsolicited response received")) {
+		return len(line), nil
+	}
+	return u.to.Write(line)
+}
