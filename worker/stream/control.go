@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/worker/gate"
 )
 
 // owners is what the control bucket says of the owner: a standby that takes over learns from it whether calls of the
@@ -19,6 +21,8 @@ type owners struct {
 	Released bool      `json:"released,omitempty"` // it stopped cleanly: nothing of it, or of one before it, may still land
 	// Until then, by its own clock, something of the one before it may land.
 	HeldUntil time.Time `json:"held_until,omitzero"`
+	// What it knew of the gateway's trouble: the next owner keeps to a running Retry-After.
+	Gateway gate.Snapshot `json:"gateway,omitzero"`
 }
 
 const ownerKey = "owner"

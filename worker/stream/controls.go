@@ -22,6 +22,8 @@ type controls struct {
 	Rate   *float64  `json:"rate"`
 	By     string    `json:"by,omitempty"`
 	At     time.Time `json:"at"`
+	// An operator resumed last then, which also ends a Retry-After from before.
+	Resumed time.Time `json:"resumed,omitzero"`
 }
 
 const (
@@ -75,7 +77,9 @@ func changeControls(ctx context.Context, kv jetstream.KeyValue, r request, verb 
 	}
 	switch verb {
 	case "pause", "resume":
-		c.Paused = verb == "pause"
+		if c.Paused = verb == "pause"; !c.Paused {
+			c.Resumed = time.Now().UTC()
+		}
 	default:
 		c.Rate = r.Rate // nil: as configured
 	}
@@ -199,5 +203,5 @@ func (o *Owner) obey(text []byte, as revision) {
 			return
 		}
 	}
-	o.Worker.SetControls(worker.Controls{Paused: c.Paused, Rate: c.Rate})
+	o.Worker.SetControls(worker.Controls{Paused: c.Paused, Rate: c.Rate, Resumed: c.Resumed})
 }

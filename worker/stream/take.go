@@ -10,14 +10,14 @@ import (
 	"github.com/nats-io/nuid"
 
 	"idlepolicy/worker"
+	"idlepolicy/worker/gate"
 )
 
 // taken is what taking over brought.
 type taken struct {
 	term    *worker.Term
-	created int64  // creation of the stream of changes as the server has it, in Unix nanoseconds
-	mine    owners // what the control bucket says of us
-	rev     uint64 // of that record
+	created int64 // creation of the stream of changes as the server has it, in Unix nanoseconds
+	place   *place
 }
 
 // waitForPin waits for the server to pick this process, and returns the consumer as it is then. Taking over begins with the
@@ -231,7 +231,7 @@ func (o *Owner) begin(ctx context.Context, has *jetstream.ConsumerInfo) (taken, 
 	if err := o.readControls(ctx); err != nil {
 		return taken{}, err
 	}
-	mine := owners{Name: o.Name, Pin: o.pin, Since: began.UTC()}
+	mine := owners{Name: o.Name, Pin: o.pin, Since: began.UTC(), Gateway: last.Gateway}
 	hold := last.Name != "" && !last.Released
 	if hold {
 		mine.HeldUntil = began.Add(o.Hold).UTC()
@@ -245,5 +245,7 @@ func (o *Owner) begin(ctx context.Context, has *jetstream.ConsumerInfo) (taken, 
 		term.HoldUntil = began.Add(o.Hold)
 		term.HoldAll = began.Before(last.HeldUntil.Add(o.Hold)) // with room for clocks that differ
 	}
-	return taken{term, info.Created.UnixNano(), mine, rev}, nil
+	own := &place{owner: o, mine: mine, rev: rev, news: make(chan gate.Snapshot, 1)}
+	term.Gateway, term.Share = last.Gateway, own.share
+	return taken{term, info.Created.UnixNano(), own}, nil
 }

@@ -50,8 +50,13 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 	wg.Go(func() { over(o.keep(term, box)) })
 	wg.Go(func() { journal.run(term) })
 	wg.Go(func() { o.boundStop(ctx, term, over) })
+	sharing, enough := context.WithCancel(term)
+	var shared sync.WaitGroup
+	shared.Go(func() { t.place.keep(sharing) })
 	defer func() {
 		over(nil)
+		enough()
+		shared.Wait()
 		wg.Wait()
 		from.stop()
 		o.troubles.forget()
@@ -74,6 +79,8 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 	if err := context.Cause(term); err != nil {
 		return err
 	}
+	enough()
+	shared.Wait()         // the record is ours alone from here on
 	o.release(t, journal) //nolint:contextcheck // ctx has ended by now: that is why the place is left
 	return nil
 }
@@ -183,8 +190,9 @@ func (o *Owner) release(t taken, j *journal) {
 	o.Lease.drop()
 	err := j.flush(ctx)
 	if err == nil {
-		t.mine.Released = !time.Now().Before(t.term.HoldUntil) // until then something of our predecessor may still land
-		_, err = o.writeOwners(ctx, t.mine, t.rev)
+		err = t.place.write(ctx, func(mine *owners) {
+			mine.Released = !time.Now().Before(t.term.HoldUntil) // until then something of our predecessor may still land
+		})
 	}
 	if err == nil {
 		err = o.unpin(ctx)
