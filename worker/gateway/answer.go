@@ -189,7 +189,8 @@ func inWords(err error) string {
 		return errUnasked.Error()
 	case errors.Is(err, context.Canceled):
 		return "the call was broken off"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.HasSuffix(err.Error(), "server closed idle connection"):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.HasSuffix(err.Error(), "server closed idle connection"),
+		strings.HasPrefix(err.Error(), "http2: client conn"): // as the library calls the ends of a connection
 		return "the gateway closed the connection before its answer was complete"
 	}
 	return "what came is not an answer of HTTP that can be read"

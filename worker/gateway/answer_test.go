@@ -27,6 +27,12 @@ func TestVerdict(t *testing.T) {
 		{`{"retcode": 0}`, worker.Success, "0", ""},
 		{` {"retcode":"0","message":null,"result":[1,{"retcode":"1"}]} ` + "\n", worker.Success, "0", ""},
 		{`{"retcode":"0","message":{"text":"x"}}`, worker.Success, "0", ""},
+		{"\ufeff" + `{"message":"success","retcode":"0"}` + "\n", worker.Success, "0", "success"},
+		{"\ufeff\ufeff" + `{"retcode":"0"}`, worker.Success, "0", ""},
+		// GBK: a character whose second byte is a backslash, and one without
+		{"{\"message\":\"\xd7\xf9\xcf\xaf\x81\x5c\",\"retcode\":\"100-006\"}", worker.NoAgent, "100-006", "座席乗"},
+		{"{\"message\":\"\xd7\xf9\xcf\xaf\xce\xb4\xb5\xc7\xc2\xbc\",\"retcode\":\"100-006\"}", worker.NoAgent, "100-006", "座席未登录"},
+		{`{"message":"caf` + "\xe9" + `","retcode":"0"}`, worker.Success, "0", "caf\ufffd"}, // Latin-1
 		{`{"retcode":"00"}`, worker.Passing, "00", ""},
 		{`{"retcode":0.0}`, worker.Passing, "0.0", ""},
 		{`{"retcode":-1}`, worker.Passing, "-1", ""},

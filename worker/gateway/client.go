@@ -36,6 +36,7 @@ type Client struct {
 	files    files
 	resolver *net.Resolver // nil: the system's; set by tests
 	last     atomic.Pointer[said]
+	lacking  atomic.Bool // in the last handshake the gateway asked for a client certificate and got none
 
 	mu       sync.Mutex // guards what follows
 	current  *http.Transport
@@ -189,8 +190,12 @@ func (c *Client) failure(err error, once *passage) worker.Answer {
 		return worker.Answer{Class: worker.Busy, Fault: "the gateway, or a proxy before it, did not look at the request: " +
 			"it asks for fewer calls"}
 	}
-	a := worker.Answer{Class: worker.Unsound, Fault: inWords(err), Connect: !once.sent()}
-	switch hint := hintOf(err); {
+	a := worker.Answer{Class: worker.Unsound, Fault: inWords(err), Connect: !once.sent() || isTurnedAway(err)}
+	hint := hintOf(err)
+	if hint == "" && c.lacking.Load() {
+		hint = demandsCertificate // a gateway that closes the connection does not always get to say why
+	}
+	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		a.Fault = "no connection within " + c.Timeout.String()
 		if !a.Connect {

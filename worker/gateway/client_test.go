@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -166,6 +167,34 @@ func TestAnswers(t *testing.T) {
 			}
 			if n := g.NumCalls() - before; n != 1 {
 				t.Errorf("the gateway saw %d calls", n)
+			}
+		})
+	}
+}
+
+// The gateway's own JSON behind 401 or 403 is trouble with this agent's session. A page is a closed door for all.
+func TestGatewaysJSONBehindOtherStatuses(t *testing.T) {
+	for name, test := range map[string]struct {
+		status  int
+		body    string
+		class   worker.Class
+		retcode string
+	}{
+		"401 with its JSON":        {401, `{"message":"no permission","retcode":"000-003"}`, worker.NoAgent, "000-003"},
+		"403 with its JSON":        {403, "\ufeff" + `{"message":"not signed in","retcode":"100-006"}`, worker.NoAgent, "100-006"},
+		"401 with another code":    {401, `{"retcode":"000-002"}`, worker.NoAgent, "000-002"},
+		"401 that says success":    {401, `{"retcode":"0"}`, worker.Unsound, ""},
+		"401 with somebody's JSON": {401, `{"error":"unauthorized"}`, worker.Unsound, ""},
+		"403 with a page":          {403, `<html>Forbidden</html>`, worker.Unsound, ""},
+		"500 with its JSON":        {500, `{"retcode":"0"}`, worker.Unsound, ""},
+		"404 with its JSON":        {404, `{"retcode":"000-003"}`, worker.Unsound, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := answering(t, "HTTP/1.1 "+strconv.Itoa(test.status)+" Status\r\nContent-Type: text/html; charset=GBK\r\nContent-Length: "+
+				strconv.Itoa(len(test.body))+"\r\n\r\n"+test.body)
+			a := c.Set(t.Context(), callOf("1001", "f", "guid"))
+			if a.Class != test.class || a.Retcode != test.retcode || a.Status != test.status || (a.Fault == "") != a.Class.Answered() {
+				t.Errorf("answer %+v", a)
 			}
 		})
 	}

@@ -80,8 +80,13 @@ func (c *Client) config(addr string) (*tls.Config, error) {
 		MinVersion: tls.VersionTLS12, ServerName: name, NextProtos: []string{"h2", "http/1.1"},
 		RootCAs: loaded.roots, InsecureSkipVerify: c.Insecure, //nolint:gosec // only where operators ask for it
 	}
-	if loaded.pair != nil {
-		config.Certificates = []tls.Certificate{*loaded.pair}
+	c.lacking.Store(false)
+	config.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if loaded.pair != nil && asked.SupportsCertificate(loaded.pair) == nil {
+			return loaded.pair, nil
+		}
+		c.lacking.Store(true)
+		return new(tls.Certificate), nil // none
 	}
 	return config, nil
 }

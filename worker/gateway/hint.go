@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 )
 
@@ -48,8 +47,8 @@ func hintOf(err error) string {
 		return "the gateway's certificate, or this machine's clock, is out of date"
 	case errors.As(err, &record):
 		return "the gateway does not speak TLS at this address"
-	case errors.As(err, &alert) && strings.HasSuffix(alert.Op, " error"):
-		return hintOfAlert(alert.Err.Error())
+	case errors.As(err, &alert) && isAlert(alert):
+		return alerts[alert.Err.Error()]
 	case errors.As(err, &shaking) && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) ||
 		errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)):
 		return "the connection broke off in the TLS handshake; if a proxy or an old TLS library cannot bear a large ClientHello, set GODEBUG=tlsmlkem=0"
@@ -80,11 +79,22 @@ var alerts = map[string]string{
 }
 
 const (
-	demandsCertificate = "the gateway demands a client certificate: IDLE_GATEWAY_CERT and IDLE_GATEWAY_KEY must hold one that it accepts"
+	demandsCertificate = "the gateway asks for a client certificate: IDLE_GATEWAY_CERT and IDLE_GATEWAY_KEY must hold one that it accepts"
 	refusesCertificate = "the gateway refuses the client certificate: IDLE_GATEWAY_CERT and IDLE_GATEWAY_KEY must hold one that it accepts"
-	noCommonCipher     = "there is no cipher suite in common, or the gateway demands a client certificate (IDLE_GATEWAY_CERT); for a gateway with RSA key exchange only " +
-		"set GODEBUG=tlsrsakex=1, with 3DES only GODEBUG=tlsrsakex=1,tls3des=1, until it is updated"
+	noCommonCipher     = "the gateway and this program have no cipher suite in common: update the gateway, or allow what it has by GODEBUG=tlsrsakex=1 " +
+		"(RSA key exchange) or GODEBUG=tls3des=1 (3DES); a gateway that demands a client certificate (IDLE_GATEWAY_CERT) may say so too"
 	brokenTLS = "the gateway's TLS cannot read what was sent; if it cannot bear a large ClientHello, set GODEBUG=tlsmlkem=0"
 )
 
-func hintOfAlert(alert string) string { return alerts[alert] }
+// isAlert reports whether an error is a TLS alert, of either side.
+func isAlert(err *net.OpError) bool { return err.Op == remote || err.Op == "local error" }
+
+// remote is what crypto/tls calls the alerts of the other side.
+const remote = "remote error"
+
+// isTurnedAway reports whether the gateway ended the TLS connection. With TLS 1.3 it may do so when a request is already on its
+// way, which it does not read then.
+func isTurnedAway(err error) bool {
+	var alert *net.OpError
+	return errors.As(err, &alert) && alert.Op == remote
+}
