@@ -187,7 +187,7 @@ func unknown(environ []string) []string {
 		if os.Getenv("KUBERNETES_SERVICE_HOST") != "" && serviceLink.MatchString(name) {
 			continue
 		}
-		if near := nearest(name, names); near != "" {
+		if near := Nearest(name, names); near != "" {
 			lines = append(lines, fmt.Sprintf("%s: not a variable of this program; did you mean %s?", name, near))
 		} else {
 			lines = append(lines, fmt.Sprintf("%s: not a variable of this program; -help shows them all", name))

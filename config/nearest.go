@@ -1,8 +1,8 @@
 package config
 
-// nearest is the name that a mistyped one was probably meant to be, or "" where none is near: more than a quarter of
-// it would have to be typed anew.
-func nearest(typed string, names []string) string {
+// Nearest returns the name that a mistyped one was probably meant to be, or "" if none is near: more than a quarter of it
+// would have to be typed again.
+func Nearest(typed string, names []string) string {
 	best, least := "", len(typed)/4+1
 	for _, name := range names {
 		if d := distance(typed, name); d < least {

@@ -13,8 +13,8 @@ func TestNearest(t *testing.T) {
 		"IDLE_CITY":       "",
 		"IDLE_":           "",
 	} {
-		if got := nearest(typed, names); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", typed, got, want)
+		if got := Nearest(typed, names); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", typed, got, want)
 		}
 	}
 }

@@ -113,6 +113,9 @@ func (n Names) AppliedBucket() string { return n.bucket("applied") }
 // ControlBucket holds what workers leave for each other: the pause, the rate and a clean stop.
 func (n Names) ControlBucket() string { return n.bucket("control") }
 
+// PlansBucket holds what idlectl plan has applied.
+func (n Names) PlansBucket() string { return n.bucket("plans") }
+
 // Streams and buckets are named alike, but cannot have the dots of subjects.
 var plain = strings.NewReplacer(".", "_", "-", "_")
 

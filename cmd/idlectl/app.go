@@ -61,6 +61,9 @@ func run(ctx context.Context, args []string, load func() (config.Client, error),
 		err, a.began = fmt.Errorf("not all of the answer could be written: %w", out.failed), true
 	}
 	status := exitStatus(err, a.began)
+	if errors.Is(err, errDiffers) {
+		return statusDiffers
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "idlectl: "+err.Error())
 	}
@@ -116,7 +119,7 @@ Exit status: 0 fine, 1 something failed, 2 wrong usage or unusable input, 3 NATS
 	a.flags.add(root.PersistentFlags())
 	_ = root.RegisterFlagCompletionFunc("context", contextNames) // fails only for a flag that is not there
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one document or one line for each result")
-	root.AddCommand(a.publish(), a.results(), a.batch(), a.status(), a.explain(), a.session(), a.dead(),
+	root.AddCommand(a.publish(), a.plan(), a.results(), a.batch(), a.status(), a.explain(), a.session(), a.dead(),
 		a.pause(), a.resume(), a.rate())
 	root.SetFlagErrorFunc(flagError)
 	noFiles(root)
@@ -128,7 +131,7 @@ func noFiles(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		noFiles(sub)
 	}
-	if !c.HasSubCommands() && c.Name() != "publish" {
+	if !c.HasSubCommands() && c.Name() != "publish" && c.Name() != "plan" {
 		c.ValidArgsFunction = cobra.NoFileCompletions
 	}
 }

@@ -114,6 +114,16 @@ func (l Layout) control() jetstream.StreamConfig {
 	return c
 }
 
+// Plans returns the stream of the bucket in which idlectl keeps what it has applied of schedules. The worker neither needs
+// nor creates it. It is read from the leader only: an old revision would be taken for somebody else's.
+func (l Layout) Plans() jetstream.StreamConfig {
+	l.Replicas = max(1, l.Replicas)
+	c := l.bucket(l.Names.PlansBucket(), "what idlectl plan has applied, by plan and agent")
+	c.AllowDirect = false
+	c.Metadata = map[string]string{markPrefix: l.Names.Prefix}
+	return c
+}
+
 func (l Layout) streams() []jetstream.StreamConfig {
 	all := []jetstream.StreamConfig{
 		l.changes(), l.results(), l.dead(),

@@ -26,6 +26,7 @@ type Desk struct {
 	where string // the servers, as they may be shown
 
 	spared error // what the server denied and could be done without; nil: nothing
+	plans  bool  // the bucket of plans is there
 }
 
 // requestFor is how long a server that is there may take to answer.

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"idlepolicy/messages"
+)
+
+const viennaMap = `name: vienna-voice
+format: csv
+zone: Europe/Vienna
+agent: Employee ID
+date: Day
+date_layout: 02.01.2006
+start: From
+end: To
+activity: Activity
+agents: {file: agents.csv, from: employee, to: agent}
+activities: {Phone: true, Lunch: false, Meeting: false, Vacation: ignore, default: error}
+after: leave
+`
+
+// planSite is a site with the files of a plan.
+type planSite struct {
+	*site
+	dir string
+}
+
+func newPlanSite(t *testing.T) *planSite {
+	t.Helper()
+	p := &planSite{newSite(t), t.TempDir()}
+	p.write("map.yaml", viennaMap)
+	p.write("agents.csv", "employee;agent\nE1;1001\nE2;1002\nE3;1003\n")
+	return p
+}
+
+func (p *planSite) write(name, text string) string {
+	p.t.Helper()
+	file := filepath.Join(p.dir, name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+	return file
+}
+
+func (p *planSite) plan(roster string, args ...string) outcome {
+	p.t.Helper()
+	file := p.write("roster.csv", "Employee ID;Day;From;To;Activity\n"+roster)
+	return p.run(append([]string{"plan", file, "--map", filepath.Join(p.dir, "map.yaml")}, args...)...)
+}
+
+const roster = "E1;11.01.2099;08:00;16:00;Phone\nE1;11.01.2099;12:00;12:30;Lunch\nE2;11.01.2099;22:00;06:00;Phone\nE3;11.01.2099;08:00;16:00;Vacation\n"
+
+// published returns the changes of all messages, by their ids; the last one of each counts.
+func (p *planSite) published() map[string]messages.Change {
+	p.t.Helper()
+	all := map[string]messages.Change{}
+	for _, body := range p.changes() {
+		m := messages.Decode([]byte(body), "x")
+		if len(m.Rejected) > 0 {
+			p.t.Errorf("the worker would reject %+v", m.Rejected)
+		}
+		for _, c := range m.Changes {
+			if c.Cancel {
+				delete(all, c.ID)
+			} else {
+				all[c.ID] = c
+			}
+		}
+	}
+	return all
+}
+
+func TestPlan(t *testing.T) {
+	p := newPlanSite(t)
+	p.plan(roster).want(t, statusFine, "plan vienna-voice: 4 rows, 2 agents, 4 steps, 1 rows ignored", "4 new, 0 changed, 0 withdrawn for 2 agents; 0 steps stay",
+		"+ 1001    Sun 2099-01-11 08:00 +0100 to 12:00  true   Phone", "+ 1002    Sun 2099-01-11 22:00 +0100 to Mon 06:00  true   Phone")
+	if n := len(p.changes()); n != 0 {
+		t.Fatalf("%d messages were published without --apply", n)
+	}
+	p.plan(roster, "--detailed-exitcode").want(t, statusDiffers)
+	p.plan(roster, "--apply").want(t, statusFine, "applied as batch vienna-voice-1-", ": 4 changes in 1 message")
+	all := p.published()
+	c := all["vienna-voice/1001/2099-01-11T11:00:00Z"]
+	if len(all) != 4 || c.Flag != "false" || c.Reason != "Lunch" || c.Source != "vienna-voice" || c.BatchTotal != 4 ||
+		c.ValidUntil.Format("15:04") != "11:30" {
+		t.Errorf("published %+v", all)
+	}
+	p.plan(roster, "--apply", "--detailed-exitcode").want(t, statusFine, "nothing to do: 4 steps stay as they are")
+	if n := len(p.changes()); n != 1 {
+		t.Fatalf("%d messages after the same file again, want 1", n)
+	}
+	moved := strings.Replace(roster, "E1;11.01.2099;12:00;12:30", "E1;11.01.2099;12:00;13:00", 1)
+	p.plan(moved, "--apply", "--max-change", "20").want(t, statusUsage, "1 of the 4 steps that stand (25 %)", "--force")
+	p.plan(moved, "--apply").want(t, statusFine, "1 new, 1 changed, 1 withdrawn for 1 agent; 2 steps stay")
+	all = p.published()
+	if _, there := all["vienna-voice/1001/2099-01-11T11:30:00Z"]; there || len(all) != 4 {
+		t.Errorf("published %+v", all)
+	}
+}
+
+func TestPlanJSON(t *testing.T) {
+	p := newPlanSite(t)
+	o := p.plan(roster, "--json", "--apply")
+	var doc planDocument
+	if err := json.Unmarshal([]byte(o.out), &doc); err != nil || o.status != statusFine {
+		t.Fatalf("%v in %s%s", err, o.out, o.errout)
+	}
+	if doc.Add != 4 || len(doc.Steps) != 4 || doc.Applied == nil || doc.Applied.Changes != 4 || doc.Counts.Rows != 4 {
+		t.Errorf("document %+v", doc)
+	}
+}
+
+func TestPlanProblems(t *testing.T) {
+	p := newPlanSite(t)
+	p.plan("E9;11.01.2099;08:00;16:00;Phone\nE1;11/01/2099;08:00;16:00;Phone\nE1;11.01.2099;8 o'clock;16:00;Phone\nE1;11.01.2099;08:00;08:00;Nap\n").
+		want(t, statusUsage, "line 2: Employee ID: \"E9\" is not in the file of agents", "line 3: Day: ", "line 4: From: ", "line 5: Activity: \"Nap\"", "4 faults in", "nothing was published")
+	p.plan("").want(t, statusUsage, "the file has no rows")
+	p.write("map.yaml", viennaMap+"aftr: leave\nuntil: tomorow\n")
+	p.plan(roster).want(t, statusUsage, "map.yaml:13: aftr: unknown; did you mean after?", "map.yaml:14: until: ", "2 faults in the map")
+	p.run("plan", "x.csv").want(t, statusUsage, "--map: missing")
+	p.run("plan", "x.csv", "--map", "no.yaml").want(t, statusUsage, "there is no file no.yaml")
+}
+
+// A plan is followed to the endings of its changes.
+func TestPlanWaits(t *testing.T) {
+	p := newPlanSite(t)
+	p.serve(nil)
+	p.plan(roster, "--apply", "--wait", "--timeout", "1m").want(t, statusFine, "ended 4 of 4")
+	p.plan(strings.ReplaceAll(roster, "22:00", "21:00"), "--apply", "--force", "--wait", "--timeout", "1m", "--json").want(t, statusFine, `"applied": 1`)
+}
