@@ -50,6 +50,9 @@ func (l *loop) admit(d *Delivery) {
 }
 
 func (l *loop) admitOne(m *message, mc *messages.Change) {
+	if l.skips(m, mc.AgentID) {
+		return
+	}
 	if mc.Cancel {
 		l.cancel(m, mc)
 	} else {
@@ -57,8 +60,23 @@ func (l *loop) admitOne(m *message, mc *messages.Change) {
 	}
 }
 
+// skips reports whether an item stays in the stream for the next term, because its agent's results cannot be stored. Once
+// one is left there, so are all that follow, or they would overtake it.
+func (l *loop) skips(m *message, agent string) bool {
+	ln := l.lanes[agent]
+	if ln == nil || !ln.skipped && (ln.out == nil || !ln.out.held.stuck || ln.out.held.load+ln.out.held.dead < laneMost) {
+		return false
+	}
+	ln.skipped = true
+	m.open++ // which nobody takes back
+	return true
+}
+
 // reject ends an item that cannot be used.
 func (l *loop) reject(m *message, r *messages.Rejection) {
+	if l.skips(m, r.AgentID) {
+		return
+	}
 	c := &change{
 		lane: l.lane(r.AgentID), msg: m, id: r.ID, flag: r.Flag, reason: r.Reason, source: r.Source,
 		index: int32(r.Index), share: l.shareOf(m, r.BatchID, r.BatchTotal),

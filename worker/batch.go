@@ -207,6 +207,7 @@ type summarised struct{ batch *batch }
 
 func (s summarised) apply(l *loop) {
 	l.closings--
+	l.pipeline.moved = l.now
 	l.closedRound(s.batch)
 }
 

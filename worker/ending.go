@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -21,6 +22,7 @@ type entry struct {
 	told      ledger.Told // what a waiting result tells
 	signIn    ledger.SignIn
 	inForce   ledger.Position // of the policy that was applied anew
+	failed    int             // attempts to store it that failed, conflicts apart
 }
 
 func (e *entry) ends() bool { return e.result.Outcome.Ends() }
@@ -71,14 +73,7 @@ func (l *loop) put(e *entry, to line) {
 }
 
 // hold counts a result that is not stored in, or out below 0.
-func (l *loop) hold(e *entry, n int) {
-	l.entries += n
-	if e.letter {
-		l.term.Inbox.addDead(n)
-	} else {
-		l.term.Inbox.add(n)
-	}
-}
+func (l *loop) hold(e *entry, n int) { l.pipeline.add(e.change.lane, e.letter, n, l.now) }
 
 // store sends the next result of the agent to the ledger, one at a time: each expects the sequence of the last, and only
 // the last one may lack its dead letter.
@@ -86,6 +81,7 @@ func (l *loop) store(ln *lane) {
 	switch {
 	case ln.out.empty():
 		ln.out = nil
+		l.pipeline.reread = l.pipeline.reread || ln.skipped
 	case ln.out.busy():
 	case l.mayLackLetter(ln):
 		l.buryUnread(ln)
@@ -99,14 +95,14 @@ func (l *loop) send(ln *lane) {
 	next := l.carryOn(ln, e)
 	ln.out.ledger = &next
 	text, _ := next.AppendText(make([]byte, 0, 160)) // never fails
-	rec := Record{Result: e.result, Ledger: text, Expect: ln.ledger.Seq, Pos: l.posOf(e)}
+	rec := Record{Result: e.result, Ledger: text, Expect: ln.ledger.Seq, Pos: l.posOf(e), Failed: e.failed}
 	if s := e.change.share; s != nil && e.ends() {
 		rec.Batch = s.batch.key
 	}
 	if m := e.change.msg; m != nil && m.trace != nil {
 		rec.TraceParent, rec.TraceState = m.trace.parent, m.trace.state
 	}
-	l.term.Journal.Store(rec, func(seq uint64, err error) { l.mail.push(stored{ln, seq, err}) })
+	l.term.Journal.Store(rec, func(seq uint64, kept Kept, err error) { l.mail.push(stored{ln, seq, kept, err}) })
 }
 
 func (l *loop) posOf(e *entry) ledger.Position {
@@ -172,16 +168,22 @@ func (l *loop) openBelow(ln *lane, e *entry, done ledger.Position) []ledger.Open
 type stored struct {
 	lane *lane
 	seq  uint64
+	kept Kept
 	err  error
 }
 
 func (s stored) apply(l *loop) {
 	ln := s.lane
+	e := ln.out.storing
 	if s.err != nil {
+		if !errors.Is(s.err, ErrConflict) {
+			e.failed++
+		}
 		l.readAgain(ln, s.err)
 		return
 	}
-	e := ln.out.storing
+	l.pipeline.further(ln, l.now)
+	l.noteKept(e.change, "result", s.kept)
 	ln.out.ledger.Seq = s.seq
 	ln.setLedger(*ln.out.ledger)
 	ln.out.ledger = nil

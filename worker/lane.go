@@ -23,6 +23,7 @@ type lane struct {
 	reapply  *change
 	unended  []*change // all whose ending is not stored, in the order of their positions
 	out      *outbox   // nil: nothing is on its way to the ledger
+	skipped  bool      // its further changes are left in the stream, because none of its results gets any further
 	held     bool      // it waits for the end of the hold after a takeover
 }
 

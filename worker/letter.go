@@ -4,12 +4,37 @@ package worker
 // only the last result of an agent can lack one.
 func (l *loop) bury(ln *lane, e *entry) {
 	letter := DeadLetter{Pos: l.posOf(e), Agent: ln.agent, Whole: e.change.msg.items == 1, Result: &e.result, Seq: ln.ledger.Seq}
-	l.term.Journal.Bury(letter, func() { l.mail.push(buried{ln}) })
+	l.term.Journal.Bury(letter, func(kept Kept) { l.mail.push(buried{ln, kept}) })
 }
 
-type buried struct{ lane *lane }
+type buried struct {
+	lane *lane
+	kept Kept
+}
 
-func (b buried) apply(l *loop) { l.finish(b.lane) }
+func (b buried) apply(l *loop) {
+	l.noteKept(b.lane.out.storing.change, "dead letter", b.kept)
+	l.finish(b.lane)
+}
+
+// noteKept remembers, for whoever asks about the agent, that something could not be stored as it was. The Journal has
+// logged it.
+func (l *loop) noteKept(c *change, what string, kept Kept) {
+	ln := c.lane
+	switch kept {
+	case KeptWhole:
+	case KeptCut:
+		l.unkept[ln] = "the " + what + " of change " + c.id + " could not be stored as it was and was cut"
+	case KeptNot:
+		l.unkept[ln] = "the " + what + " of change " + c.id + " could not be stored; the worker's log has it"
+	}
+	if len(l.unkept) > maxUnkept {
+		delete(l.unkept, ln)
+	}
+}
+
+// maxUnkept bounds how many agents' storage troubles are remembered.
+const maxUnkept = 1000
 
 // buryLast makes the dead letter of a change that somebody else ended, if that is the agent's last result: it may lack one.
 // The change's message stays until it is there, as the letter is made from it.
@@ -33,7 +58,7 @@ func (l *loop) buryUnread(ln *lane) {
 // buryFirst has the agent's next result wait for a letter of its last one.
 func (l *loop) buryFirst(ln *lane, letter DeadLetter, m *message) {
 	ln.outbox().burying++
-	l.term.Journal.Bury(letter, func() { l.mail.push(buriedLast{ln, m}) })
+	l.term.Journal.Bury(letter, func(Kept) { l.mail.push(buriedLast{ln, m}) })
 }
 
 type buriedLast struct {
@@ -43,6 +68,7 @@ type buriedLast struct {
 
 func (b buriedLast) apply(l *loop) {
 	b.lane.out.burying--
+	l.pipeline.further(b.lane, l.now)
 	if b.msg != nil {
 		l.release(b.msg)
 	}

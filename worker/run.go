@@ -40,7 +40,8 @@ type loop struct {
 	behind    bool                    // messages from before the term may still be unread
 	readTo    uint64                  // messages before this one were read
 	overdue   []*change
-	entries   int       // results that are not stored
+	pipeline  pipeline
+	unkept    map[*lane]string // of those for whom something could not be stored as it was, what
 	closings  int       // summaries that are not stored
 	toldAt    time.Time // when the progress of batches was told last
 	stopping  bool
@@ -80,8 +81,9 @@ func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 	l := &loop{
 		Worker: w, ctx: ctx, term: term, policy: w.Policy.withDefaults(), mail: term.Inbox.mail, now: now, began: now,
 		lanes: make(map[string]*lane, len(term.Ledgers)), msgs: map[uint64]*message{}, batches: map[BatchKey]*batch{}, ended: make(chan struct{}),
-		gaveUp: map[*lane]ledger.SignIn{}, flurries: map[*lane]*flurry{}, behind: term.Unfinished > 0,
+		gaveUp: map[*lane]ledger.SignIn{}, unkept: map[*lane]string{}, flurries: map[*lane]*flurry{}, behind: term.Unfinished > 0,
 	}
+	l.pipeline = pipeline{inbox: term.Inbox, crowded: map[*lane]struct{}{}, moved: now}
 	l.calls = make(chan job, l.policy.MaxInFlight)
 	l.gate = w.openGate(l.policy, term, now)
 	if !term.HoldUntil.IsZero() {
@@ -152,7 +154,7 @@ func (l *loop) turn() {
 		case <-timer.C:
 		case <-stop:
 			stop = nil
-			l.stopping = true
+			l.stop()
 		case <-l.ctx.Done():
 			return
 		}
@@ -162,13 +164,35 @@ func (l *loop) turn() {
 			e.apply(l)
 		}
 		l.due()
+		l.lookForStuck()
 		l.dispatch()
 		l.noteGate()
 		l.noteBurst()
-		if l.stopping && l.gate.InFlight() == 0 && l.closings == 0 && l.entries == 0 {
+		if l.stopping && l.gate.InFlight() == 0 && (l.closings == 0 && l.pipeline.results == 0 || l.pipeline.still(l.now)) {
 			return
 		}
 		timer.Reset(l.untilNext())
+	}
+}
+
+// stop takes no more. The term is over once everything under way has come to its end, or nothing gets any further.
+func (l *loop) stop() {
+	l.stopping = true
+	l.pipeline.moved = l.now
+}
+
+// lookForStuck lets reading go on past agents whose results cannot be stored. Once there is room again for changes that were
+// left in the stream, the term ends like a clean stop, and the next one reads them.
+func (l *loop) lookForStuck() {
+	found := l.pipeline.look(l.now)
+	if p := &l.pipeline; len(found) > 0 && l.now.Sub(p.warned) >= time.Minute {
+		p.warned = l.now
+		l.log().Warn("results of an agent get no further; everybody else's go on", "agent", found[0].agent,
+			"waiting", found[0].out.waiting(), "agents", len(p.crowded))
+	}
+	if l.pipeline.reread && !l.stopping {
+		l.log().Info("the term ends, so that changes are read that were left in the stream")
+		l.stop()
 	}
 }
 
@@ -194,6 +218,12 @@ func (l *loop) untilNext() time.Duration {
 	}
 	if at := l.burst.next(); !at.IsZero() {
 		next = earlier(next, at)
+	}
+	if at := l.pipeline.next(); !at.IsZero() {
+		next = earlier(next, at)
+	}
+	if l.stopping {
+		next = earlier(next, l.pipeline.moved.Add(stopWaits))
 	}
 	if len(l.batches) > 0 {
 		next = earlier(next, l.toldAt.Add(progressEvery))

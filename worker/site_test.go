@@ -235,6 +235,9 @@ type book struct {
 	letters   []DeadLetter
 	buried    map[ledger.Position]bool // those that have one
 	stuck     bool                     // letters are under way for ever
+	refuses   func(agent string) bool  // whose results are refused; nil: nobody's
+	gives     func(agent string) Kept  // in what form letters are kept; nil: whole
+	deaf      func(agent string) bool  // whose letters are under way for ever; nil: nobody's
 	summaries []messages.BatchSummary
 	summed    []BatchKey            // whose summaries these are
 	opened    map[string]BatchQuery // the rounds of batches over several messages that were begun last
@@ -291,9 +294,7 @@ func (b *book) later(do func() (tell func())) {
 	}()
 }
 
-var errStale = errors.New("wrong last sequence")
-
-func (b *book) Store(rec Record, done func(uint64, error)) {
+func (b *book) Store(rec Record, done func(uint64, Kept, error)) {
 	rec.Ledger = slices.Clone(rec.Ledger)
 	b.mu.Lock()
 	age, answers := b.age, b.answers
@@ -301,7 +302,7 @@ func (b *book) Store(rec Record, done func(uint64, error)) {
 	b.later(func() func() {
 		seq, err := b.store(rec, age)
 		time.Sleep(answers)
-		return func() { done(seq, err) }
+		return func() { done(seq, KeptWhole, err) }
 	})
 }
 
@@ -309,8 +310,11 @@ func (b *book) store(rec Record, age int) (uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	agent := rec.Result.AgentID
+	if b.refuses != nil && b.refuses(agent) {
+		return 0, errors.New("maximum payload exceeded")
+	}
 	if b.last[agent] != rec.Expect {
-		return 0, errStale
+		return 0, ErrConflict
 	}
 	b.late[len(b.records)] = b.dead || age != b.age
 	b.records, b.at = append(b.records, rec), append(b.at, time.Now())
@@ -361,21 +365,28 @@ func (b *book) ledgers(t *testing.T) map[string]ledger.Ledger {
 	return all
 }
 
-func (b *book) Bury(letter DeadLetter, done func()) {
-	if b.stuck {
+func (b *book) Bury(letter DeadLetter, done func(Kept)) {
+	b.mu.Lock()
+	deaf, kept := b.stuck || b.deaf != nil && b.deaf(letter.Agent), KeptWhole
+	if b.gives != nil {
+		kept = b.gives(letter.Agent)
+	}
+	b.mu.Unlock()
+	if deaf {
 		return // until the term is over
 	}
+	told := func() { done(kept) }
 	b.later(func() func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if letter.Unread && !b.holds(letter.Pos.Seq, b.records[letter.Seq-1].Result.ReceivedAt) {
-			return done
+			return told
 		}
-		if !b.buried[letter.Pos] {
+		if !b.buried[letter.Pos] && kept != KeptNot {
 			b.letters = append(b.letters, letter)
 		}
 		b.buried[letter.Pos] = true
-		return done
+		return told
 	})
 }
 

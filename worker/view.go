@@ -59,7 +59,7 @@ func (w *Worker) ask(ctx context.Context, question func(l *loop)) bool {
 func (l *loop) view() view.View {
 	v := view.View{
 		At: l.now, Gate: gateState(l.gate.State(l.now)), Agents: len(l.lanes), Unfinished: len(l.msgs),
-		InFlight: l.gate.InFlight(), Storing: l.entries, Estimate: l.estimate(),
+		InFlight: l.gate.InFlight(), Storing: l.pipeline.results, Estimate: l.estimate(),
 		Since: l.began, Called: l.speed.all, Ended: l.recent.ended, Oldest: l.oldest(), OldestDue: l.oldestDue(),
 		Last: l.recent.all.newest(), Trouble: l.recent.trouble.newest(),
 	}
@@ -163,6 +163,10 @@ func (l *loop) agentView(agent string) view.AgentView {
 		v.Later = append(v.Later, l.viewChange(c))
 	}
 	slices.SortFunc(v.Later, func(a, b view.ChangeView) int { return a.EffectiveAt.Compare(b.EffectiveAt) })
+	v.Unkept = l.unkept[ln]
+	if ln.out != nil {
+		v.Storing, v.StoringSince = ln.out.held.load+ln.out.held.dead, ln.out.held.since
+	}
 	if ln.inFlight != nil {
 		v.CallSince = instant(ln.inFlight.try.since)
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -51,17 +52,19 @@ type Controls struct {
 	Resumed time.Time
 }
 
-// Journal is where endings are made to last. Its methods return at once and tell what came of it through done, once,
-// from any goroutine. Only Store can fail; the others go on trying until they succeed or the term ends, after which
-// done may never be called.
+// Journal is where endings are made to last. Its methods return at once and report the outcome through done, once, from
+// any goroutine. Only Store can fail; the others try until they succeed, or until the term ends, after which done may
+// never be called. Nothing is tried for ever: what cannot be stored as it is, is stored in a smaller form after a few
+// attempts, and what cannot be stored in any form goes to the log. Kept says which of these it was.
 type Journal interface {
 	// Store stores a result if the agent's last one still has the sequence rec.Expect, and passes its own sequence
-	// on. After any error nobody knows whether it was stored: the ledger must be read again.
-	Store(rec Record, done func(seq uint64, err error))
+	// on. After any error nobody knows whether it was stored: the ledger must be read again. If the agent has another
+	// last result, the error is ErrConflict. A result is never given up.
+	Store(rec Record, done func(seq uint64, kept Kept, err error))
 	// Reload reads an agent's ledger from where it cannot be stale.
 	Reload(agent string, done func(ledger.Ledger))
 	// Bury makes sure that the change has exactly one dead letter, whose text is read back from the stream.
-	Bury(letter DeadLetter, done func())
+	Bury(letter DeadLetter, done func(Kept))
 	// Count counts the endings that results tell of a batch, and opens the batch if it is new and over several
 	// messages.
 	Count(q BatchQuery, done func(BatchCount))
@@ -74,6 +77,19 @@ type Journal interface {
 	Ack(d Receipt)
 }
 
+// ErrConflict is passed on by [Journal.Store] if the agent's last result is not the one that was expected.
+var ErrConflict = errors.New("the agent has another last result than expected")
+
+// Kept says in what form a Journal has stored something.
+type Kept uint8
+
+// The forms.
+const (
+	KeptWhole Kept = iota // as it is
+	KeptCut               // in a smaller form, marked as such
+	KeptNot               // not at all: the log has it
+)
+
 // Record is a result on its way to its stream.
 type Record struct {
 	Result      messages.Result
@@ -83,6 +99,7 @@ type Record struct {
 	Batch       BatchKey // zero: none
 	TraceParent string
 	TraceState  string
+	Failed      int // attempts to store this result that have failed, conflicts apart
 }
 
 // DeadLetter names a change that failed or was rejected.

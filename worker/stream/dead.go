@@ -17,7 +17,7 @@ import (
 
 // Bury implements worker.Journal. The letter's ID is the position of its change, and the last letter of the agent is
 // looked at first, so that it is there once however often this is done.
-func (j *journal) Bury(letter worker.DeadLetter, done func()) {
+func (j *journal) Bury(letter worker.DeadLetter, done func(worker.Kept)) {
 	var result []byte
 	if letter.Result != nil {
 		result = letter.Result.AppendJSON(nil)
@@ -26,7 +26,7 @@ func (j *journal) Bury(letter worker.DeadLetter, done func()) {
 		if err := j.bury(ctx, letter, result); err != nil {
 			return err
 		}
-		done()
+		done(worker.KeptWhole)
 		return nil
 	})
 }

@@ -137,7 +137,7 @@ func TestDeadLetterOfAnUnreadChange(t *testing.T) {
 		pos := ledger.Position{Incarnation: 1, Seq: seq, Index: test.index}
 		text, _ := (&ledger.Ledger{Done: pos}).AppendText(nil)
 		stored := make(chan uint64, 1)
-		j.Store(worker.Record{Result: r, Ledger: text, Pos: pos}, func(seq uint64, err error) {
+		j.Store(worker.Record{Result: r, Ledger: text, Pos: pos}, func(seq uint64, _ worker.Kept, err error) {
 			if err != nil {
 				t.Error(err)
 			}
@@ -150,7 +150,7 @@ func TestDeadLetterOfAnUnreadChange(t *testing.T) {
 			}
 		}
 		done := make(chan struct{})
-		j.Bury(worker.DeadLetter{Pos: pos, Agent: test.agent, Seq: at, Unread: true}, func() { close(done) })
+		j.Bury(worker.DeadLetter{Pos: pos, Agent: test.agent, Seq: at, Unread: true}, func(worker.Kept) { close(done) })
 		<-done
 		letters, err := s.js.Stream(t.Context(), s.layout.Names.DeadStream())
 		if err != nil {

@@ -79,7 +79,7 @@ func (s *site) storeApplied(t *testing.T, j *journal, agent string, seq, expect 
 	text, _ := ledger.AppendText(nil)
 	rec := worker.Record{Pos: pos, Expect: expect, Ledger: text, Result: appliedResult(agent, seq)}
 	stored := make(chan error, 1)
-	j.Store(rec, func(_ uint64, err error) { stored <- err })
+	j.Store(rec, func(_ uint64, _ worker.Kept, err error) { stored <- err })
 	return <-stored
 }
 

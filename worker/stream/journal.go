@@ -43,7 +43,7 @@ type journal struct {
 	mu      sync.Mutex // guards what follows
 	out     []outgoing
 	sending bool // some of what was in out is on its way to the connection
-	pending map[*nats.Msg]func(uint64, error)
+	pending map[*nats.Msg]func(uint64, worker.Kept, error)
 	settled chan struct{} // holds one token after a result was settled
 	signal  chan struct{} // holds one token while out may hold something
 	asked   []*counting   // batches that are to be counted
@@ -53,7 +53,7 @@ type journal struct {
 // outgoing is a result to publish or a message to acknowledge.
 type outgoing struct {
 	rec  worker.Record
-	done func(uint64, error)
+	done func(uint64, worker.Kept, error)
 	ack  worker.Receipt // where done is nil
 }
 
@@ -74,7 +74,7 @@ const (
 func newJournal(ctx context.Context, o *Owner, box *inbox) (*journal, error) {
 	j := &journal{
 		conn: o.Conn, js: o.js, layout: o.Layout, names: o.Layout.Names, inbox: box, log: o.Log, met: &o.troubles, ended: ctx.Err,
-		pending: map[*nats.Msg]func(uint64, error){},
+		pending: map[*nats.Msg]func(uint64, worker.Kept, error){},
 		results: newHandle(o.js, o.Layout.Names.ResultsStream()), dead: newHandle(o.js, o.Layout.Names.DeadStream()),
 		changes: newHandle(o.js, o.Layout.Names.ChangesStream()),
 		settled: make(chan struct{}, 1), signal: make(chan struct{}, 1),
@@ -144,7 +144,7 @@ func nudge(c chan struct{}) {
 }
 
 // Store implements worker.Journal.
-func (j *journal) Store(rec worker.Record, done func(seq uint64, err error)) {
+func (j *journal) Store(rec worker.Record, done func(seq uint64, kept worker.Kept, err error)) {
 	j.enqueue(outgoing{rec: rec, done: done})
 }
 
@@ -169,7 +169,7 @@ func (j *journal) sendOne(ctx context.Context, o *outgoing) {
 
 // waitRoom puts a result among those on their way as soon as there is room; a slow disk makes it wait. It tells false
 // where the term ended first.
-func (j *journal) waitRoom(ctx context.Context, m *nats.Msg, done func(uint64, error)) bool {
+func (j *journal) waitRoom(ctx context.Context, m *nats.Msg, done func(uint64, worker.Kept, error)) bool {
 	for {
 		j.mu.Lock()
 		room := len(j.pending) < asyncPending
@@ -243,7 +243,10 @@ func (j *journal) settle(m *nats.Msg, seq uint64, err error) {
 		return
 	}
 	j.heed(err)
-	done(seq, err)
+	if conflict(err) {
+		err = fmt.Errorf("%w: %w", worker.ErrConflict, err)
+	}
+	done(seq, worker.KeptWhole, err)
 }
 
 // heed takes note of whether results are stored. One that never is, among thousands that are, must not fill the log.

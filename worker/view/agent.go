@@ -17,6 +17,10 @@ type AgentView struct {
 	Live      *ChangeView      `json:"live,omitempty"`
 	Later     []ChangeView     `json:"later,omitempty"`
 	CallSince time.Time        `json:"call_since,omitzero"` // a call is under way
+
+	Storing      int       `json:"storing,omitempty"`         // results that are not stored yet
+	StoringSince time.Time `json:"storing_since,omitzero"`    // when one of them last got further
+	Unkept       string    `json:"storage_trouble,omitempty"` // what could not be stored as it was, in words; the newest only
 }
 
 // ChangeView is a change that has not ended.
