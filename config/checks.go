@@ -53,11 +53,15 @@ func (c *Client) checkClient(env *environment) {
 	}
 	checkAuthorities(env, "IDLE_NATS_CA", c.NATSCA)
 	checkPair(env, "IDLE_NATS_CERT", c.NATSCert, "IDLE_NATS_KEY", c.NATSKey)
+	env.check("IDLE_NATS_DOMAIN", c.NATSDomain == "" || isToken(c.NATSDomain))
+	env.check("IDLE_NATS_INBOX_PREFIX", c.NATSInboxPrefix == "" || !slices.ContainsFunc(strings.Split(c.NATSInboxPrefix, "."),
+		func(token string) bool { return !isToken(token) }))
 	env.check("IDLE_PREFIX", messages.CheckPrefix(c.Prefix) == nil)
 }
 
 func (c *Config) checkNumbers(env *environment) {
 	env.check("IDLE_REPLICAS", c.Replicas >= 1 && c.Replicas <= 5)
+	env.check("IDLE_STREAM_MAX_BYTES", !env.given("IDLE_STREAM_MAX_BYTES") || c.MaxBytes >= leastBytes)
 	env.check("IDLE_RETENTION", c.Retention >= time.Second)
 	env.check("IDLE_TAKEOVER", c.Takeover >= 2500*time.Millisecond)
 	env.check("IDLE_RATE", c.Rate >= 0 && isFinite(c.Rate))
@@ -85,10 +89,18 @@ func checkDurations(env *environment, of reflect.Value) {
 	}
 }
 
+// leastBytes is the least limit of a stream: a message of the greatest usual size has to fit into it.
+const leastBytes = 1 << 20
+
+// isToken accepts one token of a subject.
+func isToken(token string) bool {
+	return token != "" && !strings.ContainsAny(token, ".*> \t\r\n")
+}
+
 func (c *Config) checkPlaces(env *environment) {
 	env.check("IDLE_HTTP_ADDR", c.HTTPAddr == "" || isAddress(c.HTTPAddr))
 	checkToken(env, "IDLE_HTTP_TOKEN_FILE", c.HTTPTokenFile)
-	level := text(variable("IDLE_LOG_LEVEL")) // its type would also take INFO+2
+	level := strings.ToLower(text(variable("IDLE_LOG_LEVEL"))) // its type would also take INFO+2
 	env.check("IDLE_LOG_LEVEL", slices.Contains([]string{"debug", "info", "warn", "error"}, level))
 	env.check("IDLE_LOG_FORMAT", slices.Contains([]string{"auto", "tint", "json"}, c.LogFormat))
 }

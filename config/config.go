@@ -16,6 +16,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 )
 
@@ -34,6 +35,7 @@ type Config struct {
 	Client
 
 	Replicas  int           `envconfig:"IDLE_REPLICAS" default:"1" desc:"replicas of the streams and buckets that the worker creates" want:"a whole number from 1 to 5"`
+	MaxBytes  int64         `envconfig:"IDLE_STREAM_MAX_BYTES" desc:"max_bytes of each stream and bucket that the worker creates, for accounts that require one" want:"a whole number of bytes, at least 1048576"`
 	Retention time.Duration `envconfig:"IDLE_RETENTION" default:"720h" desc:"how long results and dead letters are kept" want:"a duration of at least 1s, such as 720h"`
 	Takeover  time.Duration `envconfig:"IDLE_TAKEOVER" default:"3s" desc:"how long a silent active worker keeps its place before a standby takes it, at least 2.5s; calls for agents with unfinished changes go on one IDLE_GATEWAY_TIMEOUT after that" want:"a duration of at least 2.5s"`
 
@@ -56,6 +58,8 @@ type Config struct {
 	LogLevel      slog.Level    `envconfig:"IDLE_LOG_LEVEL" default:"info" desc:"debug, info, warn or error" want:"debug, info, warn or error"`
 	LogFormat     string        `envconfig:"IDLE_LOG_FORMAT" default:"auto" desc:"auto, tint or json; auto is tint on a terminal, JSON elsewhere" want:"auto, tint or json"`
 	ShutdownGrace time.Duration `envconfig:"IDLE_SHUTDOWN_GRACE" default:"20s" desc:"how long a stop waits for the calls under way" want:"a duration, 0 or more, such as 20s"`
+
+	notes []string // what is in the environment and has no effect, one sentence each
 }
 
 // Client is the part of the environment that idlectl shares with the worker: where NATS is, and which site is meant.
@@ -65,7 +69,12 @@ type Client struct {
 	NATSCA    string   `envconfig:"IDLE_NATS_CA" desc:"PEM file of the authorities that the NATS servers' certificates are verified with" want:"a file with PEM certificates"`
 	NATSCert  string   `envconfig:"IDLE_NATS_CERT" desc:"PEM file of the client certificate shown to NATS; needs IDLE_NATS_KEY" want:"a PEM certificate that fits the key in IDLE_NATS_KEY"`
 	NATSKey   string   `envconfig:"IDLE_NATS_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
-	Prefix    string   `envconfig:"IDLE_PREFIX" default:"idlepolicy" desc:"names one site: the first part of its subjects, streams and buckets" want:"1 to 32 of a-z, 0-9, -, _ and single dots inside"`
+
+	NATSDomain      string `envconfig:"IDLE_NATS_DOMAIN" desc:"JetStream domain that keeps the streams, for a connection to a leaf node" want:"the name of a JetStream domain, without points, spaces and wildcards"`
+	NATSInboxPrefix string `envconfig:"IDLE_NATS_INBOX_PREFIX" desc:"prefix of the subjects that replies come to, for users who may not use the default" want:"a subject without wildcards, such as _INBOX_idle"`
+	NATSTLSFirst    bool   `envconfig:"IDLE_NATS_TLS_FIRST" desc:"true: TLS before the server speaks, for servers with handshake_first" want:"true or false"`
+
+	Prefix string `envconfig:"IDLE_PREFIX" default:"idlepolicy" desc:"names one site: the first part of its subjects, streams and buckets" want:"1 to 32 of a-z, 0-9, -, _ and single dots inside"`
 }
 
 // Warnings says what is no error and still may not be what was meant, one sentence each.
@@ -81,7 +90,7 @@ func (c *Config) Warnings() (all []string) {
 		all = append(all, fmt.Sprintf("IDLE_SHUTDOWN_GRACE=%v is shorter than IDLE_GATEWAY_TIMEOUT=%v: a stop may break off calls under way, and the next owner waits for them",
 			c.ShutdownGrace, c.GatewayTimeout))
 	}
-	return all
+	return append(all, c.notes...)
 }
 
 // Load reads idleworker's environment. Its error is of type Problems and holds everything that is wrong.
@@ -93,7 +102,32 @@ func Load() (Config, error) {
 	c.checkNumbers(env)
 	c.checkPlaces(env)
 	c.derive(env)
-	return c, env.problems()
+	err := env.problems()
+	c.notes = append(unusedProxies(), env.strays...)
+	return c, err
+}
+
+// LoadHTTPAddr reads IDLE_HTTP_ADDR and nothing else, for whoever only asks the worker that runs.
+func LoadHTTPAddr() (string, error) {
+	var c struct {
+		HTTPAddr string `envconfig:"IDLE_HTTP_ADDR" default:"127.0.0.1:8080" empty:"off"`
+	}
+	env := read(&c)
+	env.check("IDLE_HTTP_ADDR", c.HTTPAddr == "" || isAddress(c.HTTPAddr))
+	if line := env.wrong["IDLE_HTTP_ADDR"]; line != "" {
+		return "", Problems{line}
+	}
+	return c.HTTPAddr, nil
+}
+
+// unusedProxies says of each variable that other programs take a proxy from that it has no effect.
+func unusedProxies() (all []string) {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
+		if os.Getenv(name) != "" {
+			all = append(all, name+" is set and not used: calls to the gateway and connections to NATS go there directly")
+		}
+	}
+	return all
 }
 
 // LoadClient reads idlectl's environment. The worker's other variables may be set; they are not looked at. Its error

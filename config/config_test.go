@@ -99,7 +99,13 @@ func TestValues(t *testing.T) {
 		"IDLE_GATEWAY_HOSTS=A.example:8043,b.example:8043":            func(c Config) bool { return c.GatewayHosts[0] == "a.example:8043" && len(c.GatewayHosts) == 2 },
 		"IDLE_NATS_URL=tls://a:4222,nats://u:p@b":                     func(c Config) bool { return c.NATSURLs[1] == "nats://u:p@b" },
 		"IDLE_PREFIX=site-7.north_2":                                  func(c Config) bool { return c.Prefix == "site-7.north_2" },
-		"IDLE_SHUTDOWN_GRACE=0s":                                      func(c Config) bool { return c.ShutdownGrace == 0 },
+		"IDLE_NATS_DOMAIN=hub IDLE_NATS_INBOX_PREFIX=_INBOX_idle.x IDLE_NATS_TLS_FIRST=true": func(c Config) bool {
+			return c.NATSDomain == "hub" && c.NATSInboxPrefix == "_INBOX_idle.x" && c.NATSTLSFirst
+		},
+		"IDLE_STREAM_MAX_BYTES=10737418240": func(c Config) bool { return c.MaxBytes == 10<<30 },
+		"IDLE_LOG_LEVEL=INFO":               func(c Config) bool { return c.LogLevel == slog.LevelInfo },
+		"IDLE_LOG_LEVEL=Warn":               func(c Config) bool { return c.LogLevel == slog.LevelWarn },
+		"IDLE_SHUTDOWN_GRACE=0s":            func(c Config) bool { return c.ShutdownGrace == 0 },
 	} {
 		t.Run(pairs, func(t *testing.T) {
 			setEnv(t, append([]string{"IDLE_GATEWAY_URL=" + gatewayURL}, strings.Fields(pairs)...)...)
@@ -215,7 +221,13 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_SHUTDOWN_GRACE=-1s`, `IDLE_SHUTDOWN_GRACE="-1s": want a duration, 0 or more, such as 20s`},
 		{`IDLE_RAET=5`, `IDLE_RAET: not a variable of this program; did you mean IDLE_RATE?`},
 		{`IDLE_NATS_URLS=nats://user:hush@a`, `IDLE_NATS_URLS: not a variable of this program; did you mean IDLE_NATS_URL?`},
-		{`IDLE_COLOUR_OF_DOOR=red`, `IDLE_COLOUR_OF_DOOR: not a variable of this program; -help shows them all`},
+		{`IDLE_NATS_DOMAIN=a.b`, `IDLE_NATS_DOMAIN="a.b": want the name of a JetStream domain, without points, spaces and wildcards`},
+		{`IDLE_NATS_INBOX_PREFIX=_INBOX.>`, `IDLE_NATS_INBOX_PREFIX="_INBOX.>": want a subject without wildcards, such as _INBOX_idle`},
+		{`IDLE_NATS_INBOX_PREFIX=a.`, `IDLE_NATS_INBOX_PREFIX="a.": want a subject without wildcards, such as _INBOX_idle`},
+		{`IDLE_NATS_TLS_FIRST=maybe`, `IDLE_NATS_TLS_FIRST="maybe": want true or false`},
+		{`IDLE_STREAM_MAX_BYTES=0`, `IDLE_STREAM_MAX_BYTES="0": want a whole number of bytes, at least 1048576`},
+		{`IDLE_STREAM_MAX_BYTES=1GB`, `IDLE_STREAM_MAX_BYTES="1GB": want a whole number of bytes, at least 1048576`},
+		{`IDLE_GATEWAY_TIMEOT=5s`, `IDLE_GATEWAY_TIMEOT: not a variable of this program; did you mean IDLE_GATEWAY_TIMEOUT?`},
 	} {
 		t.Run(test.pairs, func(t *testing.T) {
 			got := problemsOf(t, strings.Fields(test.pairs)...)
@@ -266,6 +278,57 @@ func TestOtherVariables(t *testing.T) {
 		"IDLE_STATUS_SERVICE_HOST=10.0.0.2", "IDLE_STATUS_PORT=tcp://10.0.0.2:80", "IDLE_STATUS_PORT_80_TCP_ADDR=10.0.0.2")
 	if got != nil {
 		t.Errorf("got %s, want no problem", got)
+	}
+}
+
+// What looks like ours and is close to none of ours is another program's: docker links, and whatever a site has named so.
+func TestStrayVariablesAreWarnings(t *testing.T) {
+	strays := []string{
+		"IDLE_NAME=/worker/idle", "IDLE_PORT=tcp://172.17.0.2:4222", "IDLE_PORT_4222_TCP_ADDR=172.17.0.2", "IDLE_GATEWAY_PORT=tcp://172.17.0.2:8043",
+		"IDLE_GATEWAY_NAME=/worker/idle-gateway", "IDLE_NATS_ENV_TOKEN=hush", "IDLE_COLOUR_OF_DOOR=red",
+	}
+	setEnv(t, append(strays, "IDLE_GATEWAY_URL="+gatewayURL)...)
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	warnings := strings.Join(c.Warnings(), "\n")
+	for _, stray := range strays {
+		name, value, _ := strings.Cut(stray, "=")
+		if strings.Count(warnings, name+" is not a variable") != 1 || strings.Contains(warnings, value) {
+			t.Errorf("%s: the warnings are\n%s", stray, warnings)
+		}
+	}
+	if _, err := LoadClient(); err != nil {
+		t.Errorf("idlectl stops: %v", err)
+	}
+}
+
+func TestUnusedProxyIsSaid(t *testing.T) {
+	setEnv(t, "IDLE_GATEWAY_URL="+gatewayURL, "HTTPS_PROXY=http://user:hush@proxy:3128")
+	c, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := strings.Join(c.Warnings(), "\n"); strings.Count(w, "HTTPS_PROXY is set and not used") != 1 || strings.Contains(w, "hush") {
+		t.Errorf("the warnings are\n%s", w)
+	}
+}
+
+// Whoever asks the worker that runs needs its address, and nothing else may keep it from asking.
+func TestHTTPAddrAlone(t *testing.T) {
+	for _, test := range []struct{ value, want string }{{"unset", "127.0.0.1:8080"}, {"", ""}, {":9", ":9"}} {
+		setEnv(t, "IDLE_NATS_CREDS=/nowhere", "IDLE_GATEWAY_CA=/dev/null", "IDLE_RAET=5", "IDLE_RATE=x")
+		if test.value != "unset" {
+			t.Setenv("IDLE_HTTP_ADDR", test.value)
+		}
+		if got, err := LoadHTTPAddr(); err != nil || got != test.want {
+			t.Errorf("%q: %q, %v", test.value, got, err)
+		}
+	}
+	setEnv(t, "IDLE_HTTP_ADDR=8080")
+	if _, err := LoadHTTPAddr(); err == nil || !strings.HasPrefix(err.Error(), `IDLE_HTTP_ADDR="8080": want HOST:PORT`) {
+		t.Error(err)
 	}
 }
 

@@ -23,7 +23,8 @@ func (p Problems) Error() string { return strings.Join(p, "\n") }
 // environment remembers what was found wrong while a struct is filled and checked. It keeps one problem for each
 // variable, the first: what is checked later often follows from it.
 type environment struct {
-	wrong map[string]string
+	wrong  map[string]string
+	strays []string // variables that look like ours and are nobody's mistake, one sentence each
 }
 
 // read fills the struct that target points to from the environment.
@@ -46,7 +47,7 @@ func read(target any) *environment {
 		switch {
 		case err != nil && !isSet(field):
 			env.wrong[name] = fmt.Sprintf("%s is required: want %s", name, field.Tag.Get("want"))
-		case err != nil, field.Type == reflect.TypeFor[int]() && !isDecimal(text(field)):
+		case err != nil, isWhole(field.Type) && text(field) != "" && !isDecimal(text(field)):
 			env.check(name, false, unitMissing(field))
 		default:
 			into.FieldByIndex(field.Index).Set(one.Elem().Field(0))
@@ -95,6 +96,10 @@ func text(field reflect.StructField) string {
 		return os.Getenv(field.Tag.Get("envconfig"))
 	}
 	return field.Tag.Get("default")
+}
+
+func isWhole(t reflect.Type) bool {
+	return t == reflect.TypeFor[int]() || t == reflect.TypeFor[int64]()
 }
 
 // isDecimal rejects what envconfig takes for a number in another base: 010 would be 8.
@@ -161,38 +166,68 @@ func (e *environment) problems() error {
 			lines = append(lines, line)
 		}
 	}
-	lines = append(lines, unknown(os.Environ())...)
+	typos, strays := unknown(os.Environ())
+	lines, e.strays = append(lines, typos...), strays
 	if len(lines) == 0 {
 		return nil
 	}
 	return lines
 }
 
-// serviceLink is how Kubernetes names the variables that it sets in every pod for each service: a service called
-// idle-status would otherwise keep the worker from starting.
-var serviceLink = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+// serviceLink is how Kubernetes names the variables that it sets in every pod for each service, and Docker those of a linked container:
+// a service called idle-status would otherwise keep the worker from starting.
+var serviceLink = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?|ENV_\w+)$`)
 
-// unknown has a line for each variable that looks like ours and is not. Its value stays out: nobody knows what it is.
-func unknown(environ []string) []string {
-	var names []string
+// isLink reports whether a variable was set by Kubernetes or Docker. The value of a Docker link's name is a path of two containers.
+func isLink(name, value string) bool {
+	return serviceLink.MatchString(name) || strings.HasSuffix(name, "_NAME") && strings.Count(value, "/") > 1 && value[0] == '/'
+}
+
+// unknown looks for variables that begin as ours do and are none of them. What is close to one of ours is a typo, which has to be
+// mended; anything else may be another program's. Values stay out: nobody knows what they are.
+func unknown(environ []string) (typos, strays []string) {
+	names := allNames()
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, ours) || slices.Contains(names, name) {
+			continue
+		}
+		near := nearestOf(name, names)
+		switch {
+		case isLink(name, value):
+			if os.Getenv("KUBERNETES_SERVICE_HOST") == "" { // there it is every service's, and no news
+				strays = append(strays, name+" is not a variable of this program and has no effect: it looks like one of a container's link")
+			}
+		case near != "":
+			typos = append(typos, fmt.Sprintf("%s: not a variable of this program; did you mean %s?", name, near))
+		default:
+			strays = append(strays, name+" is not a variable of this program and has no effect; -help shows them all")
+		}
+	}
+	slices.Sort(typos)
+	slices.Sort(strays)
+	return typos, strays
+}
+
+// nearestOf is Nearest without what all of our names begin with: it would make short ones look alike.
+func nearestOf(typed string, names []string) string {
+	var rests []string
+	for _, name := range names {
+		rests = append(rests, strings.TrimPrefix(name, ours))
+	}
+	if near := Nearest(strings.TrimPrefix(typed, ours), rests); near != "" {
+		return ours + near
+	}
+	return ""
+}
+
+// ours is how our variables begin.
+const ours = "IDLE_"
+
+// allNames lists the variables of all programs: those of one may be set for another.
+func allNames() (names []string) {
 	for _, row := range Table() {
 		names = append(names, row.Variable)
 	}
-	var lines []string
-	for _, entry := range environ {
-		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, "IDLE_") || slices.Contains(names, name) {
-			continue
-		}
-		if os.Getenv("KUBERNETES_SERVICE_HOST") != "" && serviceLink.MatchString(name) {
-			continue
-		}
-		if near := Nearest(name, names); near != "" {
-			lines = append(lines, fmt.Sprintf("%s: not a variable of this program; did you mean %s?", name, near))
-		} else {
-			lines = append(lines, fmt.Sprintf("%s: not a variable of this program; -help shows them all", name))
-		}
-	}
-	slices.Sort(lines)
-	return lines
+	return names
 }

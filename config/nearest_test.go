@@ -12,9 +12,12 @@ func TestNearest(t *testing.T) {
 		"IDLE_NATSURL":    "IDLE_NATS_URL",
 		"IDLE_CITY":       "",
 		"IDLE_":           "",
+		"IDLE_NAME":       "",
+		"IDLE_PORT":       "",
+		"IDLE_NATS_ULR":   "IDLE_NATS_URL",
 	} {
-		if got := Nearest(typed, names); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", typed, got, want)
+		if got := nearestOf(typed, names); got != want {
+			t.Errorf("nearestOf(%q) = %q, want %q", typed, got, want)
 		}
 	}
 }
@@ -24,7 +27,7 @@ func TestDistance(t *testing.T) {
 		a, b string
 		want int
 	}{
-		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2},
+		{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}, {"raet", "rate", 1},
 	} {
 		if got := distance(test.a, test.b); got != test.want {
 			t.Errorf("distance(%q, %q) = %d, want %d", test.a, test.b, got, test.want)

@@ -111,7 +111,7 @@ func (a *app) root() *cobra.Command {
 		Long: `Publish idle-policy changes, see what became of them, and ask the worker.
 
 NATS and the site come from the environment, as for the worker: IDLE_NATS_URL, IDLE_NATS_CREDS, IDLE_NATS_CA,
-IDLE_NATS_CERT, IDLE_NATS_KEY and IDLE_PREFIX. Flags override them; --context takes one of the nats command instead.
+IDLE_NATS_CERT, IDLE_NATS_KEY, IDLE_NATS_DOMAIN, IDLE_NATS_INBOX_PREFIX, IDLE_NATS_TLS_FIRST and IDLE_PREFIX. Flags override them; --context takes one of the nats command instead.
 
 Exit status: 0 fine, 1 something failed, 2 wrong usage or unusable input, 3 NATS or a stream cannot be reached.`,
 		SilenceUsage: true, SilenceErrors: true, Version: build.Version(version),

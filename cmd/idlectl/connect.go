@@ -63,6 +63,7 @@ func (f *connectFlags) over(load func() (config.Client, error)) (stream.Options,
 	o := stream.Options{
 		URLs: urls, Name: "idlectl", Creds: either(f.creds, env.NATSCreds), CA: either(f.ca, env.NATSCA),
 		Cert: either(f.cert, env.NATSCert), Key: either(f.key, env.NATSKey),
+		Domain: env.NATSDomain, InboxPrefix: env.NATSInboxPrefix, TLSFirst: env.NATSTLSFirst,
 	}
 	if (o.Cert == "") != (o.Key == "") {
 		return o, names, errors.New("a client certificate needs both: --tls-cert and --tls-key")

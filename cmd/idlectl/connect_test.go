@@ -98,7 +98,7 @@ func TestContextOfTheNATSCommand(t *testing.T) {
 		{"session list --context ours", statusFine, "nobody is signed in"},
 		{"session list --context ours --prefix other", statusUnreachable, "no bucket other_sessions on " + s.url},
 		{"session list --context gone", statusUnreachable, `the context "gone"`},
-		{"session list --context leaf", statusUnreachable, "JetStream domain"},
+		{"session list --context leaf", statusUnreachable, `no JetStream domain "hub" answers`},
 		{"session list --context empty", statusUnreachable, `the context "empty"`},
 		{"session list --context missing", statusUnreachable, `unknown context "missing"`},
 		{"session list --context ours --server x", statusUsage, "want no --server"},

@@ -89,7 +89,8 @@ func TestHealthAsksTheWorker(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	w := s.start()
-	env := s.env("IDLE_HTTP_ADDR=" + strings.TrimPrefix(w.address(), "http://"))
+	// What is wrong with a file or a name is no trouble of the worker that runs.
+	env := s.env("IDLE_HTTP_ADDR="+strings.TrimPrefix(w.address(), "http://"), "IDLE_NATS_CREDS=/nowhere", "IDLE_GATEWAY_CA=/dev/null", "IDLE_RAET=5")
 	ask := func() (int, string) {
 		p := faulttest.Start(t, program, faulttest.Options{Args: []string{"-health"}, Env: env})
 		return p.Wait(), p.Output()

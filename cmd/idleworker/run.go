@@ -27,7 +27,7 @@ func run(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) 
 	flags.SetOutput(stderr)
 	check := flags.Bool("check", false, "prove the configuration and the connections, change nothing, exit 0 or 1")
 	showVersion := flags.Bool("version", false, "print the version")
-	health := flags.Bool("health", false, "ask the worker that runs with this environment whether it is ready, exit 0 or 1")
+	health := flags.Bool("health", false, "ask the worker at IDLE_HTTP_ADDR whether it is ready, reading nothing else, exit 0 or 1")
 	flags.Usage = func() {} // 40 lines would hide the one about what is wrong
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -45,16 +45,21 @@ func run(ctx context.Context, args []string, stdout io.Writer, stderr *os.File) 
 		fmt.Fprintln(stdout, "idleworker", build.Version(version))
 		return statusFine
 	}
+	if *health { // what is wrong with a file is no trouble of the worker that runs
+		addr, err := config.LoadHTTPAddr()
+		if err != nil {
+			fmt.Fprintln(stderr, err)
+			return statusFailed
+		}
+		return exit(status.Ask(ctx, addr, stdout))
+	}
 	c, err := config.Load()
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return statusFailed
 	}
-	switch {
-	case *check:
+	if *check {
 		return exit(service.Check(ctx, c, stdout))
-	case *health:
-		return exit(status.Ask(ctx, c.HTTPAddr, stdout))
 	}
 	return work(ctx, c, stderr)
 }

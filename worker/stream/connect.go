@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/worker/stream/access"
 )
@@ -28,6 +27,10 @@ type Options struct {
 	Key   string
 	Wait  bool // keep trying if the first connection fails, instead of failing
 	Log   *slog.Logger
+
+	Domain      string // of JetStream, behind a leaf node; empty: the server's own
+	InboxPrefix string // of reply subjects; empty: _INBOX
+	TLSFirst    bool   // TLS before the server speaks
 
 	// Context names a context of the nats command, which then says all of the above but Name; empty: none.
 	Context string
@@ -46,7 +49,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	said := &sayings{}
+	said := &sayings{inbox: o.InboxPrefix}
 	opts := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),
@@ -73,6 +76,12 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 			said.forget()
 			log.Info("connected to NATS again", "server", Where(nc))
 		}),
+	}
+	if o.InboxPrefix != "" {
+		opts = append(opts, nats.CustomInboxPrefix(o.InboxPrefix))
+	}
+	if o.TLSFirst {
+		opts = append(opts, nats.TLSHandshakeFirst())
 	}
 	if o.Creds != "" {
 		opts = append(opts, nats.UserCredentials(o.Creds))
@@ -223,13 +232,4 @@ func Where(nc *nats.Conn) string {
 		return access.Redact(at)
 	}
 	return "no server at the moment"
-}
-
-// newJetStream returns a JetStream for requests and answers.
-func newJetStream(nc *nats.Conn) (jetstream.JetStream, error) {
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(5*time.Second))
-	if err != nil {
-		return nil, fmt.Errorf("open JetStream: %w", plain(err))
-	}
-	return js, nil
 }

@@ -17,15 +17,17 @@ func dial(o Options, opts []nats.Option) (*nats.Conn, error) {
 		if err != nil {
 			return nil, fmt.Errorf("connect to NATS at %s: %w", access.RedactAll(o.URLs), sentence(err))
 		}
+		inDomain(nc, o.Domain)
 		return nc, nil
 	}
 	nc, settings, err := natscontext.Connect(o.Context, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS with the context %q: %w", o.Context, sentence(err))
 	}
-	if settings.JSDomain != "" || settings.JSAPIPrefix != "" { // the worker's streams are never behind one
+	if settings.JSAPIPrefix != "" { // the worker's streams are never behind one
 		nc.Close()
-		return nil, fmt.Errorf("connect to NATS with the context %q: it leads to a JetStream domain; want one without", o.Context)
+		return nil, fmt.Errorf("connect to NATS with the context %q: it has a JetStream API prefix; want a domain, or none of both", o.Context)
 	}
+	inDomain(nc, settings.JSDomain)
 	return nc, nil
 }

@@ -84,11 +84,11 @@ func newJournal(ctx context.Context, o *Owner, box *inbox) (*journal, error) {
 	j.counts = newErrands("cannot count a batch", j.met, j.mend)
 	j.summaries = newErrands("cannot store the summary of a batch", j.met, j.mend)
 	j.progress = newErrands("cannot tell the progress of a batch", j.met, j.mend)
-	async, err := jetstream.New(o.Conn, jetstream.WithPublishAsyncMaxPending(2*asyncPending), jetstream.WithPublishAsyncTimeout(asyncWait),
+	async, err := OpenJetStream(o.Conn, jetstream.WithPublishAsyncMaxPending(2*asyncPending), jetstream.WithPublishAsyncTimeout(asyncWait),
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, a *jetstream.PubAck) { j.acked(m, a) }),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) { j.settle(m, 0, err) }))
 	if err != nil {
-		return nil, fmt.Errorf("open JetStream: %w", plain(err))
+		return nil, err
 	}
 	j.async = async
 	return j, nil

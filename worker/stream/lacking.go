@@ -11,7 +11,10 @@ import (
 // What is missing where a server is there and lets this user in.
 const (
 	noJetStream = "the NATS server at %s offers no JetStream, which keeps the changes and their results: start it with " +
-		"nats-server -js, or with jetstream {} in its configuration"
+		"nats-server -js, or with jetstream {} in its configuration; if it is a leaf node, set IDLE_NATS_DOMAIN to the JetStream domain " +
+		"of the servers behind it"
+	noDomain = "no JetStream domain %[2]q answers at the NATS server at %[1]s: is IDLE_NATS_DOMAIN right, and has its leaf node a " +
+		"connection to the servers of that domain?"
 	noJetStreamHere = "the NATS server at %s offers no JetStream to the account of this user, and it keeps the changes and " +
 		"their results: write jetstream: enabled into that account"
 )
@@ -22,7 +25,9 @@ func Lacking(nc *nats.Conn, err error) error {
 	if answer, ok := errors.AsType[*jetstream.APIError](err); ok {
 		code = answer.ErrorCode
 	}
-	switch {
+	switch domain := domainOf(nc); {
+	case domain != "" && errors.Is(err, nats.ErrNoResponders):
+		return lackingError{fmt.Sprintf(noDomain, Where(nc), domain), err}
 	case errors.Is(err, nats.ErrNoResponders), code == jetstream.JSErrCodeJetStreamNotEnabled:
 		return lackingError{fmt.Sprintf(noJetStream, Where(nc)), err}
 	case code == jetstream.JSErrCodeJetStreamNotEnabledForAccount:

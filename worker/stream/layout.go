@@ -19,6 +19,7 @@ import (
 type Layout struct {
 	Names     messages.Names
 	Replicas  int           // of what is created; 0: 1
+	MaxBytes  int64         // of each stream and bucket that is created; 0: no limit
 	Retention time.Duration // of results and dead letters
 	Takeover  time.Duration // how long a silent owner keeps its place
 }
@@ -131,6 +132,12 @@ func (l Layout) streams() []jetstream.StreamConfig {
 	}
 	for i := range all {
 		all[i].Metadata = map[string]string{markPrefix: l.Names.Prefix}
+		if l.MaxBytes > 0 {
+			all[i].MaxBytes = l.MaxBytes
+			if all[i].Retention == jetstream.WorkQueuePolicy {
+				all[i].Discard = jetstream.DiscardNew // a change that there is no room for is refused, never one that was accepted
+			}
+		}
 	}
 	return all
 }

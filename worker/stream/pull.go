@@ -48,7 +48,7 @@ var (
 
 func newPuller(nc *nats.Conn, names messages.Names) (*puller, error) {
 	p := &puller{
-		conn: nc, from: "$JS.API.CONSUMER.MSG.NEXT." + names.ChangesStream() + "." + consumerName,
+		conn: nc, from: apiSubject(nc, "CONSUMER.MSG.NEXT."+names.ChangesStream()+"."+consumerName),
 		inbox: nc.NewInbox(), replies: make(chan *nats.Msg, 4*pullMany),
 	}
 	var err error

@@ -1,8 +1,8 @@
 package stream
 
 import (
+	"cmp"
 	"errors"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +33,8 @@ func plain(err error) error {
 
 // sayings keep what a connection meets again and again, several times a second, from filling the log.
 type sayings struct {
+	inbox string // the prefix of reply subjects; empty: _INBOX
+
 	mu   sync.Mutex // guards said
 	said map[string]time.Time
 }
@@ -40,15 +42,22 @@ type sayings struct {
 const (
 	sayAgain    = time.Minute
 	maxSayings  = 100
-	inboxesName = "_INBOX."
+	inboxesName = "_INBOX"
 )
 
-// inboxes are made up anew each time.
-var inboxes = regexp.MustCompile(`_INBOX\.[^" ]*`)
+// withoutInboxes cuts the names of reply subjects, which are made up for each connection.
+func (s *sayings) withoutInboxes(text string) string {
+	prefix := cmp.Or(s.inbox, inboxesName) + "."
+	before, rest, found := strings.Cut(text, prefix)
+	if !found {
+		return text
+	}
+	return before + prefix + strings.TrimLeftFunc(rest, func(r rune) bool { return r != '"' && r != ' ' })
+}
 
 // fresh tells whether this was not said lately.
 func (s *sayings) fresh(text string) bool {
-	text = inboxes.ReplaceAllLiteralString(text, inboxesName)
+	text = s.withoutInboxes(text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if last, ok := s.said[text]; ok && time.Since(last) < sayAgain {

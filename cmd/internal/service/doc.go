@@ -2,6 +2,6 @@
 // other. The worker itself and the demonstration run the same one.
 //
 // service.go starts and stops it, parts.go makes the parts from the configuration, link.go is what the page and probes see
-// of a start that waits, actions.go is what people may do on the page, log.go the log, memory.go keeps it small, and
+// of a start that waits, actions.go is what people may do on the page, log.go the log, and
 // check.go proves that everything that the configuration names can be reached.
 package service

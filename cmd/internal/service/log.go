@@ -14,16 +14,19 @@ import (
 
 // NewLog returns the log that the configuration asks for: for eyes on a terminal, for machines elsewhere.
 func NewLog(c config.Config, to *os.File) *slog.Logger {
-	eyes := c.LogFormat == "tint" || (c.LogFormat == "auto" && term.IsTerminal(int(to.Fd())))
-	return slog.New(logHandler(to, c.LogLevel, eyes))
+	forEyes := c.LogFormat == "tint" || (c.LogFormat == "auto" && term.IsTerminal(int(to.Fd())))
+	return slog.New(logHandler(to, c.LogLevel, forEyes))
 }
 
-func logHandler(to io.Writer, level slog.Level, eyes bool) slog.Handler {
-	if eyes {
-		return tint.NewTextHandler(to, &tint.Options{Level: level, TimeFormat: time.TimeOnly})
+func logHandler(to io.Writer, level slog.Level, forEyes bool) slog.Handler {
+	if forEyes {
+		return tint.NewTextHandler(to, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: colourless()})
 	}
 	return slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level, ReplaceAttr: readable})
 }
+
+// colourless reports whether the terminal shows no colours, or whoever reads it wants none (no-color.org).
+func colourless() bool { return os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" }
 
 // readable writes durations as people say them: slog's JSON would count nanoseconds.
 func readable(_ []string, a slog.Attr) slog.Attr {

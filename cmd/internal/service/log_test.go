@@ -1,6 +1,7 @@
 package service
 
 import (
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -90,5 +91,21 @@ func (s *site) wantLines(message, key string, values ...string) {
 	}
 	if !slices.Equal(got, values) {
 		s.t.Errorf("%q: %s is %v, want %v; the log:\n%s", message, key, got, values, s.log.text())
+	}
+}
+
+// Whoever wants no colours gets a log without any, also where the format is meant for eyes.
+func TestLogWithoutColours(t *testing.T) {
+	for _, test := range []struct {
+		noColor, term string
+		colours       bool
+	}{{"", "xterm", true}, {"1", "xterm", false}, {"", "dumb", false}} {
+		t.Setenv("NO_COLOR", test.noColor)
+		t.Setenv("TERM", test.term)
+		var out strings.Builder
+		slog.New(logHandler(&out, slog.LevelInfo, true)).Error("something", "err", "wrong")
+		if got := strings.Contains(out.String(), "\x1b"); got != test.colours || out.Len() == 0 {
+			t.Errorf("NO_COLOR=%q TERM=%q: %q", test.noColor, test.term, out.String())
+		}
 	}
 }

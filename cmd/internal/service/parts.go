@@ -26,13 +26,14 @@ func ProcessName() string {
 
 func layout(c config.Config) stream.Layout {
 	return stream.Layout{
-		Names: messages.Names{Prefix: c.Prefix}, Replicas: c.Replicas, Retention: c.Retention, Takeover: c.Takeover,
+		Names: messages.Names{Prefix: c.Prefix}, Replicas: c.Replicas, MaxBytes: c.MaxBytes, Retention: c.Retention, Takeover: c.Takeover,
 	}
 }
 
 func natsOptions(c config.Config, name string, log *slog.Logger) stream.Options {
 	return stream.Options{
 		URLs: c.NATSURLs, Name: name, Creds: c.NATSCreds, CA: c.NATSCA, Cert: c.NATSCert, Key: c.NATSKey, Log: log,
+		Domain: c.NATSDomain, InboxPrefix: c.NATSInboxPrefix, TLSFirst: c.NATSTLSFirst,
 	}
 }
 

@@ -64,7 +64,6 @@ func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer end()
-	wg.Go(func() { sparing(rest) })
 	if s.Config.HTTPAddr != "" {
 		page, err := s.statusServer(ctx, w, owner, metrics)
 		if err != nil {

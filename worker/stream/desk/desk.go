@@ -5,7 +5,6 @@ package desk
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -54,10 +53,10 @@ func Open(ctx context.Context, o stream.Options, names messages.Names) (*Desk, e
 
 // On is Open for a connection that is there already and stays the caller's: do not Close what it returns.
 func On(nc *nats.Conn, names messages.Names) (*Desk, error) {
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(requestFor), jetstream.WithPublishAsyncTimeout(requestFor),
+	js, err := stream.OpenJetStream(nc, jetstream.WithDefaultTimeout(requestFor), jetstream.WithPublishAsyncTimeout(requestFor),
 		jetstream.WithPublishAsyncMaxPending(window))
 	if err != nil {
-		return nil, fmt.Errorf("open JetStream: %w", err)
+		return nil, err
 	}
 	return &Desk{names: names, nc: nc, js: js, where: stream.Where(nc)}, nil
 }

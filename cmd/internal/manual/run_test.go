@@ -1,0 +1,200 @@
+package manual
+
+import (
+	"bytes"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The blocks that need nothing from outside are run one after another, as somebody would who copies them into a terminal, in a copy of
+// the tree.
+func TestCommandsRun(t *testing.T) {
+	if testing.Short() {
+		t.Log("only read, not run")
+		return
+	}
+	dir := copyOfTheTree(t)
+	for _, file := range documents(t) {
+		found, _ := blocks(t, file)
+		shell := &terminal{t: t, dir: dir, ports: map[string]string{}}
+		for i, b := range found {
+			if i > 0 && b.section != found[i-1].section {
+				shell.endAll()
+			}
+			switch {
+			case b.needs != "":
+			case b.staysUp:
+				shell.keepUp(b)
+			default:
+				shell.run(b)
+			}
+		}
+		shell.endAll()
+	}
+}
+
+// terminal runs blocks with the exports of those before them.
+type terminal struct {
+	t       *testing.T
+	dir     string
+	exports string
+	ports   map[string]string // by the port that the document names, which may be taken on this machine
+	up      []*running
+}
+
+type running struct {
+	cmd  *exec.Cmd
+	out  *safeBuffer
+	done chan struct{}
+}
+
+const patience = 4 * time.Minute
+
+var port = regexp.MustCompile(`\b(4222|8043)\b`)
+
+// command prepares a block. Fixed ports are replaced by free ones, and the worker's page takes any.
+func (s *terminal) command(text string) (*exec.Cmd, *safeBuffer) {
+	s.t.Helper()
+	text = port.ReplaceAllStringFunc(text, func(p string) string {
+		if s.ports[p] == "" {
+			s.ports[p] = freePort(s.t)
+		}
+		return s.ports[p]
+	})
+	if strings.Contains(text, "nats-server/v2") {
+		text = strings.TrimSpace(text) + " -p " + s.ports["4222"] + "\n"
+	}
+	cmd := exec.CommandContext(s.t.Context(), "sh", "-ec", s.exports+text)
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "export ") {
+			s.exports += line
+		}
+	}
+	out := &safeBuffer{}
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, out, out
+	cmd.Env = append(os.Environ(), "IDLE_HTTP_ADDR=127.0.0.1:0", "IDLE_NATS_URL=nats://127.0.0.1:"+s.ports["4222"])
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run has a child
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	return cmd, out
+}
+
+func (s *terminal) run(b block) {
+	s.t.Helper()
+	cmd, out := s.command(b.text)
+	if err := cmd.Run(); err != nil {
+		s.t.Errorf("line %d: %v:\n%s\n%s", b.line, err, b.text, out.text())
+	}
+}
+
+// keepUp starts a block and waits until it says something, and what it says it listens on can be reached.
+func (s *terminal) keepUp(b block) {
+	s.t.Helper()
+	if s.ports["4222"] == "" {
+		s.ports["4222"] = freePort(s.t)
+	}
+	cmd, out := s.command(b.text)
+	r := &running{cmd: cmd, out: out, done: make(chan struct{})}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	go func() {
+		defer close(r.done)
+		_ = cmd.Wait() // how it ends is seen below
+	}()
+	s.up = append(s.up, r)
+	listens := regexp.MustCompile(`(?i)status page|ready|listens|simulated gateway at|is the owner|ownership`)
+	for over := time.After(patience); !listens.MatchString(out.text()); {
+		select {
+		case <-r.done:
+			s.t.Fatalf("line %d ended:\n%s\n%s", b.line, b.text, out.text())
+		case <-over:
+			s.t.Fatalf("line %d never came up:\n%s\n%s", b.line, b.text, out.text())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (s *terminal) endAll() {
+	for _, r := range s.up {
+		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGINT) // it may have ended
+		select {
+		case <-r.done:
+		case <-time.After(patience):
+			s.t.Errorf("%v does not end:\n%s", r.cmd.Args, r.out.text())
+		}
+	}
+	s.up = nil
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, free, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return free
+}
+
+// copyOfTheTree leaves out what is not part of a fresh clone.
+func copyOfTheTree(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, name)
+		switch {
+		case entry.IsDir() && (name == ".git" || name == "bin" || name == "data"):
+			return filepath.SkipDir
+		case entry.IsDir():
+			return os.MkdirAll(to, 0o755)
+		case !entry.Type().IsRegular():
+			return nil
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(to, text, 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+type safeBuffer struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *safeBuffer) text() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
