@@ -45,10 +45,6 @@ func from(name string, value func(s *sim) float64, goal float64) figure {
 	return fig(name, value, w, g)
 }
 
-func shown(name string, value func(s *sim) float64) figure {
-	return fig(name, value, func(float64) bool { return true }, "")
-}
-
 // goodput is the ideal time until 90 % are applied by the time that it took.
 func goodput(ideal float64, counts func(int) bool) func(*sim) float64 {
 	return func(s *sim) float64 { return ideal / s.applied(0.9, counts) }

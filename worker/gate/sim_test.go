@@ -204,8 +204,10 @@ func (s *sim) call(c *simChange) {
 	s.after(r.took, func() {
 		s.inFlight--
 		if !s.plain {
-			s.gate.Report(Report{Address: c.address, Agent: strconv.Itoa(c.agent), Sent: sent, Kind: r.kind,
-				RetryAfter: r.retryAfter, Took: r.took, Why: "a fault"}, s.now)
+			s.gate.Report(Report{
+				Address: c.address, Agent: strconv.Itoa(c.agent), Sent: sent, Kind: r.kind,
+				RetryAfter: r.retryAfter, Took: r.took, Why: "a fault",
+			}, s.now)
 		}
 		if r.kind == Answered {
 			c.applied = s.now
