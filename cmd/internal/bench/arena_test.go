@@ -30,6 +30,7 @@ type arena struct {
 	gateway *process
 	js      jetstream.JetStream
 	ca      string
+	guids   []string // of the agents that are signed in
 }
 
 var names = messages.Names{Prefix: "idlepolicy"}
@@ -60,7 +61,8 @@ func (a *arena) must(err error) {
 // signIn hands the sessions of all agents to the registry.
 func (a *arena) signIn(agents int) {
 	a.tb.Helper()
-	for i, guid := range a.gateway.ask(order{Do: "sign in", N: agents}).Texts {
+	a.guids = a.gateway.ask(order{Do: "sign in", N: agents}).Texts
+	for i, guid := range a.guids {
 		a.store("$KV."+names.SessionsBucket()+"."+strconv.Itoa(firstAgent+i), guid)
 	}
 	a.stored()
@@ -98,7 +100,7 @@ func (a *arena) stored() {
 // begin starts a side; rate is in calls per second, 0 for no limit.
 func (a *arena) begin(s side, rate float64, environment ...string) *process {
 	a.tb.Helper()
-	return start(a.tb, string(s), append(environment, a.environment(rate)...)...)
+	return start(a.tb, string(s), append(a.environment(rate), environment...)...) // the later one counts
 }
 
 // beginProgram starts a side for which memory counts: the real program, where there is one.

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"strconv"
@@ -28,6 +30,30 @@ type byHand struct {
 	gateway  string
 	sessions map[string]string
 	limit    *rate.Limiter
+	backoff  time.Duration // the first pause of a backoff as the worker has it; 0: always 500 ms
+}
+
+// pause is how long a message that failed waits.
+func (h *byHand) pause(m jetstream.Msg) time.Duration {
+	meta, err := m.Metadata()
+	if err != nil || h.backoff == 0 {
+		return 500 * time.Millisecond
+	}
+	grown := float64(h.backoff) * math.Pow(2, float64(meta.NumDelivered-1)) * (0.5 + rand.Float64())
+	return time.Duration(min(grown, float64(30*time.Second)))
+}
+
+// session returns the GUID of an agent and where its calls go.
+func (h *byHand) session(agent string) (guid, gateway string) {
+	text := h.sessions[agent]
+	var s struct {
+		GUID    string `json:"guid"`
+		Gateway string `json:"gateway_url"`
+	}
+	if json.Unmarshal([]byte(text), &s) != nil {
+		return text, h.gateway
+	}
+	return s.GUID, s.Gateway
 }
 
 const handInFlight = 32
@@ -37,6 +63,7 @@ func playByHand() (obeying, error) {
 	if r, _ := strconv.ParseFloat(os.Getenv("IDLE_RATE"), 64); r > 0 {
 		h.limit = rate.NewLimiter(rate.Limit(r), int(r/10))
 	}
+	h.backoff, _ = time.ParseDuration(os.Getenv("IDLE_BACKOFF_INITIAL")) // empty: none
 	pem, err := os.ReadFile(os.Getenv("IDLE_GATEWAY_CA"))
 	if err != nil {
 		return obeying{}, err
@@ -144,7 +171,7 @@ func (h *byHand) apply(ctx context.Context, m jetstream.Msg) {
 		r.Retcode, r.Message, err = h.post(ctx, change.AgentID, change.Flag)
 	}
 	if err != nil {
-		_ = m.NakWithDelay(500 * time.Millisecond) // else it comes again after the ack wait
+		_ = m.NakWithDelay(h.pause(m)) // otherwise it comes again after the ack wait
 		return
 	}
 	if meta, err := m.Metadata(); err == nil {
@@ -160,13 +187,14 @@ func (h *byHand) apply(ctx context.Context, m jetstream.Msg) {
 var errRefused = errors.New("refused")
 
 func (h *byHand) post(ctx context.Context, agent, flag string) (retcode, message string, err error) {
-	url := h.gateway + "/agentgateway/resource/onlineagent/" + agent + "/autoenteridle/" + flag
+	guid, gateway := h.session(agent)
+	url := gateway + "/agentgateway/resource/onlineagent/" + agent + "/autoenteridle/" + flag
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, http.NoBody)
 	if err != nil {
 		return "", "", err
 	}
 	req.Header.Set("Content-Type", "application/json; charset=UTF-8")
-	req.Header.Set("Guid", h.sessions[agent])
+	req.Header.Set("Guid", guid)
 	resp, err := h.calls.Do(req)
 	if err != nil {
 		return "", "", err

@@ -21,6 +21,9 @@ type order struct {
 	Time   time.Duration
 	Status int
 	Text   string
+	Share  float64 // of the calls; 0: all
+	Fault  int     // of gatewaytest
+	Odd    bool    // only for agents with an odd number
 }
 
 // reply is what it answers. The first one comes unasked and says that it is ready.

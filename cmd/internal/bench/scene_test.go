@@ -27,7 +27,18 @@ var scenes = []scene{
 	{"hang", []string{
 		"a hang of 2 s at 500/s: calls meanwhile", "first success after the hang, ms", "80 % of the rate after the hang, ms", "failed after it",
 	}, outage(order{Do: "hang"})},
+	{"outage 503", []string{
+		"2 s of 503 at 500/s: calls while down", "first success after the 503s, ms", "80 % of the rate after the 503s, ms", "failed after the 503s",
+	}, outage(order{Do: "rule", Status: 503})},
 	{"429", []string{"429 with `Retry-After: 2`: calls before it was over", "longest silence, s"}, tooMany},
+	noise("503", order{Status: 503}, 0.02), noise("503", order{Status: 503}, 0.1), noise("503", order{Status: 503}, 0.3),
+	noise("500", order{Status: 500}, 0.02), noise("500", order{Status: 500}, 0.1), noise("500", order{Status: 500}, 0.3),
+	noise("cut", order{Fault: int(gatewaytest.Cut)}, 0.02), noise("cut", order{Fault: int(gatewaytest.Cut)}, 0.1), noise("cut", order{Fault: int(gatewaytest.Cut)}, 0.3),
+	room("429", order{Status: 429}), room("503", order{Status: 503}), room("429 with `Retry-After: 1`", order{Status: 429, Text: "1s"}),
+	oneOfTwo("answers 503", order{Do: "rule", Status: 503}), oneOfTwo("cuts", order{Do: "rule", Fault: int(gatewaytest.Cut)}),
+	oneOfTwo("hangs", order{Do: "outage", N: int(gatewaytest.Hanging)}),
+	deadNode("half of the calls answered 503", order{Status: 503, Share: 0.5}), deadNode("half of the calls cut", order{Fault: int(gatewaytest.Cut), Share: 0.5}),
+	deadNode("half of the agents answered 503", order{Status: 503, Odd: true}), deadNode("half of the agents cut", order{Fault: int(gatewaytest.Cut), Odd: true}),
 	{"kill", []string{"longest silence after kill -9 of one of two, s"}, takeover((*process).kill)},
 	{"stop", []string{"longest silence after SIGTERM, s"}, takeover((*process).stop)},
 	{"coalescing", []string{"200,000 changes for 2,000 agents: calls per agent", "seconds until all have ended"}, coalescing},

@@ -48,7 +48,24 @@ func playGateway() (obeying, error) {
 		"ca":      func(order) (reply, error) { return reply{Text: ca}, nil },
 		"sign in": func(o order) (reply, error) { return signIn(g, o.N), nil },
 		"rule": func(o order) (reply, error) {
-			g.On("", gatewaytest.Rule{Times: o.N, Latency: o.Time, Status: o.Status, RetryAfter: retryAfter(o.Text)})
+			rule := gatewaytest.Rule{
+				Times: o.N, Latency: o.Time, Status: o.Status, RetryAfter: retryAfter(o.Text),
+				Share: o.Share, Fault: gatewaytest.Fault(o.Fault),
+			}
+			if !o.Odd {
+				g.On("", rule)
+				return reply{}, nil
+			}
+			rule.Times = 0
+			for i := 0; i < o.N; i++ {
+				if agent := firstAgent + i; agent%2 == 1 {
+					g.On(strconv.Itoa(agent), rule)
+				}
+			}
+			return reply{}, nil
+		},
+		"capacity": func(o order) (reply, error) {
+			g.SetCapacity(gatewaytest.Capacity{PerSecond: o.N, Status: o.Status, RetryAfter: retryAfter(o.Text)})
 			return reply{}, nil
 		},
 		"outage": func(o order) (reply, error) { return reply{}, g.SetOutage(gatewaytest.Outage(o.N)) },
