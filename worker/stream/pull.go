@@ -32,7 +32,7 @@ type pullRequest struct {
 	Batch     int           `json:"batch"`
 	MaxBytes  int           `json:"max_bytes,omitempty"`
 	Heartbeat time.Duration `json:"idle_heartbeat,omitempty"`
-	Group     string        `json:"group"`
+	Group     string        `json:"group,omitempty"`
 	Pin       string        `json:"id,omitempty"`
 }
 
