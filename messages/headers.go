@@ -8,7 +8,10 @@ const (
 	TraceParentHeader = "traceparent" // W3C trace context, passed on to the gateway call and to the result
 	TraceStateHeader  = "tracestate"
 	ResultHeader      = "Idle-Result" // of a dead letter: the result that ended the change
-	CutHeader         = "Idle-Cut"    // of a dead letter: "true" where something did not fit
+	// HeadersHeader holds the header block of a dead letter's original in base64, if some of it could not be kept as headers of
+	// the letter.
+	HeadersHeader = "Idle-Headers"
+	CutHeader     = "Idle-Cut" // of a dead letter: "true" where something did not fit
 )
 
 // CloudEvent returns the headers that make the result a CloudEvent 1.0 in binary mode. The id tells this event from

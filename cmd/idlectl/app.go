@@ -10,10 +10,12 @@ import (
 	"os/user"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"idlepolicy/cmd/internal/build"
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/config"
 	"idlepolicy/worker/stream/desk"
 )
@@ -33,6 +35,7 @@ type app struct {
 	load           func() (config.Client, error)
 	flags          connectFlags
 	json           bool
+	quiet          bool // nothing but errors on stderr
 	began          bool // the verb was reached: what is wrong from here on is not the usage
 }
 
@@ -57,6 +60,8 @@ func run(ctx context.Context, args []string, load func() (config.Client, error),
 	switch {
 	case interrupted(ctx, err):
 		err, a.began = errInterrupted, true
+	case errors.Is(out.failed, syscall.EPIPE): // head has read enough
+		err = nil
 	case err == nil && out.failed != nil:
 		err, a.began = fmt.Errorf("not all of the answer could be written: %w", out.failed), true
 	}
@@ -64,13 +69,23 @@ func run(ctx context.Context, args []string, load func() (config.Client, error),
 	if errors.Is(err, errDiffers) {
 		return statusDiffers
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case a.json || slices.Contains(args, "--json"): // flags that cannot be read hide it
+		_ = json.NewEncoder(stderr).Encode(fault{err.Error(), status}) // nobody is left to tell
+	default:
 		fmt.Fprintln(stderr, "idlectl: "+err.Error())
-	}
-	if status == statusUsage && !a.began {
-		fmt.Fprintln(stderr, "idlectl: see idlectl --help, or idlectl VERB --help")
+		if status == statusUsage && !a.began {
+			fmt.Fprintln(stderr, "idlectl: see idlectl --help, or idlectl VERB --help")
+		}
 	}
 	return status
+}
+
+// fault is an error for programs.
+type fault struct {
+	Error  string `json:"error"`
+	Status int    `json:"exit_status"`
 }
 
 var errInterrupted = errors.New("interrupted")
@@ -113,12 +128,14 @@ func (a *app) root() *cobra.Command {
 NATS and the site come from the environment, as for the worker: IDLE_NATS_URL, IDLE_NATS_CREDS, IDLE_NATS_CA,
 IDLE_NATS_CERT, IDLE_NATS_KEY, IDLE_NATS_DOMAIN, IDLE_NATS_INBOX_PREFIX, IDLE_NATS_TLS_FIRST and IDLE_PREFIX. Flags override them; --context takes one of the nats command instead.
 
-Exit status: 0 fine, 1 something failed, 2 wrong usage or unusable input, 3 NATS or a stream cannot be reached.`,
+Exit status: 0 fine, 1 something failed, 2 wrong usage or unusable input, 3 NATS or a stream cannot be reached. With --json
+an error is JSON too: one line on standard error, {"error": "…", "exit_status": N}.`,
 		SilenceUsage: true, SilenceErrors: true, Version: build.Version(version),
 	}
 	a.flags.add(root.PersistentFlags())
 	_ = root.RegisterFlagCompletionFunc("context", contextNames) // fails only for a flag that is not there
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one document or one line for each result")
+	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "print no progress and no notes on standard error")
 	root.AddCommand(a.publish(), a.plan(), a.results(), a.batch(), a.status(), a.explain(), a.session(), a.dead(),
 		a.pause(), a.resume(), a.rate())
 	root.SetFlagErrorFunc(flagError)
@@ -182,6 +199,14 @@ func whoami() string {
 	return name + "@" + strings.ToLower(host)
 }
 
+// notes is where progress and notes go: to a person at a terminal, or nowhere. A scheduler mails whatever it reads there.
+func (a *app) notes() io.Writer {
+	if a.quiet || !terminal.IsTerminal(a.stderr) {
+		return io.Discard
+	}
+	return a.stderr
+}
+
 // printJSON prints one indented document.
 func (a *app) printJSON(v any) error {
 	e := json.NewEncoder(a.stdout)
@@ -190,7 +215,7 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// interrupted tells whether the operator ended something that goes on by itself; that is no failure.
+// interrupted reports whether the operator ended something that goes on by itself, which is not a failure.
 func interrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }

@@ -6,27 +6,29 @@ import (
 	"fmt"
 	"time"
 
+	"idlepolicy/cmd/internal/sheet"
 	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream/desk"
 )
 
-// report is what became of a file, for people and, with --json, for programs.
+// report is what became of a file, for people and, with --json, for programs, which find all fields in each.
 type report struct {
 	Messages   int                      `json:"messages"`
 	Changes    int                      `json:"changes"`
-	DryRun     bool                     `json:"dry_run,omitempty"`
-	Instants   int                      `json:"instants"` // that the changes name
-	Past       int                      `json:"past"`     // how many of them have passed
-	Run        string                   `json:"id_prefix,omitempty"`
+	Problems   []sheet.Problem          `json:"problems"` // with the file: then nothing was published
+	DryRun     bool                     `json:"dry_run"`
+	Instants   int                      `json:"instants"`  // that the changes name
+	Past       int                      `json:"past"`      // how many of them have passed
+	Run        string                   `json:"id_prefix"` // empty: nothing was to be published
 	Published  int                      `json:"published"`
 	Duplicates int                      `json:"duplicates"` // the stream had them before
-	FirstSeq   uint64                   `json:"first_seq,omitempty"`
-	LastSeq    uint64                   `json:"last_seq,omitempty"`
-	Waited     bool                     `json:"waited,omitempty"`
-	Outcomes   map[messages.Outcome]int `json:"outcomes,omitempty"`
-	Failures   []messages.Result        `json:"failures,omitempty"` // the first few
-	Unfinished int                      `json:"unfinished,omitempty"`
+	FirstSeq   uint64                   `json:"first_seq"`  // 0: none was published
+	LastSeq    uint64                   `json:"last_seq"`
+	Waited     bool                     `json:"waited"`
+	Outcomes   map[messages.Outcome]int `json:"outcomes"`
+	Failures   []messages.Result        `json:"failures"` // the first few
+	Unfinished int                      `json:"unfinished"`
 }
 
 // shownFailures is how many failures are shown one by one: the others are in the results.
@@ -74,8 +76,8 @@ func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.E
 		waiting, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
-	r.Waited, r.Outcomes = true, map[messages.Outcome]int{}
-	bar := terminal.NewProgress(a.stderr, "ended", r.Changes)
+	r.Waited = true
+	bar := terminal.NewProgress(a.notes(), "ended", r.Changes)
 	err := d.Endings(waiting, expected, since, func(e desk.Event) error {
 		r.ended(e)
 		bar.Add(1)

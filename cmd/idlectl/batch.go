@@ -27,16 +27,21 @@ func (a *app) followBatch(ctx context.Context, d *desk.Desk, id string) error {
 	if err := checkBatch(id); err != nil {
 		return err
 	}
-	nothing := func() { fmt.Fprintf(a.stderr, "nothing is stored of batch %s yet: waiting for it, until Ctrl-C\n", id) }
+	notes := a.notes()
+	nothing := func() {
+		if !a.quiet && !a.json {
+			fmt.Fprintf(a.stderr, "nothing is stored of batch %s yet: waiting for it, until Ctrl-C\n", id)
+		}
+	}
 	sum, err := d.Batch(ctx, id, nothing, func(p messages.BatchProgress) {
-		fmt.Fprintf(a.stderr, "%s  %d of %s ended", terminal.Clock(p.At), p.Ended(), totalOf(p.BatchSummary))
+		fmt.Fprintf(notes, "%s  %d of %s ended", terminal.Clock(p.At), p.Ended(), totalOf(p.BatchSummary))
 		if !p.ExpectedEnd.IsZero() {
-			fmt.Fprintf(a.stderr, ", what is due will be applied %s", terminal.Age(p.ExpectedEnd, p.At))
+			fmt.Fprintf(notes, ", what is due will be applied %s", terminal.Age(p.ExpectedEnd, p.At))
 		}
 		if p.Missed > 0 {
-			fmt.Fprintf(a.stderr, ", %d too late", p.Missed)
+			fmt.Fprintf(notes, ", %d too late", p.Missed)
 		}
-		fmt.Fprintln(a.stderr)
+		fmt.Fprintln(notes)
 	})
 	if interrupted(ctx, err) {
 		return fmt.Errorf("interrupted: there is no summary of batch %s yet", id)

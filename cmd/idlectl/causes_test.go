@@ -88,21 +88,21 @@ func TestExplainNamesTheCause(t *testing.T) {
 
 	signIn("1002")
 	publish(`{"agent_id":"1002","flag":"false","id":"tonight","effective_at":"2999-01-01T00:00:00Z"}`)
-	s.explained("1002", "flag false of change tonight, in ")
+	s.explained("1002", "wrap-up (flag false) of change tonight, in ")
 
 	signIn("1003")
 	g.On("1003", gatewaytest.Rule{Retcode: "000-002", Message: "invalid parameter"})
 	publish(`{"agent_id":"1003","flag":"false","id":"refused"}`)
-	s.explained("1003", "change refused did not reach the gateway: it failed with retcode 000-002: invalid parameter")
+	s.explained("1003", "change refused failed with retcode 000-002: invalid parameter")
 
 	signIn("1004")
 	publish(`{"agent_id":"1004","flag":"true","id":"newer"}`)
-	s.explained("1004", "has flag true")
+	s.explained("1004", "has idle after a call")
 	publish(`{"agent_id":"1005","flag":"false","id":"older"}`)
-	s.explained("1005", "flag false has not reached the gateway yet")
+	s.explained("1005", "wrap-up (flag false) has not reached the gateway yet")
 	publish(`{"agent_id":"1005","flag":"true","id":"newer"}`)
 	s.explained("1005", "older                     a newer change for this agent took effect")
-	if out := s.explained("1005", "flag true has not reached the gateway yet"); !strings.Contains(out, string(messages.Superseded)) {
+	if out := s.explained("1005", "idle after a call has not reached the gateway yet"); !strings.Contains(out, string(messages.Superseded)) {
 		t.Errorf("the older change is not shown as superseded:\n%s", out)
 	}
 
@@ -117,12 +117,12 @@ func TestExplainNamesTheCause(t *testing.T) {
 	}
 	signIn("1006")
 	publish(`{"agent_id":"1006","flag":"false","id":"outage"}`)
-	s.explained("1006", "flag false has not reached the gateway yet: it is due, and waits for the gate")
+	s.explained("1006", "wrap-up (flag false) has not reached the gateway yet: it is due, and waits for the gate")
 	if o := s.run("status"); !strings.Contains(o.out, "refused") {
 		t.Errorf("the status does not say that the gateway refuses connections:\n%s", o.out)
 	}
 	if err := g.SetOutage(gatewaytest.NoOutage); err != nil {
 		t.Fatal(err)
 	}
-	s.explained("1006", "has flag false")
+	s.explained("1006", "has wrap-up (flag false)")
 }

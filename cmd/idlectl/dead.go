@@ -78,6 +78,7 @@ func (a *app) deadList() *cobra.Command {
 // deadRow is a dead letter in a list.
 type deadRow struct {
 	Seq    uint64          `json:"seq"`
+	Agent  string          `json:"agent_id"` // as in its subject
 	At     time.Time       `json:"at"`
 	Result messages.Result `json:"result"`
 }
@@ -95,7 +96,7 @@ func (a *app) listDead(ctx context.Context, d *desk.Desk, f deadFlags, limit int
 		if all++; limit > 0 && len(rows) == limit {
 			rows = rows[1:]
 		}
-		rows = append(rows, deadRow{l.Seq, l.At, l.Result})
+		rows = append(rows, deadRow{l.Seq, l.Agent, l.At, l.Result})
 		return nil
 	})
 	switch {
@@ -110,7 +111,7 @@ func (a *app) listDead(ctx context.Context, d *desk.Desk, f deadFlags, limit int
 	t := terminal.NewTable(a.stdout, "seq", "agent", "outcome", "retcode", "message", "change", "time")
 	for _, r := range rows {
 		t.AppendRow([]any{
-			r.Seq, terminal.Clean(r.Result.AgentID), r.Result.Outcome, terminal.Clean(r.Result.Retcode),
+			r.Seq, terminal.Clean(r.Agent), r.Result.Outcome, terminal.Clean(r.Result.Retcode),
 			terminal.Clean(r.Result.Message), terminal.Clean(r.Result.ChangeID), terminal.Clock(r.At),
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/stream/natstest"
 	"idlepolicy/worker/view"
 )
 
@@ -219,4 +220,21 @@ func TestDeadReplayRefusesALetterOfAnotherAgent(t *testing.T) {
 	s := newSite(t)
 	s.letter(failed("1001", "c-1", 1), `{"agent_id":"1002","flag":"true"}`)
 	s.run("dead", "replay", "1", "--yes", "--force").want(t, statusFailed, "its original is about agent 1002")
+}
+
+// A publisher's header is not a word of the server: such a letter is listed, shown and deleted like any other.
+func TestDeadLettersOfAnyHeaders(t *testing.T) {
+	s := newSite(t)
+	raw := natstest.DialRaw(t, s.url)
+	for i, b := range natstest.Blocks() {
+		raw.Publish(s.names.Dead(strconv.Itoa(2001+i)), b.Text, "")
+	}
+	s.letter(failed("1001", "c-1", 1), `{"agent_id":"1001","flag":"true"}`)
+	s.run("dead", "list").want(t, statusFine, "c-1", "2001")
+	s.run("dead", "list", "--json").want(t, statusFine, "c-1")
+	s.run("dead", "show", "1").want(t, statusFine, "headers", "original")
+	s.run("dead", "purge", "--all", "--dry-run").want(t, statusFine, "would delete")
+	s.run("dead", "replay", "--all").want(t, statusFailed, "replay-", "would be published")
+	s.run("dead", "purge", "--all", "--yes").want(t, statusFine, "deleted")
+	s.run("dead", "list").want(t, statusFine, "no dead letters")
 }

@@ -44,6 +44,12 @@ func (a *app) deadPurge() *cobra.Command {
 	return c
 }
 
+// purged is what became of the letters, for programs.
+type purged struct {
+	Deleted     int      `json:"deleted"`
+	WouldDelete []uint64 `json:"would_delete"` // of a dry run
+}
+
 // shownLetters is how many a dry run names to people.
 const shownLetters = 20
 
@@ -60,7 +66,7 @@ func (a *app) wouldPurge(ctx context.Context, d *desk.Desk, seqs []uint64) (int,
 		}
 	}
 	if a.json {
-		return len(there), a.printJSON(map[string]any{"deleted": 0, "would_delete": there})
+		return len(there), a.printJSON(purged{WouldDelete: there})
 	}
 	if len(there) == 0 {
 		fmt.Fprintln(a.stdout, "no dead letters")
@@ -85,7 +91,7 @@ func noneOf(seqs []uint64) error {
 func (a *app) purge(ctx context.Context, d *desk.Desk, seqs []uint64, yes bool) (int, error) {
 	switch {
 	case len(seqs) == 0 && a.json:
-		return 0, a.printJSON(map[string]int{"deleted": 0})
+		return 0, a.printJSON(purged{WouldDelete: []uint64{}})
 	case len(seqs) == 0:
 		fmt.Fprintln(a.stdout, "no dead letters")
 		return 0, nil
@@ -104,7 +110,7 @@ func (a *app) purge(ctx context.Context, d *desk.Desk, seqs []uint64, yes bool) 
 	}
 	n, err := d.Purge(ctx, seqs)
 	if a.json {
-		if err := a.printJSON(map[string]int{"deleted": n}); err != nil {
+		if err := a.printJSON(purged{n, []uint64{}}); err != nil {
 			return n, err
 		}
 	} else {

@@ -47,9 +47,9 @@ type replayed struct {
 	Letter  uint64 `json:"letter"`
 	Agent   string `json:"agent_id"`
 	ID      string `json:"id"`
-	Seq     uint64 `json:"seq,omitempty"` // 0: not published
-	Refused string `json:"refused,omitempty"`
-	Message string `json:"message,omitempty"` // what would be published, or was
+	Seq     uint64 `json:"seq"`     // 0: not published
+	Refused string `json:"refused"` // why; empty: it is not
+	Message string `json:"message"` // what would be published, or was
 }
 
 func (a *app) replay(ctx context.Context, d *desk.Desk, seqs []uint64, f replayFlags) error {

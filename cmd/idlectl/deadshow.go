@@ -37,25 +37,26 @@ func (a *app) deadShow() *cobra.Command {
 // shownLetter is a dead letter for programs.
 type shownLetter struct {
 	deadRow
-	Headers  map[string][]string `json:"headers"`
-	Original string              `json:"original,omitempty"`
-	Base64   string              `json:"original_base64,omitempty"` // where it is no text
-	Cut      bool                `json:"cut,omitempty"`
+	Headers  map[string][]string `json:"headers"`          // of the letter
+	Sent     map[string][]string `json:"original_headers"` // as far as they can be read
+	Original string              `json:"original"`
+	Base64   string              `json:"original_base64"` // where it is no text
+	Cut      bool                `json:"cut"`
 }
 
 func (a *app) showLetter(l desk.Letter) error {
 	if a.json {
-		s := shownLetter{deadRow: deadRow{l.Seq, l.At, l.Result}, Headers: l.Header, Original: string(l.Body), Cut: l.Cut()}
+		s := shownLetter{deadRow: deadRow{l.Seq, l.Agent, l.At, l.Result}, Headers: l.Header, Sent: l.Original(), Original: string(l.Body), Cut: l.Cut()}
 		if !utf8.Valid(l.Body) {
 			s.Original, s.Base64 = "", base64.StdEncoding.EncodeToString(l.Body)
 		}
 		return a.printJSON(s)
 	}
 	fmt.Fprintf(a.stdout, "dead letter %d, stored %s\n\nheaders\n", l.Seq, terminal.Clock(l.At))
-	for _, name := range slices.Sorted(maps.Keys(l.Header)) {
-		if name != messages.ResultHeader {
-			fmt.Fprintf(a.stdout, "  %s: %s\n", terminal.Clean(name), terminal.Clean(strings.Join(l.Header[name], ", ")))
-		}
+	a.showHeaders(l.Header)
+	if l.Header[messages.HeadersHeader] != nil {
+		fmt.Fprintln(a.stdout, "\nheaders of the original")
+		a.showHeaders(l.Original())
 	}
 	fmt.Fprintln(a.stdout, "\nresult")
 	if err := a.printJSON(l.Result); err != nil {
@@ -66,6 +67,15 @@ func (a *app) showLetter(l desk.Letter) error {
 		fmt.Fprintln(a.stdout, "(cut: the whole did not fit)")
 	}
 	return nil
+}
+
+// showHeaders leaves out what is shown in a form of its own.
+func (a *app) showHeaders(header map[string][]string) {
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		if name != messages.ResultHeader && name != messages.HeadersHeader {
+			fmt.Fprintf(a.stdout, "  %s: %s\n", terminal.Clean(name), terminal.Clean(strings.Join(header[name], ", ")))
+		}
+	}
 }
 
 // cleanLines is clean for a text that may have lines.

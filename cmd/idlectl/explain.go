@@ -92,27 +92,30 @@ func gather(ctx context.Context, d *desk.Desk, agent string, last int) (explanat
 // verdict is the answer in one sentence.
 func (x *explanation) verdict(now time.Time) string {
 	if x.Worker != nil && x.Worker.Live != nil {
-		return fmt.Sprintf("flag %s has not reached the gateway yet: %s", terminal.Clean(x.Worker.Live.Flag), waitsText(*x.Worker.Live, now))
+		return fmt.Sprintf("%s has not reached the gateway yet: %s", policy(x.Worker.Live.Flag), waitsText(*x.Worker.Live, now))
 	}
 	if n := len(x.Results); n > 0 {
 		if r := x.Results[n-1]; x.Worker == nil && r.Outcome == messages.Waiting {
-			return fmt.Sprintf("flag %s of change %s had not reached the gateway %s: %s; no worker answers that could say more",
-				terminal.Clean(r.Flag), terminal.Clean(r.ChangeID), terminal.Age(r.FinishedAt, now), terminal.Clean(r.Message))
+			return fmt.Sprintf("%s of change %s had not reached the gateway %s: %s; no worker answers that could say more",
+				policy(r.Flag), terminal.Clean(r.ChangeID), terminal.Age(r.FinishedAt, now), terminal.Clean(r.Message))
 		}
 		if r := lastEnding(x.Results); r != nil && isBad(r.Outcome) {
-			return fmt.Sprintf("change %s did not reach the gateway: it %s", terminal.Clean(r.ChangeID), badText(*r))
+			return fmt.Sprintf("change %s %s", terminal.Clean(r.ChangeID), badText(*r))
 		}
 	}
 	switch f := x.inForce(now); {
 	case f != nil:
-		return fmt.Sprintf("has flag %s, applied %s", terminal.Clean(f.Flag), terminal.Age(f.FinishedAt, now))
+		return fmt.Sprintf("has %s, applied %s", policy(f.Flag), terminal.Age(f.FinishedAt, now))
 	case x.InForce != nil:
-		return fmt.Sprintf("flag %s was applied, but its valid_until passed %s", terminal.Clean(x.InForce.Flag), terminal.Age(x.InForce.ValidUntil, now))
+		return fmt.Sprintf("%s was applied, but its valid_until passed %s", policy(x.InForce.Flag), terminal.Age(x.InForce.ValidUntil, now))
 	case x.Worker == nil:
 		return "nothing was applied, and no worker answers that could say what is under way"
 	}
 	return "no policy was ever asked for, or it is longer ago than results are kept"
 }
+
+// policy is a flag in words, as a terminal may show it.
+func policy(flag string) string { return terminal.Clean(messages.PolicyText(flag)) }
 
 func lastEnding(results []messages.Result) *messages.Result {
 	for i := len(results) - 1; i >= 0; i-- {
@@ -178,7 +181,7 @@ func (x *explanation) facts(fact func(name, format string, args ...any)) {
 		fact("gateway", "its session's gateway_url is ignored, the configured gateway is called: %s", terminal.Clean(x.Worker.Ignored))
 	}
 	if f := x.inForce(now); f != nil {
-		fact("in force", "flag %s of change %s, until %s", terminal.Clean(f.Flag), terminal.Clean(f.ChangeID), terminal.Clock(f.ValidUntil))
+		fact("in force", "%s of change %s, until %s", policy(f.Flag), terminal.Clean(f.ChangeID), terminal.Clock(f.ValidUntil))
 	} else {
 		fact("in force", "nothing")
 	}
@@ -186,9 +189,9 @@ func (x *explanation) facts(fact func(name, format string, args ...any)) {
 		return
 	}
 	if c := x.Worker.Live; c != nil {
-		fact("under way", "flag %s of change %s, valid until %s: %s", terminal.Clean(c.Flag), terminal.Clean(c.ID), terminal.Clock(c.ValidUntil), waitsText(*c, now))
+		fact("under way", "%s of change %s, valid until %s: %s", policy(c.Flag), terminal.Clean(c.ID), terminal.Clock(c.ValidUntil), waitsText(*c, now))
 	}
 	for _, c := range x.Worker.Later {
-		fact("later", "flag %s of change %s, %s (%s)", terminal.Clean(c.Flag), terminal.Clean(c.ID), terminal.Age(c.EffectiveAt, now), terminal.Clock(c.EffectiveAt))
+		fact("later", "%s of change %s, %s (%s)", policy(c.Flag), terminal.Clean(c.ID), terminal.Age(c.EffectiveAt, now), terminal.Clock(c.EffectiveAt))
 	}
 }

@@ -56,13 +56,14 @@ func (a *app) publishFile(ctx context.Context, name string, f publishFlags) erro
 	if err != nil {
 		return unusable{err}
 	}
-	if len(s.Problems) > 0 {
-		for _, p := range s.Problems {
-			fmt.Fprintln(a.stderr, p.In(s.Name))
-		}
-		return unusablef("%s in %s: nothing was published", terminal.Plural(len(s.Problems), "fault"), s.Name)
+	r := report{
+		Messages: len(s.Messages), Changes: s.Changes(), Problems: s.Problems, DryRun: f.dryRun,
+		Outcomes: map[messages.Outcome]int{}, Failures: []messages.Result{},
 	}
-	r := report{Messages: len(s.Messages), Changes: s.Changes(), DryRun: f.dryRun}
+	if len(s.Problems) > 0 {
+		return a.refuse(s, r)
+	}
+	r.Problems = []sheet.Problem{}
 	r.Instants, r.Past = s.Instants(time.Now())
 	if r.Past > 0 && r.Past == r.Instants && !f.force {
 		return unusablef("%s: %s in the past, so its changes would take effect at once or never: is it an old file? "+
@@ -77,6 +78,20 @@ func (a *app) publishFile(ctx context.Context, name string, f publishFlags) erro
 	}
 	defer d.Close()
 	return a.publishSheet(ctx, d, s, r, f)
+}
+
+// refuse names everything that is wrong with a file.
+func (a *app) refuse(s *sheet.Sheet, r report) error {
+	if a.json {
+		if err := a.printJSON(r); err != nil {
+			return err
+		}
+	} else {
+		for _, p := range s.Problems {
+			fmt.Fprintln(a.stderr, p.In(s.Name))
+		}
+	}
+	return unusablef("%s in %s: nothing was published", terminal.Plural(len(s.Problems), "fault"), s.Name)
 }
 
 func (f *publishFlags) check() error {
@@ -118,7 +133,7 @@ func (a *app) publishSheet(ctx context.Context, d *desk.Desk, s *sheet.Sheet, r 
 	}
 	r.Run = f.idPrefix
 	expected := desk.Expected{}
-	bar := terminal.NewProgress(a.stderr, "published", len(s.Messages))
+	bar := terminal.NewProgress(a.notes(), "published", len(s.Messages))
 	err := d.Publish(ctx, s.Publications(f.idPrefix), func(st desk.Stored) {
 		r.stored(st)
 		if n := s.Messages[st.Index].Changes; n > 0 {

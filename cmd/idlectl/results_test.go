@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,11 +115,13 @@ func TestBatchFollowsToItsSummary(t *testing.T) {
 
 	// Progress after the summary is that of the next batch with the ID.
 	store(s.names.BatchProgress("b"), messages.BatchProgress{BatchSummary: messages.BatchSummary{BatchID: "b", Total: 5, Applied: 1}, At: now})
-	go func() {
+	var storing sync.WaitGroup
+	storing.Go(func() {
 		sum.Total, sum.Failed = 5, 2
 		store(s.names.Batch("b"), sum)
-	}()
+	})
 	o := s.run("batch", "b")
+	storing.Wait()
 	if o.status != statusFailed || !strings.Contains(o.errout, "2 of 5 changes of batch b failed") {
 		t.Errorf("status %d, %s %s", o.status, o.out, o.errout)
 	}

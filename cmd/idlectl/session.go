@@ -123,7 +123,7 @@ type sessionRow struct {
 	GUID       string    `json:"guid_fingerprint"` // empty: it is too short to have one
 	SignedInAt time.Time `json:"signed_in_at,omitzero"`
 	Revision   uint64    `json:"revision"`
-	Trouble    string    `json:"trouble,omitempty"`
+	Trouble    string    `json:"trouble"`
 }
 
 func (a *app) sessionList() *cobra.Command {

@@ -114,13 +114,13 @@ func TestExplain(t *testing.T) {
 	s := newSite(t)
 	now := time.Now()
 	s.applied("1001", "c-17", now)
-	s.run("explain", "1001").want(t, statusFine, "agent 1001: has flag false, applied", "none answers", "c-17")
+	s.run("explain", "1001").want(t, statusFine, "agent 1001: has wrap-up (flag false), applied", "none answers", "c-17")
 	s.run("explain", "1003").want(t, statusFine, "nothing was applied, and no worker answers", "no results are stored")
 	s.result(messages.Result{Outcome: messages.Failed, AgentID: "1001", ChangeID: "c-18", Retcode: "000-002", Message: "no such agent"})
-	s.run("explain", "1001").want(t, statusFine, "change c-18 did not reach the gateway: it failed with retcode 000-002: no such agent",
-		"flag false of change c-17, until")
+	s.run("explain", "1001").want(t, statusFine, "change c-18 failed with retcode 000-002: no such agent",
+		"wrap-up (flag false) of change c-17, until")
 	s.result(messages.Result{Outcome: messages.Waiting, AgentID: "1001", ChangeID: "c-19", Flag: "true", Message: "waits for the agent to sign in"})
-	s.run("explain", "1001").want(t, statusFine, "flag true of change c-19 had not reached the gateway", "waits for the agent to sign in; no worker")
+	s.run("explain", "1001").want(t, statusFine, "idle after a call of change c-19 had not reached the gateway", "waits for the agent to sign in; no worker")
 	s.answer(map[string]any{"explain": view.AgentView{
 		AgentID: "1001", SignedIn: true, SignedAt: now,
 		Live: &view.ChangeView{
@@ -128,7 +128,7 @@ func TestExplain(t *testing.T) {
 		},
 		Later: []view.ChangeView{{ID: "c-20", Flag: "false", EffectiveAt: now.Add(time.Hour)}},
 	}})
-	s.run("explain", "1001").want(t, statusFine, "flag true has not reached the gateway yet: it pauses before another attempt",
+	s.run("explain", "1001").want(t, statusFine, "idle after a call has not reached the gateway yet: it pauses before another attempt",
 		"after 2 attempts", `000-009 "busy"`, "signed in since", "c-20")
 	s.run("explain", "1001", "--json").want(t, statusFine, `"waits_for": "retry"`, `"results"`)
 	s.run("explain", "7").want(t, statusUsage, "is no agent")

@@ -16,7 +16,7 @@ const (
 	wipe       = "\x1b[H\x1b[J" // to the first place of the screen, and nothing below it
 )
 
-// watchStatus shows the status anew each second. It goes on while nobody answers: that is when it is looked at.
+// watchStatus shows the status again each second. It goes on while nobody answers: that is when people look at it.
 func (a *app) watchStatus(ctx context.Context, d *desk.Desk) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -25,13 +25,13 @@ func (a *app) watchStatus(ctx context.Context, d *desk.Desk) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if terminal.IsTerminal(a.stdout) {
+		if terminal.IsLively(a.stdout) {
 			fmt.Fprint(a.stdout, wipe)
 		}
 		if _, gone := a.stdout.Write(screen); gone != nil {
 			return gone
 		}
-		if err != nil {
+		if err != nil && !a.json { // JSON has it as trouble
 			fmt.Fprintln(a.stderr, "idlectl: "+err.Error())
 		}
 		select {

@@ -39,6 +39,11 @@ func GetLastMsg(ctx context.Context, js jetstream.JetStream, stream, subject str
 	return getMsg(ctx, js, stream, getRequest{LastFor: subject})
 }
 
+// GetNextMsg returns the first message of a subject from a sequence on, as GetMsg does.
+func GetNextMsg(ctx context.Context, js jetstream.JetStream, stream, subject string, seq uint64) (Message, error) {
+	return getMsg(ctx, js, stream, getRequest{Seq: seq, NextFor: subject})
+}
+
 // getRequest is what the server wants to be asked.
 type getRequest struct {
 	Seq     uint64 `json:"seq,omitempty"`
@@ -68,7 +73,7 @@ func getMsg(ctx context.Context, js jetstream.JetStream, stream string, r getReq
 	if err != nil {
 		return Message{}, err
 	}
-	m, err := js.Conn().RequestWithContext(ctx, apiSubject(js, "STREAM.MSG.GET."+stream), text)
+	m, err := js.Conn().RequestWithContext(ctx, apiSubject(js.Conn(), "STREAM.MSG.GET."+stream), text)
 	if err != nil {
 		return Message{}, err
 	}
@@ -91,13 +96,5 @@ func parseGot(text []byte) (Message, error) {
 		return Message{}, errors.New("the server's answer holds no message")
 	}
 	m := a.Message
-	return Message{Subject: m.Subject, Seq: m.Seq, At: m.Time, Data: m.Data, Block: m.Block, Header: parseHeader(m.Block)}, nil
-}
-
-// apiSubject returns the subject of a request to the JetStream that js speaks to.
-func apiSubject(js jetstream.JetStream, request string) string {
-	if domain := js.Options().Domain; domain != "" {
-		return "$JS." + domain + ".API." + request
-	}
-	return jetstream.DefaultAPIPrefix + request
+	return Message{Subject: m.Subject, Seq: m.Seq, At: m.Time, Data: m.Data, Block: m.Block, Header: ParseHeader(m.Block)}, nil
 }

@@ -24,9 +24,9 @@ func isUndecoded(m *nats.Msg) bool {
 	return m.Header == nil && m.Size() > len(m.Subject)+len(m.Reply)+len(m.Data)
 }
 
-// parseHeader returns the headers of a block as far as it can be read: what a line without a colon means, nobody knows.
+// ParseHeader returns the headers of a block as far as it can be read: what a line without a colon means, nobody knows.
 // Names are kept in their letter case, and a status in the first line is not one of the server here.
-func parseHeader(block []byte) nats.Header {
+func ParseHeader(block []byte) nats.Header {
 	h := nats.Header{}
 	for i, line := range strings.Split(string(block), "\n") {
 		name, value, ok := strings.Cut(strings.TrimSuffix(line, "\r"), ":")

@@ -174,7 +174,7 @@ func (r *Reader) ready(ctx context.Context) error {
 	}
 	r.asked++
 	text, _ := json.Marshal(pullRequest{Expires: readFor, Batch: r.batch, Heartbeat: readBeat}) // numbers only: never fails
-	err := r.js.Conn().PublishRequest(apiSubject(r.js, "CONSUMER.MSG.NEXT."+r.stream+"."+r.name), r.request(), text)
+	err := r.js.Conn().PublishRequest(apiSubject(r.js.Conn(), "CONSUMER.MSG.NEXT."+r.stream+"."+r.name), r.request(), text)
 	if err != nil {
 		r.lose(plain(err))
 		return nil

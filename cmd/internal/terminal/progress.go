@@ -9,14 +9,14 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// Progress shows how far something is, how fast it goes and how long it will take: a bar on a terminal, elsewhere a
-// line now and then. It is for one goroutine.
+// Progress shows how far something is, how fast it goes and how long it will take: as a bar on a terminal, elsewhere and for
+// those who want no cursor moves as a line now and then. It is for one goroutine.
 type Progress struct {
 	w     io.Writer
 	what  string
 	total int
 	done  int
-	bar   *progressbar.ProgressBar // nil: no terminal
+	bar   *progressbar.ProgressBar // nil: lines
 	began time.Time
 	said  time.Time
 }
@@ -27,7 +27,7 @@ const lineEvery = 2 * time.Second
 func NewProgress(w io.Writer, what string, total int) *Progress {
 	now := time.Now()
 	p := &Progress{w: w, what: what, total: total, began: now, said: now}
-	if IsTerminal(w) {
+	if IsLively(w) {
 		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
 			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(""),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(30), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionUseANSICodes(true))
@@ -35,7 +35,7 @@ func NewProgress(w io.Writer, what string, total int) *Progress {
 	return p
 }
 
-// Add tells that n more are done.
+// Add notes that n more are done.
 func (p *Progress) Add(n int) {
 	p.done += n
 	if p.bar != nil {

@@ -86,3 +86,22 @@ func TestOutcomesAreShownInTheirOrder(t *testing.T) {
 		t.Errorf("the table:\n%s", text)
 	}
 }
+
+func TestWhoWantsNoColours(t *testing.T) {
+	for _, test := range []struct {
+		noColor, term string
+		plain         bool
+	}{
+		{"", "xterm-256color", false},
+		{"1", "xterm-256color", true},
+		{"0", "", true}, // whatever it is set to
+		{"", "dumb", true},
+		{"", "", false},
+	} {
+		t.Setenv("NO_COLOR", test.noColor)
+		t.Setenv("TERM", test.term)
+		if terminal.IsPlain() != test.plain {
+			t.Errorf("NO_COLOR=%q TERM=%q: plain is %t", test.noColor, test.term, !test.plain)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package terminal
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 	"unicode"
@@ -76,11 +77,18 @@ func NewTable(w io.Writer, columns ...string) table.Writer {
 	return t
 }
 
-// IsTerminal tells whether somebody looks at it live.
+// IsTerminal reports whether a person looks at w.
 func IsTerminal(w any) bool {
 	f, ok := w.(interface{ Fd() uintptr })
 	return ok && term.IsTerminal(int(f.Fd()))
 }
+
+// IsLively reports whether w is a terminal that may be sent colours and cursor moves.
+func IsLively(w any) bool { return IsTerminal(w) && !IsPlain() }
+
+// IsPlain reports whether the user wants neither colours nor cursor moves: NO_COLOR is set (https://no-color.org), or the
+// terminal is a dumb one.
+func IsPlain() bool { return os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" }
 
 // Plural says 1 change, 2 changes.
 func Plural(n int, one string) string {

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/stream"
 )
 
 // Batch follows a batch to its summary and returns it. A summary that is the last thing stored of the ID is the answer
@@ -29,19 +30,19 @@ func (d *Desk) Batch(ctx context.Context, id string, nothing func(), progress fu
 		},
 	}
 	seen := uint64(0)
-	err := d.read(ctx, r, func(i item) error {
+	err := d.read(ctx, r, func(m stream.Message) error {
 		seen++
-		if i.subject == d.names.Batch(id) {
+		if m.Subject == d.names.Batch(id) {
 			if seen < atFirst {
 				return nil
 			}
-			if err := json.Unmarshal(i.body, &sum); err != nil {
+			if err := json.Unmarshal(m.Data, &sum); err != nil {
 				return fmt.Errorf("read the summary of batch %s: %w", id, err)
 			}
 			return errEnough
 		}
 		var p messages.BatchProgress
-		if err := json.Unmarshal(i.body, &p); err != nil {
+		if err := json.Unmarshal(m.Data, &p); err != nil {
 			return fmt.Errorf("read the progress of batch %s: %w", id, err)
 		}
 		progress(p)

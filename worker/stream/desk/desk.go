@@ -5,6 +5,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -83,4 +84,22 @@ func (d *Desk) bucket(ctx context.Context, name string) (jetstream.KeyValue, err
 	}
 	_, err = d.stream(ctx, "KV_"+name) // whose it is, the library does not tell of buckets
 	return kv, err
+}
+
+// record returns what a bucket has of a key; nil: nothing. The library's own way takes headers that somebody wrote with the
+// record for the server's.
+func (d *Desk) record(ctx context.Context, kv jetstream.KeyValue, key string) ([]byte, error) {
+	m, err := stream.GetLastMsg(ctx, d.js, "KV_"+kv.Bucket(), "$KV."+kv.Bucket()+"."+key)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound), err == nil && isDeleted(m):
+		return nil, nil
+	case err != nil:
+		return nil, d.trouble("read "+key, "bucket "+kv.Bucket(), err)
+	}
+	return append([]byte{}, m.Data...), nil // not nil, even if it is empty
+}
+
+// isDeleted reports whether a message of a bucket says that its key is gone.
+func isDeleted(m stream.Message) bool {
+	return m.Header.Get("KV-Operation") != "" || m.Header.Get("Nats-Marker-Reason") != ""
 }

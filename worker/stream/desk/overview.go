@@ -71,15 +71,12 @@ func (d *Desk) owner(ctx context.Context) (Owner, error) {
 	if err != nil {
 		return Owner{}, err
 	}
-	entry, err := kv.Get(ctx, "owner")
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return Owner{}, nil
-	}
-	if err != nil {
-		return Owner{}, d.trouble("read who is the owner", "bucket "+kv.Bucket(), err)
+	record, err := d.record(ctx, kv, "owner")
+	if err != nil || record == nil {
+		return Owner{}, err
 	}
 	o := Owner{Name: "unknown"}
-	_ = json.Unmarshal(entry.Value(), &o) // written by hand: then nobody knows
+	_ = json.Unmarshal(record, &o) // written by hand: then nobody knows
 	return o, nil
 }
 
@@ -89,16 +86,13 @@ func (d *Desk) InForce(ctx context.Context, agent string) (*messages.Result, err
 	if err != nil {
 		return nil, err
 	}
-	entry, err := kv.Get(ctx, agent)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, d.trouble("read what is in force", "bucket "+kv.Bucket(), err)
+	record, err := d.record(ctx, kv, agent)
+	if err != nil || record == nil {
+		return nil, err
 	}
 	var r messages.Result
-	if err := json.Unmarshal(entry.Value(), &r); err != nil {
-		return nil, errors.New("the bucket " + kv.Bucket() + " holds something that is no result for agent " + agent)
+	if err := json.Unmarshal(record, &r); err != nil {
+		return nil, errors.New("bucket " + kv.Bucket() + ": the record of agent " + agent + " is not a result")
 	}
 	return &r, nil
 }

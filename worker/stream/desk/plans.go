@@ -37,10 +37,10 @@ func (d *Desk) Plan(ctx context.Context, name string) ([]PlanEntry, error) {
 		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubjects: []string{prefix + "*"},
 	}}
 	var all []PlanEntry
-	err = d.read(ctx, r, func(i item) error {
-		e := PlanEntry{Key: i.subject[len(prefix):], Revision: i.seq}
-		if i.header.Get("KV-Operation") == "" {
-			e.Value = bytes.Clone(i.body)
+	err = d.read(ctx, r, func(m stream.Message) error {
+		e := PlanEntry{Key: m.Subject[len(prefix):], Revision: m.Seq}
+		if m.Header.Get("KV-Operation") == "" {
+			e.Value = bytes.Clone(m.Data)
 		}
 		all = append(all, e)
 		return nil

@@ -56,11 +56,7 @@ func (d *Desk) checkAgain(ctx context.Context, r Replay) error {
 // for, the server takes it once within minutes, unless the plan was forced.
 func (d *Desk) Replay(ctx context.Context, r *Replay) error {
 	m := d.change(Publication{ID: r.msgID, Body: r.Body})
-	for _, name := range []string{"traceparent", "tracestate"} {
-		if v := nats.Header(r.Letter.Header).Get(name); v != "" {
-			m.Header.Set(name, v)
-		}
-	}
+	traceHeaders(m.Header, r.Letter.Original())
 	ack, err := d.js.PublishMsg(ctx, m)
 	if err != nil {
 		return d.trouble("publish the replay", "stream "+d.names.ChangesStream(), err)
@@ -69,6 +65,19 @@ func (d *Desk) Replay(ctx context.Context, r *Replay) error {
 		return &Refused{"it was replayed a few minutes ago: idlectl explain " + r.Letter.Agent + " tells what became of that", true}
 	}
 	return nil
+}
+
+// traceHeaders takes over the trace context, if it is one. Any other header of the original is left out: it is written into
+// the new message, or means something to a server or a client.
+func traceHeaders(to, original nats.Header) {
+	parent, state := original.Get(messages.TraceParentHeader), original.Get(messages.TraceStateHeader)
+	if !messages.ValidTraceParent(parent) {
+		return
+	}
+	to.Set(messages.TraceParentHeader, parent)
+	if messages.ValidTraceState(state) {
+		to.Set(messages.TraceStateHeader, state)
+	}
 }
 
 // readLetter returns the one change that a dead letter holds.

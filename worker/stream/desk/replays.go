@@ -97,14 +97,24 @@ func (r *Replays) newestOf(ctx context.Context, agent string) (*Letter, error) {
 	return best, nil
 }
 
-// failedOf lists an agent's letters of failed changes, the newest change first.
+// failedOf lists an agent's letters of failed changes, the newest change first. It gets one after the other rather than read
+// the stream: they are few, and the page may not create consumers here.
 func (d *Desk) failedOf(ctx context.Context, agent string) (letters []Letter, err error) {
-	err = d.Dead(ctx, DeadQuery{Agent: agent, Outcome: messages.Failed}, func(l Letter) error {
-		letters = append(letters, Letter{Seq: l.Seq, Agent: l.Agent, Result: l.Result})
-		return nil
-	})
+	for seq := uint64(1); ; {
+		l, err := d.nextLetter(ctx, agent, seq)
+		if errors.Is(err, ErrNoLetter) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if l.Result.Outcome == messages.Failed {
+			letters = append(letters, Letter{Seq: l.Seq, Agent: l.Agent, Result: l.Result})
+		}
+		seq = l.Seq + 1
+	}
 	slices.SortStableFunc(letters, func(a, b Letter) int { return compareEffect(b.Result, a.Result) })
-	return letters, err
+	return letters, nil
 }
 
 func (d *Desk) isReplayable(ctx context.Context, seq uint64) error {

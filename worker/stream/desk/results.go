@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/stream"
 )
 
 // Event is one result as it is stored.
@@ -51,8 +52,8 @@ func (d *Desk) Results(ctx context.Context, q Query, each func(Event) error) err
 		}
 		q.Seq, q.Last = upTo+1, 0
 	}
-	return d.read(ctx, d.readingOf(q), func(i item) error {
-		if e, ok := q.match(i); ok {
+	return d.read(ctx, d.readingOf(q), func(m stream.Message) error {
+		if e, ok := q.match(m); ok {
 			return each(e)
 		}
 		return nil
@@ -92,9 +93,9 @@ func (d *Desk) subjectsOf(q Query) []string {
 	return slices.Compact(slices.Sorted(slices.Values(subjects)))
 }
 
-func (q Query) match(i item) (Event, bool) {
-	e := Event{Seq: i.seq, At: i.at, Raw: i.body}
-	if json.Unmarshal(i.body, &e.Result) != nil {
+func (q Query) match(m stream.Message) (Event, bool) {
+	e := Event{Seq: m.Seq, At: m.At, Raw: m.Data}
+	if json.Unmarshal(m.Data, &e.Result) != nil {
 		return e, false // not of this worker
 	}
 	return e, q.Batch == "" || e.BatchID == q.Batch

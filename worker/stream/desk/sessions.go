@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/stream"
 )
 
 // SessionEntry is what the registry has of one agent. Whoever shows it shows stream.ShownKey of the key, and of
@@ -90,12 +91,12 @@ func (d *Desk) Sessions(ctx context.Context, each func(SessionEntry) error) erro
 	r := reading{stream: "KV_" + kv.Bucket(), from: jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy, FilterSubjects: []string{prefix + ">"},
 	}}
-	return d.read(ctx, r, func(i item) error {
-		if i.header.Get("KV-Operation") != "" || i.header.Get("Nats-Marker-Reason") != "" {
+	return d.read(ctx, r, func(m stream.Message) error {
+		if isDeleted(m) {
 			return nil
 		}
-		e := SessionEntry{Agent: i.subject[len(prefix):], Revision: i.seq, Written: i.at}
-		if e.Session, e.Trouble = messages.DecodeSession(i.body); e.Trouble == nil && !messages.ValidAgentID(e.Agent) {
+		e := SessionEntry{Agent: m.Subject[len(prefix):], Revision: m.Seq, Written: m.At}
+		if e.Session, e.Trouble = messages.DecodeSession(m.Data); e.Trouble == nil && !messages.ValidAgentID(e.Agent) {
 			e.Trouble = errors.New("the key is not an agent ID: want 101 to 999999")
 		}
 		return each(e)
@@ -108,14 +109,14 @@ func (d *Desk) DeleteSession(ctx context.Context, agent string) error {
 	if err != nil {
 		return err
 	}
-	_, err = kv.Get(ctx, agent)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
+	record, err := d.record(ctx, kv, agent)
+	if err != nil {
+		return err
+	}
+	if record == nil {
 		return fmt.Errorf("%w of agent %s", ErrNoSession, agent)
 	}
-	if err == nil {
-		err = kv.Delete(ctx, agent)
-	}
-	if err != nil {
+	if err := kv.Delete(ctx, agent); err != nil {
 		return d.trouble("delete the session", "bucket "+kv.Bucket(), err)
 	}
 	return nil

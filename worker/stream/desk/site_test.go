@@ -56,3 +56,17 @@ func store(t *testing.T, js jetstream.JetStream, r messages.Result) uint64 {
 	}
 	return ack.Sequence
 }
+
+// state is what a stream holds, by subject too.
+func state(t *testing.T, js jetstream.JetStream, name string) jetstream.StreamState {
+	t.Helper()
+	s, err := js.Stream(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := s.Info(t.Context(), jetstream.WithSubjectFilter(">"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.State
+}
