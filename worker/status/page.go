@@ -34,7 +34,7 @@ func asset(name, kind string) http.HandlerFunc {
 }
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"clock": clock, "ago": ago, "lasting": lasting, "count": count, "rate": perSecond, "flag": flagText, "sign": outcomeSign,
+	"clock": clock, "ago": ago, "lasting": lasting, "count": count, "rate": perSecond, "flag": messages.PolicyText, "sign": outcomeSign,
 	"why": whyText, "said": lastCallText,
 	"details": details, "first": first, "rest": rest,
 }).ParseFS(files, "page/*.html"))

@@ -67,20 +67,6 @@ func limit(rate float64) string {
 	return perSecond(rate)
 }
 
-// flagText says what a flag has the agent become after a call.
-func flagText(flag string) string {
-	switch flag {
-	case "":
-		return ""
-	case "true":
-		return "idle"
-	case "false":
-		return "wrap-up"
-	default:
-		return "wrap-up (" + flag + ")"
-	}
-}
-
 // details are what a result says beside its outcome.
 func details(r messages.Result) string {
 	var parts []string
