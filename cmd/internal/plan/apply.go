@@ -216,13 +216,12 @@ func (r *run) storeHead(ctx context.Context) error {
 	return err
 }
 
-// announce records which steps are about to be published, beside what was applied before.
+// announce records which steps are about to be published or withdrawn, beside what was applied before.
 func (r *run) announce(ctx context.Context) error {
 	maybe := map[string][]int64{}
 	for i := range r.diff.All {
-		if one := &r.diff.All[i]; one.Action != Withdraw {
-			maybe[one.Agent] = append(maybe[one.Agent], one.Step.Start)
-		}
+		one := &r.diff.All[i]
+		maybe[one.Agent] = append(maybe[one.Agent], one.Step.Start)
 	}
 	values := make(map[string][]byte, len(maybe))
 	for agent, starts := range maybe {

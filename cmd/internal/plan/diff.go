@@ -16,7 +16,7 @@ type Action string
 const (
 	Add      Action = "add"
 	Change   Action = "change"   // published again under its id: another flag, end or activity
-	Again    Action = "again"    // a run that was interrupted may have published it
+	Again    Action = "again"    // a run that was interrupted may have published or withdrawn it
 	Withdraw Action = "withdraw" // gone from the schedule and still ahead
 )
 

@@ -9,10 +9,10 @@ import (
 )
 
 // Record is what is known about one agent's steps of a plan: those that were applied, and those that a run which did not
-// come to its end may have published.
+// come to its end may have published or withdrawn.
 type Record struct {
 	Steps []steps.Step // stored by the stream, in order of time
-	Maybe []int64      // the starts of steps that the stream may have, in order
+	Maybe []int64      // the starts of steps that may have been published or withdrawn since, in order
 }
 
 // recordVersion is the first byte of an encoded record. After it come, all as varints: the texts, each with its length; the
