@@ -40,7 +40,7 @@ publish exactly that. FILE is what a workforce-management system exports: CSV, X
 The map says how to read it; ready maps are in deploy/samples/plans. A file with problems publishes nothing.
 
 Local times follow one rule where clocks change: a time that exists twice is the first of the two, one that does not
-exist is moved forward by what the clocks skip. Both are reported.
+exist is the instant at which the clocks are put forward. Both are reported.
 
 Exit status: 0 fine or nothing to do, 2 problems, with --detailed-exitcode 4 if there is something to do.`,
 		Example: "  idlectl plan roster.csv --map vienna-voice.yaml\n  idlectl plan roster.csv --map vienna-voice.yaml --apply --wait",

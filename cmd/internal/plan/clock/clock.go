@@ -1,7 +1,8 @@
 // Package clock reads the times of schedules: instants, local times with the zone of a plan, dates with times of day.
 //
 // One rule decides what a local time means when clocks change. A time that exists twice is the first of the two. A time
-// that does not exist is moved forward by what the clocks skip: 02:30 becomes 03:30. Both cases are reported.
+// that does not exist is the instant at which the clocks are put forward: 02:30 becomes 03:00. So whatever ends later on
+// the wall never ends earlier in fact. Both cases are reported.
 package clock
 
 import (
@@ -23,7 +24,7 @@ type Change int
 const (
 	None    Change = iota
 	Twice          // it exists twice, and the first one was taken
-	Skipped        // it does not exist, and was moved forward
+	Skipped        // it does not exist, and became the instant at which the clocks are put forward
 )
 
 // Moment is a time as a file has it.
@@ -237,5 +238,6 @@ func Resolve(wall time.Time, zone *time.Location) (int64, Change) {
 	case b:
 		return second, None
 	}
-	return first, Skipped
+	change, _ := time.Unix(first, 0).In(zone).ZoneBounds()
+	return change.Unix(), Skipped
 }
