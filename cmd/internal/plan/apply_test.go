@@ -314,14 +314,18 @@ func TestApplyByTwo(t *testing.T) {
 	}
 }
 
+func step(start, end int64, flag, activity string) steps.Step {
+	return steps.Step{Start: start, End: end, Flag: flag, Activity: activity}
+}
+
 func TestCompare(t *testing.T) {
 	now := time.Unix(1000, 0)
 	p := &plan.Plan{Name: "p", From: 0, Until: 5000, Agents: map[string][]steps.Step{
-		"1001": {{500, 900, "true", "past"}, {900, 1500, "true", "now"}, {1500, 2000, "false", "x"}, {6000, 7000, "true", "outside"}},
+		"1001": {step(500, 900, "true", "past"), step(900, 1500, "true", "now"), step(1500, 2000, "false", "x"), step(6000, 7000, "true", "outside")},
 	}}
 	has := map[string]plan.Record{
-		"1001": {Steps: []steps.Step{{900, 1600, "true", "now"}, {1600, 2000, "false", "x"}, {5500, 6000, "true", "outside"}}},
-		"1002": {Steps: []steps.Step{{800, 1200, "true", "begun"}, {1200, 1300, "true", "gone"}}},
+		"1001": {Steps: []steps.Step{step(900, 1600, "true", "now"), step(1600, 2000, "false", "x"), step(5500, 6000, "true", "outside")}},
+		"1002": {Steps: []steps.Step{step(800, 1200, "true", "begun"), step(1200, 1300, "true", "gone")}},
 	}
 	var got []string
 	for _, d := range plan.Compare(p, has, now).All {
@@ -334,7 +338,7 @@ func TestCompare(t *testing.T) {
 }
 
 func FuzzDecodeRecord(f *testing.F) {
-	f.Add(plan.Record{Steps: []steps.Step{{1, 2, "true", "x"}, {5, steps.Open, "false", "y"}}, Maybe: []int64{5, 9}}.Encode())
+	f.Add(plan.Record{Steps: []steps.Step{step(1, 2, "true", "x"), step(5, steps.Open, "false", "y")}, Maybe: []int64{5, 9}}.Encode())
 	f.Add([]byte{1})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := plan.DecodeRecord(data)
