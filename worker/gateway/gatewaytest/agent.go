@@ -15,10 +15,13 @@ type agent struct {
 	flag     string
 	seen     bool // has been signed in
 	cookie   string
-	retired  []string  // GUIDs that were this agent's, the last one at the end
-	oldUntil time.Time // until then the last retired one is still good
-	underway int       // calls
-	header   carried   // of the last call
+	retired  []string      // GUIDs that were this agent's, the last one at the end
+	oldUntil time.Time     // until then the last retired one is still good
+	underway int           // calls
+	rotated  time.Time     // the GUID is as old as that
+	heard    time.Time     // a desktop sent something; zero: it was signed in by a test
+	ended    chan struct{} // closed when the session ends; nil: there never was one
+	header   carried       // of the last call
 	shown    http.Header
 }
 
@@ -30,10 +33,32 @@ func (g *Gateway) SignIn(agentID string) (guid string) {
 	guid = newGUID()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	a := g.agent(agentID)
-	a.retire(time.Time{})
-	a.guid, a.flag, a.seen = guid, "true", true
+	g.agent(agentID).begin(guid)
 	return guid
+}
+
+// begin begins a new session, with the gateway's lock held.
+func (a *agent) begin(guid string) {
+	a.end()
+	a.guid, a.flag, a.seen = guid, "true", true
+	a.ended, a.rotated, a.heard = make(chan struct{}), time.Now(), time.Time{}
+}
+
+// end ends the session, if there is one, with the gateway's lock held.
+func (a *agent) end() {
+	if a.guid == "" {
+		return
+	}
+	a.retire(time.Time{})
+	a.guid, a.flag = "", ""
+	close(a.ended)
+}
+
+// expire ends the session of a desktop that has sent nothing for so long.
+func (a *agent) expire(after time.Duration, now time.Time) {
+	if after > 0 && !a.heard.IsZero() && now.Sub(a.heard) > after {
+		a.end()
+	}
 }
 
 // Rotate gives the agent's session a new GUID, as dynamic authentication does every minute. The old one is good for
@@ -47,7 +72,7 @@ func (g *Gateway) Rotate(agentID string) (guid string) {
 		return ""
 	}
 	a.retire(time.Now().Add(g.options.OldGUIDFor))
-	a.guid = guid
+	a.guid, a.rotated = guid, time.Now()
 	return guid
 }
 
@@ -55,9 +80,7 @@ func (g *Gateway) Rotate(agentID string) (guid string) {
 func (g *Gateway) SignOut(agentID string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	a := g.agent(agentID)
-	a.retire(time.Time{})
-	a.guid, a.flag = "", ""
+	g.agent(agentID).end()
 }
 
 // RequireCookie makes the agent's calls need a cookie, as behind some load balancers: "name=value". Empty: none.

@@ -27,6 +27,9 @@ type Gateway struct {
 	random   *rand.Rand
 	capacity capacity
 	record   *record
+
+	traffic            Traffic
+	signIns, rotations int // by desktops
 }
 
 // Options are what a Gateway starts with. The zero value serves HTTP/1.1 over TLS on a free port of the loopback
@@ -49,7 +52,7 @@ func Start(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		options: o, scheme: "https", done: make(chan struct{}), agents: map[string]*agent{},
-		rules: newRules(), random: rand.New(rand.NewPCG(o.Seed, o.Seed)), record: newRecord(o.ForgetCalls),
+		traffic: Traffic{PollFor: 10 * time.Second}, rules: newRules(), random: rand.New(rand.NewPCG(o.Seed, o.Seed)), record: newRecord(o.ForgetCalls),
 	}
 	if err := g.prepare(); err != nil {
 		return nil, err

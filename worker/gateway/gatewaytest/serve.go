@@ -24,6 +24,10 @@ type visit struct {
 // serve takes each call through the same steps: it arrives, takes its time, lands and is answered. The lock is held
 // when it arrives and when it lands, and never while it waits.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
+	if what, agentID := desktopRequest(r.Method, r.URL.Path); what != notDesktops {
+		g.serveDesktop(w, r, what, agentID)
+		return
+	}
 	v := &visit{}
 	if !g.arrive(v, r) {
 		cutOff(r)
