@@ -20,7 +20,7 @@ import (
 	"idlepolicy/worker/stream/access"
 )
 
-func (c *Config) checkGateway(env *environment) {
+func (c *Gateway) checkGateway(env *environment) {
 	if env.given("IDLE_GATEWAY_URL") {
 		u, err := url.Parse(c.GatewayURL)
 		// Where it cannot be told whether http is allowed, that is what is wrong.
@@ -100,13 +100,17 @@ func isToken(token string) bool {
 func (c *Config) checkPlaces(env *environment) {
 	env.check("IDLE_HTTP_ADDR", c.HTTPAddr == "" || isAddress(c.HTTPAddr))
 	checkToken(env, "IDLE_HTTP_TOKEN_FILE", c.HTTPTokenFile)
-	level := strings.ToLower(text(variable("IDLE_LOG_LEVEL"))) // its type would also take INFO+2
+	checkLog(env, c.LogFormat)
+}
+
+func checkLog(env *environment, format string) {
+	level := strings.ToLower(text(env.variable("IDLE_LOG_LEVEL"))) // its type would also take INFO+2
 	env.check("IDLE_LOG_LEVEL", slices.Contains([]string{"debug", "info", "warn", "error"}, level))
-	env.check("IDLE_LOG_FORMAT", slices.Contains([]string{"auto", "tint", "json"}, c.LogFormat))
+	env.check("IDLE_LOG_FORMAT", slices.Contains([]string{"auto", "tint", "json"}, format))
 }
 
 // derive fills in the defaults that are taken from another variable.
-func (c *Config) derive(env *environment) {
+func (c *Gateway) derive(env *environment) {
 	if len(c.GatewayHosts) > 0 || !env.given("IDLE_GATEWAY_URL") {
 		return
 	}

@@ -22,15 +22,7 @@ import (
 
 // Config is the environment of idleworker, read and checked.
 type Config struct {
-	GatewayURL        string        `envconfig:"IDLE_GATEWAY_URL" required:"true" desc:"the gateway, https://HOST:PORT; plain http only with IDLE_GATEWAY_INSECURE=true" want:"https://HOST:PORT without user, path or query; plain http only with IDLE_GATEWAY_INSECURE=true"`
-	GatewayCA         string        `envconfig:"IDLE_GATEWAY_CA" desc:"PEM file of the authorities that the gateway's certificate is verified with, instead of the system's" want:"a file with PEM certificates"`
-	GatewayServerName string        `envconfig:"IDLE_GATEWAY_SERVER_NAME" desc:"the name to verify in the gateway's certificate, where it is not the host of the URL" want:"a host name or an IP address, without port"`
-	GatewayCert       string        `envconfig:"IDLE_GATEWAY_CERT" desc:"PEM file of the client certificate shown to the gateway; needs IDLE_GATEWAY_KEY" want:"a PEM certificate that fits the key in IDLE_GATEWAY_KEY"`
-	GatewayKey        string        `envconfig:"IDLE_GATEWAY_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
-	GatewayInsecure   bool          `envconfig:"IDLE_GATEWAY_INSECURE" default:"false" desc:"skips the verification of the gateway's certificate and warns at start" want:"true or false"`
-	GatewayTimeout    time.Duration `envconfig:"IDLE_GATEWAY_TIMEOUT" default:"5s" desc:"the time for one attempt" want:"a duration above 0, such as 5s"`
-	GatewayAge        time.Duration `envconfig:"IDLE_GATEWAY_CONNECTION_AGE" default:"5m" desc:"the greatest age of a connection to the gateway, so that a change of its address is followed" want:"a duration above 0, such as 5m"`
-	GatewayHosts      []string      `envconfig:"IDLE_GATEWAY_HOSTS" otherwise:"the host of IDLE_GATEWAY_URL" desc:"HOST:PORTs, comma-separated, that a session's gateway_url may name; others are ignored and reported" want:"HOST:PORT, or several separated by commas"`
+	Gateway
 
 	Client
 
@@ -60,6 +52,19 @@ type Config struct {
 	ShutdownGrace time.Duration `envconfig:"IDLE_SHUTDOWN_GRACE" default:"20s" desc:"how long a stop waits for the calls under way" want:"a duration, 0 or more, such as 20s"`
 
 	notes []string // what is in the environment and has no effect, one sentence each
+}
+
+// Gateway is the part of the environment that the worker shares with idletap: where the gateway is, and how it is trusted.
+type Gateway struct {
+	GatewayURL        string        `envconfig:"IDLE_GATEWAY_URL" required:"true" desc:"the gateway, https://HOST:PORT; plain http only with IDLE_GATEWAY_INSECURE=true" want:"https://HOST:PORT without user, path or query; plain http only with IDLE_GATEWAY_INSECURE=true"`
+	GatewayCA         string        `envconfig:"IDLE_GATEWAY_CA" desc:"PEM file of the authorities that the gateway's certificate is verified with, instead of the system's" want:"a file with PEM certificates"`
+	GatewayServerName string        `envconfig:"IDLE_GATEWAY_SERVER_NAME" desc:"the name to verify in the gateway's certificate, where it is not the host of the URL" want:"a host name or an IP address, without port"`
+	GatewayCert       string        `envconfig:"IDLE_GATEWAY_CERT" desc:"PEM file of the client certificate shown to the gateway; needs IDLE_GATEWAY_KEY" want:"a PEM certificate that fits the key in IDLE_GATEWAY_KEY"`
+	GatewayKey        string        `envconfig:"IDLE_GATEWAY_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
+	GatewayInsecure   bool          `envconfig:"IDLE_GATEWAY_INSECURE" default:"false" desc:"skips the verification of the gateway's certificate and warns at start" want:"true or false"`
+	GatewayTimeout    time.Duration `envconfig:"IDLE_GATEWAY_TIMEOUT" default:"5s" desc:"the time for one attempt" want:"a duration above 0, such as 5s"`
+	GatewayAge        time.Duration `envconfig:"IDLE_GATEWAY_CONNECTION_AGE" default:"5m" desc:"the greatest age of a connection to the gateway, so that a change of its address is followed" want:"a duration above 0, such as 5m"`
+	GatewayHosts      []string      `envconfig:"IDLE_GATEWAY_HOSTS" otherwise:"the host of IDLE_GATEWAY_URL" desc:"HOST:PORTs, comma-separated, that a session's gateway_url may name; others are ignored and reported" want:"HOST:PORT, or several separated by commas"`
 }
 
 // Client is the part of the environment that idlectl shares with the worker: where NATS is, and which site is meant.

@@ -51,10 +51,10 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		GatewayURL:        gatewayURL,
-		GatewayTimeout:    5 * time.Second,
-		GatewayAge:        5 * time.Minute,
-		GatewayHosts:      []string{"gateway.example:8043"},
+		Gateway: Gateway{
+			GatewayURL: gatewayURL, GatewayTimeout: 5 * time.Second, GatewayAge: 5 * time.Minute,
+			GatewayHosts: []string{"gateway.example:8043"},
+		},
 		Client:            Client{NATSURLs: []string{"nats://127.0.0.1:4222"}, Prefix: "idlepolicy"},
 		Replicas:          1,
 		Retention:         720 * time.Hour,

@@ -23,6 +23,7 @@ func (p Problems) Error() string { return strings.Join(p, "\n") }
 // environment remembers what was found wrong while a struct is filled and checked. It keeps one problem for each
 // variable, the first: what is checked later often follows from it.
 type environment struct {
+	of     reflect.Type // the struct
 	wrong  map[string]string
 	strays []string // variables that look like ours and are nobody's mistake, one sentence each
 }
@@ -34,8 +35,8 @@ type environment struct {
 // is one. The tags name each variable in full and the prefix is left empty; with a prefix, envconfig would fall back
 // to the variable without it.
 func read(target any) *environment {
-	env := &environment{wrong: map[string]string{}}
 	into := reflect.ValueOf(target).Elem()
+	env := &environment{of: into.Type(), wrong: map[string]string{}}
 	for _, field := range variables(into.Type()) {
 		name := field.Tag.Get("envconfig")
 		alone := field
@@ -68,10 +69,12 @@ func variables(of reflect.Type) []reflect.StructField {
 }
 
 // variable finds the field of a variable by its name.
-func variable(name string) reflect.StructField {
-	for _, field := range variables(reflect.TypeFor[Config]()) {
-		if field.Tag.Get("envconfig") == name {
-			return field
+func (e *environment) variable(name string) reflect.StructField {
+	for _, of := range []reflect.Type{e.of, reflect.TypeFor[Config]()} {
+		for _, field := range variables(of) {
+			if field.Tag.Get("envconfig") == name && (field.Tag.Get("want") != "" || of != e.of) {
+				return field
+			}
 		}
 	}
 	return reflect.StructField{}
@@ -120,13 +123,13 @@ func unitMissing(field reflect.StructField) error {
 
 // given tells whether the variable has a value of its own that could be read.
 func (e *environment) given(name string) bool {
-	return isSet(variable(name)) && e.wrong[name] == ""
+	return isSet(e.variable(name)) && e.wrong[name] == ""
 }
 
 // check records the variable as wrong unless ok holds. The line says what its tag wants and, in parentheses, the
 // reasons given.
 func (e *environment) check(name string, ok bool, reasons ...error) {
-	e.checkFor(name, ok, variable(name).Tag.Get("want"), reasons...)
+	e.checkFor(name, ok, e.variable(name).Tag.Get("want"), reasons...)
 }
 
 // checkFor is check for what depends on more than the variable itself.
@@ -134,7 +137,7 @@ func (e *environment) checkFor(name string, ok bool, want string, reasons ...err
 	if ok || e.wrong[name] != "" {
 		return
 	}
-	line := fmt.Sprintf("%s: want %s", quoted(name), want)
+	line := fmt.Sprintf("%s: want %s", e.quoted(name), want)
 	if err := errors.Join(reasons...); err != nil {
 		line += fmt.Sprintf(" (%s)", err)
 	}
@@ -144,13 +147,13 @@ func (e *environment) checkFor(name string, ok bool, want string, reasons ...err
 // compare is checkFor for two variables that must fit each other. It holds its tongue where either is wrong already.
 func (e *environment) compare(name string, ok bool, want, other string) {
 	if e.wrong[other] == "" {
-		e.checkFor(name, ok, want+" "+quoted(other))
+		e.checkFor(name, ok, want+" "+e.quoted(other))
 	}
 }
 
 // quoted shows a variable and its value as they would be typed, the value without what is secret in it.
-func quoted(name string) string {
-	field := variable(name)
+func (e *environment) quoted(name string) string {
+	field := e.variable(name)
 	line := fmt.Sprintf("%s=%q", name, shown(name, text(field)))
 	if !isSet(field) {
 		line += " (the default)"
@@ -161,7 +164,7 @@ func quoted(name string) string {
 // problems is what was found wrong, in the order of the table, and then the variables that nobody knows.
 func (e *environment) problems() error {
 	var lines Problems
-	for _, field := range variables(reflect.TypeFor[Config]()) {
+	for _, field := range variables(e.of) {
 		if line := e.wrong[field.Tag.Get("envconfig")]; line != "" {
 			lines = append(lines, line)
 		}
@@ -226,8 +229,10 @@ const ours = "IDLE_"
 
 // allNames lists the variables of all programs: those of one may be set for another.
 func allNames() (names []string) {
-	for _, row := range Table() {
-		names = append(names, row.Variable)
+	for _, row := range append(Table(), TapTable()...) {
+		if !slices.Contains(names, row.Variable) {
+			names = append(names, row.Variable)
+		}
 	}
 	return names
 }

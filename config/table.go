@@ -17,10 +17,15 @@ type Row struct {
 	inWords bool
 }
 
-// Table lists every variable in the order of Config.
-func Table() []Row {
+// Table lists every variable of idleworker in the order of Config.
+func Table() []Row { return table(reflect.TypeFor[Config]()) }
+
+// TapTable lists every variable of idletap in the order of Tap.
+func TapTable() []Row { return table(reflect.TypeFor[Tap]()) }
+
+func table(of reflect.Type) []Row {
 	var rows []Row
-	for _, field := range variables(reflect.TypeFor[Config]()) {
+	for _, field := range variables(of) {
 		row := Row{Variable: field.Tag.Get("envconfig"), Default: field.Tag.Get("default"), Meaning: field.Tag.Get("desc")}
 		switch {
 		case field.Tag.Get("required") == "true":
@@ -33,11 +38,16 @@ func Table() []Row {
 	return rows
 }
 
-// WriteHelp writes the table as plain text in columns.
-func WriteHelp(w io.Writer) error {
+// WriteHelp writes the table of idleworker as plain text in columns.
+func WriteHelp(w io.Writer) error { return writeHelp(w, Table()) }
+
+// WriteTapHelp writes the table of idletap as plain text in columns.
+func WriteTapHelp(w io.Writer) error { return writeHelp(w, TapTable()) }
+
+func writeHelp(w io.Writer, table []Row) error {
 	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(columns, "VARIABLE\tDEFAULT\tMEANING")
-	for _, row := range Table() {
+	for _, row := range table {
 		fmt.Fprintf(columns, "%s\t%s\t%s\n", row.Variable, row.Default, row.Meaning)
 	}
 	return columns.Flush()

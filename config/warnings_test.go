@@ -13,9 +13,9 @@ func TestWarnings(t *testing.T) {
 	}{
 		{Config{Validity: time.Hour, Retention: time.Hour}, nil},
 		{Config{Validity: 2 * time.Hour, Retention: time.Hour}, []string{"IDLE_VALIDITY=2h0m0s is longer than IDLE_RETENTION=1h0m0s"}},
-		{Config{ShutdownGrace: time.Second, GatewayTimeout: 2 * time.Second}, []string{"IDLE_SHUTDOWN_GRACE=1s is shorter than IDLE_GATEWAY_TIMEOUT=2s"}},
-		{Config{ShutdownGrace: time.Second, GatewayTimeout: time.Second}, nil},
-		{Config{Validity: 2, Retention: 1, GatewayInsecure: true}, []string{"IDLE_GATEWAY_INSECURE=true", "IDLE_VALIDITY=2ns"}},
+		{Config{ShutdownGrace: time.Second, Gateway: Gateway{GatewayTimeout: 2 * time.Second}}, []string{"IDLE_SHUTDOWN_GRACE=1s is shorter than IDLE_GATEWAY_TIMEOUT=2s"}},
+		{Config{ShutdownGrace: time.Second, Gateway: Gateway{GatewayTimeout: time.Second}}, nil},
+		{Config{Validity: 2, Retention: 1, Gateway: Gateway{GatewayInsecure: true}}, []string{"IDLE_GATEWAY_INSECURE=true", "IDLE_VALIDITY=2ns"}},
 	} {
 		got := test.config.Warnings()
 		if len(got) != len(test.want) {

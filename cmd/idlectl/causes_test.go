@@ -28,7 +28,7 @@ func (s *site) realWorker() *gatewaytest.Gateway {
 	}
 	client, _ := s.environment() // cannot fail
 	w := &worker.Service{Name: "host-a", Log: slog.New(slog.DiscardHandler), Config: config.Config{
-		Client: client, GatewayURL: g.URL(), GatewayCA: ca, GatewayTimeout: time.Second, Replicas: 1, Retention: time.Hour,
+		Client: client, Gateway: config.Gateway{GatewayURL: g.URL(), GatewayCA: ca, GatewayTimeout: time.Second}, Replicas: 1, Retention: time.Hour,
 		Takeover: 3 * time.Second, MaxInFlight: 4, MaxAttempts: 8, Validity: time.Hour, ShutdownGrace: 10 * time.Second,
 		BackoffInitial: 10 * time.Millisecond, BackoffMax: 50 * time.Millisecond, BackoffMultiplier: 2,
 	}}

@@ -72,7 +72,7 @@ func newSite(t *testing.T, o gatewaytest.Options) *site {
 		t.Fatal(err)
 	}
 	s.config = config.Config{
-		GatewayURL: g.URL(), GatewayCA: ca, GatewayTimeout: 2 * time.Second, Replicas: 1, Retention: time.Hour,
+		Gateway: config.Gateway{GatewayURL: g.URL(), GatewayCA: ca, GatewayTimeout: 2 * time.Second}, Replicas: 1, Retention: time.Hour,
 		Takeover: 2500 * time.Millisecond, MaxInFlight: 32, BackoffInitial: 20 * time.Millisecond, BackoffMax: time.Second,
 		BackoffMultiplier: 2, BackoffJitter: 0.5, MaxAttempts: 8, Validity: 12 * time.Hour, Reapply: true,
 		ShutdownGrace: 10 * time.Second,

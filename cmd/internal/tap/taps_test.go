@@ -1,0 +1,147 @@
+package tap
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+func TestTwoTaps(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, m *memory, taps []*Registry) {
+		a, b, began := taps[0], taps[1], time.Now()
+		a.Learn(signedIn("1001", "g1"))
+		m.want(t, "1001", "g1")
+		time.Sleep(time.Second)
+		b.Learn(polled("1001", "g1", "g2")) // the balancer led it there
+		m.want(t, "1001", "g2")
+		time.Sleep(time.Second)
+		a.Learn(polled("1001", "g2", "g3"))
+		m.want(t, "1001", "g3")
+		if s := m.session("1001"); !s.SignedInAt.Equal(began) {
+			t.Errorf("signed in at %v", s.SignedInAt)
+		}
+		// An answer that was under way for long brings back nothing.
+		b.Learn(Event{Kind: Answered, Agent: "1001", Shown: "g1", Asked: began.Add(time.Millisecond)})
+		m.want(t, "1001", "g3")
+		time.Sleep(time.Second)
+		b.Learn(signedIn("1001", "h1"))
+		m.want(t, "1001", "h1")
+		time.Sleep(time.Second)
+		a.Learn(signedOut("1001", "h1"))
+		m.want(t, "1001", "")
+	})
+}
+
+// While NATS is away each tap learns of another sign-in: the later one stays.
+func TestOlderSignInNeverReplacesANewerOne(t *testing.T) {
+	for first := range 2 {
+		bubble(t, 2, func(t *testing.T, m *memory, taps []*Registry) {
+			m.setAway(true)
+			taps[first].Learn(signedIn("1001", "older"))
+			time.Sleep(time.Second)
+			taps[1-first].Learn(signedIn("1001", "newer"))
+			time.Sleep(time.Second)
+			m.setAway(false)
+			time.Sleep(time.Second)
+			m.want(t, "1001", "newer")
+			taps[first].Verify()
+			taps[1-first].Verify()
+			m.want(t, "1001", "newer")
+		})
+	}
+}
+
+func TestSignOutAtOneTapDoesNotEndALaterSignInAtAnother(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, m *memory, taps []*Registry) {
+		taps[0].Learn(signedIn("1001", "g1"))
+		m.want(t, "1001", "g1")
+		m.setAway(true)
+		time.Sleep(time.Second)
+		taps[0].Learn(signedOut("1001", "g1"))
+		time.Sleep(time.Second)
+		taps[1].Learn(signedIn("1001", "g2"))
+		m.setAway(false)
+		time.Sleep(time.Second)
+		m.want(t, "1001", "g2")
+	})
+}
+
+// An agent who is silent at one tap may be busy at another.
+func TestSilenceIsAskedAbout(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, m *memory, taps []*Registry) {
+		a, b := taps[0], taps[1]
+		a.Learn(signedIn("1001", "g1"))
+		m.want(t, "1001", "g1")
+		for range 20 {
+			time.Sleep(30 * time.Second)
+			b.Learn(polled("1001", "g1", ""))
+			m.want(t, "1001", "g1")
+		}
+		time.Sleep(2*silence + 5*time.Second)
+		m.want(t, "1001", "")
+	})
+}
+
+// The tap that saw the agent last is killed, and so is the desktop: another tap ends the session.
+func TestSessionOfAKilledTapEnds(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		killed := NewRegistry(m, silence)
+		taps[0].Learn(signedIn("1001", "g1"))
+		m.want(t, "1001", "g1")
+		// What the other one writes is in the store; it is not heard of again.
+		killed.Learn(polled("1001", "g1", "g2"))
+		rec, _ := m.Get(t.Context(), "1001")
+		rec.Session.GUID, rec.Since, rec.Retired = "g2", time.Now(), []string{markOf("g1").String()}
+		if _, err := m.Put(t.Context(), "1001", rec); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2*silence + 10*time.Second)
+		m.want(t, "1001", "")
+	})
+}
+
+// Whatever two taps see of a session in which order, while NATS comes and goes, they end with the desktop's last GUID.
+func TestTapsAgree(t *testing.T) {
+	for seed := range uint64(500) {
+		bubble(t, 2, func(t *testing.T, m *memory, taps []*Registry) {
+			random := rand.New(rand.NewPCG(seed, 1))
+			guid, n, signed := "", 0, time.Time{}
+			next := func() string { n++; return fmt.Sprintf("guid-%d", n) }
+			for range 30 {
+				time.Sleep(time.Duration(random.IntN(3000)) * time.Millisecond)
+				tap := taps[random.IntN(2)]
+				switch what := random.IntN(10); {
+				case guid == "" || what == 0:
+					guid = next()
+					tap.Learn(signedIn("1001", guid))
+					signed = time.Now()
+				case what < 5:
+					fresh := next()
+					tap.Learn(polled("1001", guid, fresh))
+					guid = fresh
+				case what < 8:
+					tap.Learn(polled("1001", guid, ""))
+				case what == 8:
+					m.setAway(random.IntN(2) == 0)
+				default:
+					tap.Learn(signedOut("1001", guid))
+					guid = ""
+				}
+			}
+			m.setAway(false)
+			time.Sleep(5 * time.Second)
+			if guid != "" {
+				taps[random.IntN(2)].Learn(polled("1001", guid, ""))
+			}
+			time.Sleep(5 * time.Second)
+			m.want(t, "1001", guid)
+			if s := m.session("1001"); guid != "" && s.SignedInAt.After(signed) {
+				t.Errorf("signed in at %v, want %v", s.SignedInAt, signed)
+			}
+			if t.Failed() {
+				t.Fatalf("seed %d", seed)
+			}
+		})
+	}
+}
