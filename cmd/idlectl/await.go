@@ -31,6 +31,20 @@ type report struct {
 	Unfinished int                      `json:"unfinished"`
 }
 
+// whole returns the report with empty lists where there is nothing.
+func (r report) whole() report {
+	if r.Problems == nil {
+		r.Problems = []sheet.Problem{}
+	}
+	if r.Outcomes == nil {
+		r.Outcomes = map[messages.Outcome]int{}
+	}
+	if r.Failures == nil {
+		r.Failures = []messages.Result{}
+	}
+	return r
+}
+
 // shownFailures is how many failures are shown one by one: the others are in the results.
 const shownFailures = 10
 
@@ -47,6 +61,9 @@ func (r *report) stored(s desk.Stored) {
 }
 
 func (r *report) ended(e desk.Event) {
+	if r.Outcomes == nil {
+		r.Outcomes = map[messages.Outcome]int{}
+	}
 	r.Outcomes[e.Outcome]++
 	if isBad(e.Outcome) && len(r.Failures) < shownFailures {
 		r.Failures = append(r.Failures, e.Result)
@@ -107,7 +124,7 @@ func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.E
 // tell prints the report.
 func (a *app) tell(r report) error {
 	if a.json {
-		return a.printJSON(r)
+		return a.printJSON(r.whole())
 	}
 	if r.DryRun {
 		fmt.Fprintf(a.stdout, "%s in %s: all can be published%s\n", terminal.Plural(r.Changes, "change"), terminal.Plural(r.Messages, "message"), r.andPast())
@@ -115,6 +132,7 @@ func (a *app) tell(r report) error {
 	}
 	fmt.Fprintf(a.stdout, "published %s", terminal.Plural(r.Published, "message"))
 	switch {
+	case r.FirstSeq == 0: // not known
 	case r.Published == 1:
 		fmt.Fprintf(a.stdout, ", sequence %d", r.FirstSeq)
 	case r.Published > 1:

@@ -156,7 +156,7 @@ func (a *app) applyPlan(ctx context.Context, store *planStore, v *planView, now 
 			return err
 		}
 	}
-	store.bar = terminal.NewProgress(a.stderr, "published", v.diff.MessageCount(v.plan.Name))
+	store.bar = terminal.NewProgress(a.notes(), "published", v.diff.MessageCount(v.plan.Name))
 	batch, err := plan.Apply(ctx, store, v.plan, v.state, v.diff, store.desk.By, now)
 	store.bar.Finish()
 	if err != nil {

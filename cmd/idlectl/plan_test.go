@@ -130,6 +130,6 @@ func TestPlanProblems(t *testing.T) {
 func TestPlanWaits(t *testing.T) {
 	p := newPlanSite(t)
 	p.serve(nil)
-	p.plan(roster, "--apply", "--wait", "--timeout", "1m").want(t, statusFine, "ended 4 of 4")
+	p.plan(roster, "--apply", "--wait", "--timeout", "1m").want(t, statusFine, "applied        4")
 	p.plan(strings.ReplaceAll(roster, "22:00", "21:00"), "--apply", "--force", "--wait", "--timeout", "1m", "--json").want(t, statusFine, `"applied": 1`)
 }

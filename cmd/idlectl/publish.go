@@ -56,14 +56,10 @@ func (a *app) publishFile(ctx context.Context, name string, f publishFlags) erro
 	if err != nil {
 		return unusable{err}
 	}
-	r := report{
-		Messages: len(s.Messages), Changes: s.Changes(), Problems: s.Problems, DryRun: f.dryRun,
-		Outcomes: map[messages.Outcome]int{}, Failures: []messages.Result{},
-	}
+	r := report{Messages: len(s.Messages), Changes: s.Changes(), Problems: s.Problems, DryRun: f.dryRun}
 	if len(s.Problems) > 0 {
 		return a.refuse(s, r)
 	}
-	r.Problems = []sheet.Problem{}
 	r.Instants, r.Past = s.Instants(time.Now())
 	if r.Past > 0 && r.Past == r.Instants && !f.force {
 		return unusablef("%s: %s in the past, so its changes would take effect at once or never: is it an old file? "+
@@ -83,7 +79,7 @@ func (a *app) publishFile(ctx context.Context, name string, f publishFlags) erro
 // refuse names everything that is wrong with a file.
 func (a *app) refuse(s *sheet.Sheet, r report) error {
 	if a.json {
-		if err := a.printJSON(r); err != nil {
+		if err := a.printJSON(r.whole()); err != nil {
 			return err
 		}
 	} else {
