@@ -109,14 +109,15 @@ func nodeDown(name string, goal float64, gateway func() func(*arrival) reply) sc
 func scenes() []scene {
 	var all []scene
 	for _, fault := range []struct {
-		name string
-		of   func(*arrival) reply
-	}{{"503", busy}, {"500", internal}, {"cut", cut}} {
+		name   string
+		of     func(*arrival) reply
+		bursts float64
+	}{{"503", busy, 0.75}, {"500", internal, 0.95}, {"cut", cut, 0.95}} {
 		for _, n := range []struct{ share, goal float64 }{{0.02, 0.95}, {0.1, 0.9}, {0.3, 0.85}} {
 			all = append(all, underNoise(fmt.Sprintf("%.0f %% %s at random", 100*n.share, fault.name), n.share, n.goal,
 				func() func(*arrival) reply { return noise(n.share, fault.of) }))
 		}
-		all = append(all, underNoise("every second, 100 ms of nothing but "+fault.name, 0.1, 0.6, func() func(*arrival) reply {
+		all = append(all, underNoise("every second, 100 ms of nothing but "+fault.name, 0.1, fault.bursts, func() func(*arrival) reply {
 			return func(a *arrival) reply {
 				if a.since%time.Second > 900*ms {
 					return fault.of(a)

@@ -51,7 +51,7 @@ const (
 	InFlight   Why = "in_flight"   // as many calls as allowed are in flight
 	Breaker    Why = "breaker"     // the address does not answer: one probe at a time
 	Slowed     Why = "slowed"      // the address takes fewer calls than the limit
-	Ramp       Why = "ramp"        // the address answers again: calls are increased over half a second
+	Ramp       Why = "ramp"        // the address answers again: calls are increased over half a second at most
 )
 
 // Kind says how a call ended, as far as the gate must know.

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -21,11 +22,13 @@ type limit struct {
 	used  time.Duration // calling time since most was found
 	since time.Time
 	why   string
+	late  bool // most is a count of accepted calls, to which those in flight are yet to be added
 
 	recent   recent    // accepted calls
 	lastSent time.Time // when a call was sent last
 	began    time.Time // when calls began after the last second without any
 
+	share   float64 // of refusals among the last few dozen calls
 	score   float64
 	noise   float64   // share of refusals that is noise
 	until   time.Time // the noise is remembered for as long
@@ -43,14 +46,14 @@ type episode struct {
 	load     float64 // calls per second that were accepted just before it
 }
 
-// trial is the time after a cut, in which the share of refusals shows whether it helped.
+// trial is the time after a cut, in which the share of refusals shows whether it helped. More cuts may follow in it.
 type trial struct {
-	share            float64 // of refusals before; 0: no trial is under way
-	accepted         int
-	refused          int
-	most             float64 // to return to; 0: no limit
-	reach, used      time.Duration
-	noticed, refusal int // accepted and refused calls before
+	share       float64 // of refusals before, cautiously: an episode begins with bad luck; 0: no trial is under way
+	weight      float64 // logarithm of how much likelier noise is than a lack of room
+	accepted    int
+	refused     int
+	most        float64 // what was found before, to return to if it was an outage; 0: nothing
+	reach, used time.Duration
 }
 
 const (
@@ -59,6 +62,9 @@ const (
 	noiseToFind  = 0.1 // share of refusals that never matters
 	noiseToStay  = 0.03
 	noiseLasts   = 10 * time.Second
+	lately       = 64.0 // calls
+	sureOfNoise  = 3.0  // a wrong verdict costs a few refusals
+	sureOfRoom   = -7.0 // a wrong verdict costs the rate, for seconds
 	startBelow   = 0.03 // the rate begins by that share below what was found
 	growth       = 0.05 // and is by that share above it after twice the time that it takes to reach it
 	reachFound   = 5 * time.Second
@@ -103,8 +109,12 @@ func (l *limit) sent(now time.Time) {
 func (l *limit) accepted(sent, now time.Time) {
 	l.recent.add(now)
 	if sent.Before(l.cut) {
+		if l.late && now.Sub(l.cut) < time.Second {
+			l.most++ // it was in flight, and counts for the second before
+		}
 		return
 	}
+	l.share -= l.share / lately
 	if l.score > 0 {
 		l.episode.accepted++
 		p := noiseToFind
@@ -112,13 +122,12 @@ func (l *limit) accepted(sent, now time.Time) {
 			p = noiseToStay
 		}
 		if now.Before(l.until) {
-			p = max(p, min(0.9, 1.5*l.noise+0.05))
+			p = max(p, min(0.6, 1.5*l.noise+0.1))
 		}
 		l.score = max(0, l.score-p/(1-p))
 	}
 	if l.trial.share > 0 {
-		l.trial.accepted++
-		l.judge(now)
+		l.judge(false, now)
 	}
 }
 
@@ -130,11 +139,11 @@ func (l *limit) refused(sent time.Time, full float64, now time.Time) (cut bool) 
 	if l.score == 0 {
 		l.begin(full, now)
 	}
+	l.share += (1 - l.share) / lately
 	l.score++
 	l.episode.refused++
 	if l.trial.share > 0 {
-		l.trial.refused++
-		l.judge(now)
+		l.judge(true, now)
 	}
 	e := &l.episode
 	high := scoreToFind
@@ -153,11 +162,15 @@ func (l *limit) refused(sent time.Time, full float64, now time.Time) (cut bool) 
 	if guessed {
 		reach = reachGuessed
 	}
-	was := *l
-	l.set(found, reach, now)
-	if e.accepted >= 3 {
-		l.trial = trial{share: share, most: was.most, reach: was.reach, used: was.used, noticed: e.accepted, refusal: e.refused}
+	under := l.trial
+	if under.share == 0 && e.accepted >= 3 {
+		under = trial{share: max(l.share, share/3), most: l.most, reach: l.reach, used: l.used}
 	}
+	if e.accepted >= 20 {
+		under.weight = min(0, under.weight) // the first cut was a guess, this one is not
+	}
+	l.set(found, reach, now)
+	l.trial = under
 	return true
 }
 
@@ -176,20 +189,26 @@ func (l *limit) begin(full float64, now time.Time) {
 
 func (l *limit) set(most float64, reach time.Duration, now time.Time) {
 	l.most, l.reach, l.used = max(leastRate, most), reach, 0
-	l.since, l.cut, l.score, l.trial = now, now, 0, trial{}
+	l.since, l.cut, l.score, l.trial, l.late = now, now, 0, trial{}, false
 }
 
-// judge ends a trial as soon as it is clear whether the cut helped.
-func (l *limit) judge(now time.Time) {
-	t := l.trial
-	n := t.accepted + t.refused
-	share := float64(t.refused) / float64(n)
+// judge weighs one more answer of a trial, as in Wald's sequential probability ratio test: are so many refused as if the cut
+// had changed nothing, or hardly any?
+func (l *limit) judge(refused bool, now time.Time) {
+	t := &l.trial
+	same, few := 0.75*t.share, 0.05*t.share+0.02
+	if refused {
+		t.refused++
+		t.weight += math.Log(same / few)
+	} else {
+		t.accepted++
+		t.weight += math.Log((1 - same) / (1 - few))
+	}
 	switch {
-	case t.refused >= 3 && share >= 0.4*t.share:
-		l.noise = float64(t.refused+t.refusal) / float64(n+t.noticed+t.refusal)
-		l.most, l.reach, l.used, l.cut, l.score = t.most, t.reach, t.used, now, 0
-		l.until, l.trial = now.Add(noiseLasts), trial{}
-	case float64(n) >= min(100, 10/t.share):
+	case t.weight >= sureOfNoise:
+		l.noise, l.until = max(l.share, float64(t.refused)/float64(t.accepted+t.refused)), now.Add(noiseLasts)
+		l.most, l.cut, l.score, l.trial = 0, now, 0, trial{}
+	case t.weight <= sureOfRoom:
 		l.trial = trial{}
 	}
 }
@@ -223,8 +242,10 @@ func (l *limit) saturated(full float64, reach time.Duration, now time.Time) {
 	if r := l.rate(full); r > 0 {
 		rate = r
 	}
-	if e := l.episode; e.load >= rate/2 && float64(e.before) < 0.9*full {
+	isNoise := now.Before(l.until) && l.noise > noiseToFind
+	if e := l.episode; e.load >= rate/2 && float64(e.before) < 0.9*full && !isNoise {
 		l.set(float64(e.before), reach, now)
+		l.late = true
 	}
 }
 

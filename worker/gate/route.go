@@ -11,8 +11,8 @@ type route struct {
 	quiet    quiet
 	breaker  breaker
 	limit    limit
-	ramp     time.Time // the address answered again then
-	bucket   bucket    // keeps the pace of limit and ramp
+	ramp     ramp
+	bucket   bucket // keeps the pace of limit and ramp
 	latency  latency
 	failing  float64 // share of faults lately
 }
@@ -64,17 +64,31 @@ func (r *route) take() { r.bucket.tokens = max(0, r.bucket.tokens-1) }
 func (r *route) pace(full float64, now time.Time) (pace float64, why Why) {
 	pace = r.limit.rate(full)
 	why = Slowed
-	if t := now.Sub(r.ramp); t >= 0 && t < rampTime {
-		if ramp := full * (rampFrom + (1-rampFrom)*t.Seconds()/rampTime.Seconds()); pace == 0 || ramp < pace {
-			pace, why = ramp, Ramp
-		}
+	if steep := r.ramp.rate(full, now); steep > 0 && (pace == 0 || steep < pace) {
+		pace, why = steep, Ramp
 	}
 	return pace, why
 }
 
+// ramp increases the rate after the address answered again, so that all that waited does not meet it at once. It takes as long
+// as the breaker was open, so that a false alarm costs little.
+type ramp struct {
+	from  time.Time
+	takes time.Duration
+}
+
+// rate returns the rate to stay below; 0: any.
+func (r *ramp) rate(full float64, now time.Time) float64 {
+	t := now.Sub(r.from)
+	if t < 0 || t >= r.takes {
+		return 0
+	}
+	return full * (rampFrom + (1-rampFrom)*t.Seconds()/r.takes.Seconds())
+}
+
 const (
-	rampTime = 500 * time.Millisecond // from rampFrom of the rate to all of it
-	rampFrom = 0.2
+	longestRamp = 500 * time.Millisecond
+	rampFrom    = 0.2 // of the rate
 )
 
 func (r *route) send(agent string, now time.Time) {
@@ -104,8 +118,8 @@ func (r *route) report(p *Report, full float64, now time.Time, held bool) {
 		r.row.answered(p.Agent)
 		r.limit.accepted(p.Sent, now)
 		if r.breaker.open && !p.Sent.Before(r.breaker.from) {
-			r.breaker, r.failing = breaker{}, 0
-			r.ramp, r.bucket = now, bucket{last: now}
+			r.ramp = ramp{now, min(longestRamp, now.Sub(r.breaker.since))}
+			r.breaker, r.failing, r.bucket = breaker{}, 0, bucket{last: now}
 			r.limit.reopened(now)
 		}
 	case Busy:

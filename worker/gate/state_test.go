@@ -26,7 +26,7 @@ func TestHoldingNamesWhatKeepsACallBack(t *testing.T) {
 			g.route("", now).limit.set(2, reachFound, now)
 			must(t, g, "", "1", now.Add(time.Second))
 		}},
-		Ramp: {Config{Rate: 10, Burst: 1, MaxInFlight: 2}, func(g *Gate) { g.route("", now).ramp = now.Add(900 * ms) }},
+		Ramp: {Config{Rate: 10, Burst: 1, MaxInFlight: 2}, func(g *Gate) { g.route("", now).ramp = ramp{now.Add(900 * ms), longestRamp} }},
 	} {
 		g := New(test.config, origin)
 		test.do(g)

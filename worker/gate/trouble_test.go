@@ -149,7 +149,7 @@ func TestBreakerClosesWithTheFirstAnswerToAProbe(t *testing.T) {
 	must(t, g, "", "1001", probe)
 	answer(g, "1001", probe, probe.Add(10*ms))
 	calls := pull(t, g, probe.Add(10*ms), probe.Add(2*time.Second))
-	if n := count(calls, probe, probe.Add(110*ms)); n > 25 {
+	if n := count(calls, probe, probe.Add(110*ms)); n > 40 {
 		t.Errorf("%d calls in the first 100 ms", n)
 	}
 	if n := count(calls, probe.Add(900*ms), probe.Add(1900*ms)); n < 495 {
