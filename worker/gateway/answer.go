@@ -206,10 +206,22 @@ func cut(s string, n int) string {
 
 // conceal takes a session's credentials out of a text that the gateway sent: it may quote what it was sent.
 func conceal(text string, session messages.Session) string {
-	for _, secret := range secrets(session) {
-		text = strings.ReplaceAll(text, secret, "***")
+	if len(text) < leastSecret {
+		return text
+	}
+	text = without(text, session.GUID)
+	for _, cookie := range session.Cookies {
+		_, value, _ := strings.Cut(cookie, "=")
+		text = without(text, value)
 	}
 	return text
+}
+
+func without(text, secret string) string {
+	if len(secret) < leastSecret {
+		return text
+	}
+	return strings.ReplaceAll(text, secret, "***")
 }
 
 // maxSecret is more than any credential of a session has.
@@ -217,19 +229,6 @@ const maxSecret = 8 << 10
 
 // leastSecret is the length from which on a text is taken for a secret: replacing every "1" would garble any message.
 const leastSecret = 6
-
-func secrets(session messages.Session) []string {
-	var found []string
-	if len(session.GUID) >= leastSecret {
-		found = append(found, session.GUID)
-	}
-	for _, cookie := range session.Cookies {
-		if _, value, _ := strings.Cut(cookie, "="); len(value) >= leastSecret {
-			found = append(found, value)
-		}
-	}
-	return found
-}
 
 // retryAfter reads how long to make no call: seconds, or an instant, which is counted against the sender's own clock where it
 // tells it. 0: not said, or no longer.

@@ -74,8 +74,22 @@ func (c *Client) Open() error {
 	}
 	c.current, c.replaced = c.newTransport(), time.Now()
 	DropQuotes()
+	c.reportProxy()
 	return nil
 }
+
+// reportProxy says once in each process that a proxy of the environment is not used: whoever set it may wait for its log in vain.
+func (c *Client) reportProxy() {
+	u := c.home.url("", "")
+	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u}); proxy == nil && err == nil {
+		return
+	}
+	proxyOnce.Do(func() {
+		c.log().Warn("HTTPS_PROXY and HTTP_PROXY are not used: calls go straight to the gateway; NO_PROXY with its host silences this", "gateway", c.URL)
+	})
+}
+
+var proxyOnce sync.Once
 
 // Close closes the connections that are not in use.
 func (c *Client) Close() {
@@ -102,12 +116,11 @@ func (c *Client) Set(ctx context.Context, call worker.Call) worker.Answer {
 const maxStale = 3
 
 func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call worker.Call) worker.Answer {
-	r, err := request(c.serverFor(call.Session.GatewayURL), call)
+	once := &passage{end: cancel}
+	r, err := request(once.watch(ctx), c.serverFor(call.Session.GatewayURL), call)
 	if err != nil {
 		return worker.Answer{Class: worker.Unsound, Fault: err.Error()}
 	}
-	once := &passage{end: cancel}
-	r = r.WithContext(once.watch(ctx))
 	resp, err := c.transport(time.Now()).RoundTrip(r)
 	for range maxStale {
 		if err == nil || ctx.Err() != nil || !once.stale(err) {
@@ -129,15 +142,13 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call worke
 // request makes the request. The one header of ours that the gateway looks at is the agent's GUID; behind some load balancers
 // it needs the cookies that the sign-in set as well. What comes from outside is checked where it comes in; a text
 // that could lead to another path or become a second request is refused here all the same.
-func request(to server, call worker.Call) (*http.Request, error) {
+func request(ctx context.Context, to server, call worker.Call) (*http.Request, error) {
 	if !isWord(call.AgentID) || !isWord(call.Flag) || !isVisible(call.Session.GUID) {
 		return nil, errUnclean
 	}
-	r := &http.Request{
-		Method: http.MethodPost, URL: to.url(call.AgentID, call.Flag), Host: to.hostHeader(),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"Accept": accept, "Content-Type": contentType, "Guid": {call.Session.GUID}, "User-Agent": userAgent},
-	}
+	r := post.WithContext(ctx)
+	r.URL, r.Host = to.url(call.AgentID, call.Flag), to.hostHeader()
+	r.Header = http.Header{"Accept": accept, "Content-Type": contentType, "Guid": {call.Session.GUID}, "User-Agent": userAgent}
 	if len(call.Session.Cookies) > 0 {
 		cookies := strings.Join(call.Session.Cookies, "; ")
 		if !isVisible(cookies) {
@@ -155,6 +166,7 @@ func request(to server, call worker.Call) (*http.Request, error) {
 }
 
 var (
+	post        = &http.Request{Method: http.MethodPost, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	accept      = []string{"application/json, */*"} // some firewalls refuse requests without it
 	contentType = []string{"application/json; charset=UTF-8"}
 	userAgent   = []string{"idlepolicy"}

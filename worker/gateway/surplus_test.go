@@ -86,7 +86,7 @@ func answerOf(body string) string {
 // many wait for a connection.
 func TestSurplusAnswerIsNobodys(t *testing.T) {
 	for name, records := range map[string]int{"one record": 1, "a record each": 2} {
-		for callers, calls := range map[int]int{1: 50, 16: 60} {
+		for callers, calls := range map[int]int{1: 20, 16: 30} {
 			t.Run(name+" to "+strconv.Itoa(callers), func(t *testing.T) {
 				c := rawServer(t, func(conn net.Conn, under *corked) { answerTwice(conn, under, records) })
 				var wrong atomic.Int32
