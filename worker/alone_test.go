@@ -129,3 +129,36 @@ func TestRefusedForLackOfRoom(t *testing.T) {
 		})
 	}
 }
+
+// An agent whose calls time out while others are answered is told as such: the call may have landed, and what to raise.
+func TestTimeOutsOfOneAgentAloneAreExplained(t *testing.T) {
+	bubble(t, Policy{MaxAttempts: 3}, func(s *site) {
+		all := s.agents(2)
+		s.gateway.answer = func(c Call) Answer {
+			if c.AgentID == all[0] {
+				return Answer{Class: Unsound, TimedOut: true, Fault: "no answer within 5s"}
+			}
+			return Answer{Class: Success, Retcode: "0"}
+		}
+		s.start()
+		s.publish(wish(all[0], "f", `,"id":"a"`))
+		s.pass(100 * time.Millisecond)
+		if v, _ := s.worker.Agent(s.t.Context(), all[0]); v.Live.Fault != "no answer within 5s" {
+			t.Errorf("nobody else was called yet, but it is told %q", v.Live.Fault)
+		}
+		for range 60 {
+			s.publish(wish(all[1], "f", ""))
+			s.pass(time.Second)
+		}
+		failed := 0
+		for _, r := range s.journal.all() {
+			failed += number(r.Outcome == "failed")
+			if r.AgentID == all[0] && (r.Outcome != "failed" || !strings.Contains(r.Message, "may have taken effect") || !strings.Contains(r.Message, "IDLE_GATEWAY_TIMEOUT")) {
+				t.Errorf("result %+v", r)
+			}
+		}
+		if failed != 1 {
+			t.Errorf("%d changes failed", failed)
+		}
+	})
+}

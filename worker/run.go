@@ -42,8 +42,8 @@ type loop struct {
 	overdue   []*change
 	pipeline  pipeline
 	unkept    map[*lane]string // of those for whom something could not be stored as it was, what
-	closings  int       // summaries that are not stored
-	toldAt    time.Time // when the progress of batches was told last
+	closings  int              // summaries that are not stored
+	toldAt    time.Time        // when the progress of batches was told last
 	stopping  bool
 	speed     speed
 	burst     burst

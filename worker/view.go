@@ -142,7 +142,7 @@ func (l *loop) oldestDue() time.Time {
 func (l *loop) agentView(agent string) view.AgentView {
 	v := view.AgentView{AgentID: agent}
 	if s, ok := l.Sessions.Of(agent); ok {
-		v.SignedIn, v.SignedAt = true, s.SignedInAt
+		v.SignedIn, v.SignedAt, v.Revision = true, s.SignedInAt, s.Rev
 		if l.Ignored != nil {
 			v.Ignored = l.Ignored(s.GatewayURL)
 		}

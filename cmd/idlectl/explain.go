@@ -148,7 +148,11 @@ func (x *explanation) inForce(now time.Time) *messages.Result {
 // waitsText says what a change waits for, and until when.
 func waitsText(c view.ChangeView, now time.Time) string {
 	text := "it " + c.WaitsFor.Sentence()
-	if !c.Next.IsZero() {
+	switch {
+	case c.Next.IsZero():
+	case c.WaitsFor == view.Session:
+		text += "; that one is tried again " + terminal.Age(c.Next, now)
+	default:
 		text += ", next " + terminal.Age(c.Next, now)
 	}
 	if c.Attempts > 0 {
@@ -173,9 +177,9 @@ func (x *explanation) facts(fact func(name, format string, args ...any)) {
 	case !w.SignedIn:
 		fact("session", "not signed in")
 	case w.SignedAt.IsZero():
-		fact("session", "signed in")
+		fact("session", "signed in, with revision %d of its record", w.Revision)
 	default:
-		fact("session", "signed in since %s (%s)", terminal.Clock(w.SignedAt), terminal.Age(w.SignedAt, now))
+		fact("session", "signed in since %s (%s), with revision %d of its record", terminal.Clock(w.SignedAt), terminal.Age(w.SignedAt, now), w.Revision)
 	}
 	if x.Worker != nil && x.Worker.Ignored != "" {
 		fact("gateway", "its session's gateway_url is ignored, the configured gateway is called: %s", terminal.Clean(x.Worker.Ignored))

@@ -11,6 +11,7 @@ type AgentView struct {
 	AgentID   string           `json:"agent_id"`
 	SignedIn  bool             `json:"signed_in"`
 	SignedAt  time.Time        `json:"signed_in_at,omitzero"`
+	Revision  uint64           `json:"session_revision,omitempty"`    // of its record in the registry: which session calls are made with
 	Trouble   string           `json:"session_trouble,omitempty"`     // why the record in the registry cannot be used
 	Ignored   string           `json:"gateway_url_ignored,omitempty"` // why its calls go to the configured gateway instead
 	InForce   *messages.Result `json:"in_force,omitempty"`
