@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -26,6 +27,9 @@ type planFlags struct {
 
 // statusDiffers is the exit status of plan --detailed-exitcode if there is something to do.
 const statusDiffers = 4
+
+// memoryLimit is soft. A week of 20,000 agents, a million rows, holds 250 MiB; without it the garbage comes to three times that.
+const memoryLimit = 400 << 20
 
 // errDiffers ends the program with statusDiffers and says nothing.
 var errDiffers = errors.New("there is something to do")
@@ -67,6 +71,7 @@ func (a *app) planFile(ctx context.Context, name string, f planFlags) error {
 	if err != nil {
 		return err
 	}
+	debug.SetMemoryLimit(memoryLimit)
 	now := time.Now()
 	p, err := plan.ReadFile(name, a.stdin, m, agents, now)
 	if err != nil {
@@ -156,7 +161,7 @@ func (a *app) applyPlan(ctx context.Context, store *planStore, v *planView, now 
 			return err
 		}
 	}
-	store.bar = terminal.NewProgress(a.notes(), "published", v.diff.MessageCount(v.plan.Name))
+	store.bar = terminal.NewProgress(a.notes(), "published", len(v.diff.All))
 	batch, err := plan.Apply(ctx, store, v.plan, v.state, v.diff, store.desk.By, now)
 	store.bar.Finish()
 	if err != nil {

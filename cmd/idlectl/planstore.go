@@ -48,10 +48,10 @@ func (s *planStore) StorePlan(ctx context.Context, name string, all []plan.Entry
 // PublishPlan implements [plan.Store].
 func (s *planStore) PublishPlan(ctx context.Context, all iter.Seq[plan.Message]) error {
 	s.expected = desk.Expected{}
-	var changes []int
+	var changes, items []int
 	publications := func(yield func(desk.Publication) bool) {
 		for m := range all {
-			changes = append(changes, m.Changes)
+			changes, items = append(changes, m.Changes), append(items, m.Items)
 			if !yield(desk.Publication{ID: m.ID, Body: m.Body, Agents: m.Agents}) {
 				return
 			}
@@ -68,7 +68,7 @@ func (s *planStore) PublishPlan(ctx context.Context, all iter.Seq[plan.Message])
 			s.expected[st.Seq] = n
 		}
 		if s.bar != nil {
-			s.bar.Add(1)
+			s.bar.Add(items[st.Index])
 		}
 	})
 }

@@ -81,7 +81,7 @@ func (v *planView) document(applied *report) planDocument {
 		one := &d.All[i]
 		s := v.step(one, one.Step)
 		if one.Action == plan.Change {
-			was := v.step(one, one.Was)
+			was := v.step(one, *one.Was)
 			was.Action = ""
 			s.Was = &was
 		}
@@ -192,7 +192,7 @@ var (
 func (v *planView) line(d *plan.Difference) string {
 	line := fmt.Sprintf("%s %-6s  %s  %-5s  %s", signOf[d.Action], d.Agent, v.span(d.Step), terminal.Clean(d.Step.Flag), terminal.Clean(d.Step.Activity))
 	if d.Action == plan.Change {
-		line += fmt.Sprintf("  (was %s  %s  %s)", v.span(d.Was), terminal.Clean(d.Was.Flag), terminal.Clean(d.Was.Activity))
+		line += fmt.Sprintf("  (was %s  %s  %s)", v.span(*d.Was), terminal.Clean(d.Was.Flag), terminal.Clean(d.Was.Activity))
 	}
 	return line
 }

@@ -162,6 +162,20 @@ func operate(t *testing.T, d *desk.Desk) {
 		"overview": func() error { _, err := d.Overview(t.Context()); return err },
 		"in force": func() error { _, err := d.InForce(t.Context(), "1001"); return err },
 		"letters":  func() error { return bury(t, d) },
+		"plans": func() error {
+			one := []desk.PlanEntry{{Key: "1001", Value: []byte("x")}}
+			for range 2 { // created and replaced
+				if err := d.StorePlan(t.Context(), "roster", one); err != nil {
+					return err
+				}
+			}
+			one[0].Revision = 0
+			if err := d.StorePlan(t.Context(), "roster", one); err != nil { // looks at what is stored
+				return err
+			}
+			_, err := d.Plan(t.Context(), "roster")
+			return err
+		},
 	} {
 		if err := do(); err != nil {
 			t.Errorf("%s: %v", what, err)

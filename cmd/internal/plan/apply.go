@@ -39,7 +39,8 @@ type Message struct {
 	ID      string
 	Body    []byte
 	Agents  []string
-	Changes int // without withdrawals
+	Items   int
+	Changes int // of the items, those that are not withdrawals
 }
 
 // ErrChanged is returned if somebody else has applied the same plan at the same time.

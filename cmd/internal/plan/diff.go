@@ -1,9 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"maps"
 	"slices"
-	"sort"
 	"time"
 
 	"idlepolicy/cmd/internal/plan/steps"
@@ -25,7 +25,7 @@ type Difference struct {
 	Agent  string
 	Action Action
 	Step   steps.Step
-	Was    steps.Step // for Change
+	Was    *steps.Step // for Change
 }
 
 // Diff is what a plan wants to be different from what was applied before.
@@ -114,7 +114,12 @@ func (d *Diff) agent(agent string, p *Plan, has Record, now int64) {
 	}
 	was, wanted := filter(has.Steps, inside), filter(p.Agents[agent], inside)
 	d.Stands += len(was)
-	kept = append(kept, wanted...)
+	if kept == nil {
+		kept = wanted
+	} else {
+		kept = append(kept, wanted...)
+		slices.SortFunc(kept, func(a, b steps.Step) int { return cmp.Compare(a.Start, b.Start) })
+	}
 	for len(was) > 0 || len(wanted) > 0 {
 		switch {
 		case len(wanted) == 0 || len(was) > 0 && was[0].Start < wanted[0].Start:
@@ -122,15 +127,15 @@ func (d *Diff) agent(agent string, p *Plan, has Record, now int64) {
 			delete(maybe, was[0].Start)
 			was = was[1:]
 		case len(was) == 0 || wanted[0].Start < was[0].Start:
-			d.All = append(d.All, Difference{agent, Add, wanted[0], steps.Step{}})
+			d.All = append(d.All, Difference{agent, Add, wanted[0], nil})
 			delete(maybe, wanted[0].Start)
 			wanted = wanted[1:]
 		default:
 			switch {
 			case was[0] != wanted[0]:
-				d.All = append(d.All, Difference{agent, Change, wanted[0], was[0]})
+				d.All = append(d.All, Difference{agent, Change, wanted[0], &was[0]})
 			case maybe[was[0].Start]:
-				d.All = append(d.All, Difference{agent, Again, wanted[0], was[0]})
+				d.All = append(d.All, Difference{agent, Again, wanted[0], nil})
 			default:
 				d.Keeps++
 			}
@@ -145,19 +150,18 @@ func (d *Diff) agent(agent string, p *Plan, has Record, now int64) {
 	}
 	sortByTime(d.All[before:])
 	if len(d.All) > before || len(has.Maybe) > 0 {
-		slices.SortFunc(kept, func(a, b steps.Step) int { return int(a.Start - b.Start) })
 		d.records[agent] = Record{Steps: kept}
 	}
 }
 
 func sortByTime(all []Difference) {
-	sort.SliceStable(all, func(i, j int) bool { return all[i].Step.Start < all[j].Step.Start })
+	slices.SortStableFunc(all, func(a, b Difference) int { return cmp.Compare(a.Step.Start, b.Step.Start) })
 }
 
 // gone withdraws a step that is still ahead. One that has begun cannot be recalled, and its successor replaces it.
 func (d *Diff) gone(agent string, s steps.Step, now int64) {
 	if s.Start > now {
-		d.All = append(d.All, Difference{agent, Withdraw, s, s})
+		d.All = append(d.All, Difference{agent, Withdraw, s, nil})
 	}
 }
 

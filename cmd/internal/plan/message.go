@@ -53,15 +53,6 @@ func (d *Difference) item(plan string) item {
 	return i
 }
 
-// MessageCount returns in how many messages a difference is published.
-func (d *Diff) MessageCount(plan string) int {
-	n := 0
-	for range d.messages(plan, "x") {
-		n++
-	}
-	return n
-}
-
 // messages returns the messages that publish a difference, as one batch. The same difference makes the same messages.
 func (d *Diff) messages(plan, batch string) iter.Seq[Message] {
 	total := d.Changes()
@@ -77,6 +68,7 @@ func (d *Diff) messages(plan, batch string) iter.Seq[Message] {
 				text, _ := json.Marshal(one.item(plan)) // texts only: never fails
 				e.Changes = append(e.Changes, text)
 				size += len(text)
+				m.Items++
 				if one.Action != Withdraw {
 					m.Changes++
 				}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// How many agents the week has. The figures of the documentation come from
+//
+//	go test ./cmd/idlectl -run TestPlanOfAWeek -v -plan.agents 20000
+var weekAgents = flag.Int("plan.agents", 40, "agents in the schedule of TestPlanOfAWeek")
+
+// TestPlanOfAWeek shows, applies and moves the week of many agents with 8 activities a day, as a process of its own, and
+// reports time and memory of each run.
+func TestPlanOfAWeek(t *testing.T) {
+	s := newSite(t)
+	dir := t.TempDir()
+	tool := filepath.Join(dir, "idlectl")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", tool, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	mapFile := filepath.Join(dir, "map.yaml")
+	text := "name: week\nzone: Europe/Vienna\nagent: agent\ndate: day\nstart: from\nend: to\nactivity: activity\n" +
+		"activities: {phone: true, break: false}\nafter: leave\n"
+	if err := os.WriteFile(mapFile, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "week.csv")
+	rows := writeWeek(t, file, *weekAgents, "08:00")
+	run := func(what string, want string, args ...string) {
+		t.Helper()
+		c := exec.CommandContext(t.Context(), tool, append([]string{"plan", file, "--map", mapFile}, args...)...)
+		c.Env = append(os.Environ(), "IDLE_NATS_URL="+s.url)
+		var out, errout bytes.Buffer
+		c.Stdout, c.Stderr = &out, &errout
+		began := time.Now()
+		err := c.Run()
+		took := time.Since(began)
+		usage, _ := c.ProcessState.SysUsage().(*syscall.Rusage)
+		t.Logf("%d rows, %s: %.1f s, %d MiB, %.1f s of CPU", rows, what, took.Seconds(), usage.Maxrss>>10,
+			(c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds())
+		if err != nil || !strings.Contains(out.String(), want) {
+			t.Fatalf("%s: %v\n%s%s", what, err, tail(out.String()), tail(errout.String()))
+		}
+	}
+	last := func() uint64 {
+		st, err := s.js.Stream(t.Context(), s.names.ChangesStream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.CachedInfo().State.LastSeq
+	}
+	n := *weekAgents
+	run("the difference", fmt.Sprintf("%d new, 0 changed, 0 withdrawn for %d agents", n*56, n))
+	run("applied", "applied as batch", "--apply")
+	published := last()
+	run("applied again", "nothing to do", "--apply")
+	if now := last(); now != published {
+		t.Errorf("the same file again published %d messages", now-published)
+	}
+	writeWeek(t, file, n, "08:30")
+	run("one agent's shift moved", "1 new, 0 changed, 1 withdrawn for 1 agent", "--apply", "--max-change", "100")
+	if now := last(); now != published+1 {
+		t.Errorf("one agent's shift moved: %d messages more", now-published)
+	}
+}
+
+func tail(s string) string { return s[max(0, len(s)-2000):] }
+
+// writeWeek writes seven days in which each agent has eight activities, one after the other. The first shift of the first
+// agent begins at a given time.
+func writeWeek(t *testing.T, file string, agents int, first string) (rows int) {
+	t.Helper()
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	w := bufio.NewWriter(f)
+	_, _ = io.WriteString(w, "agent,day,from,to,activity\n")
+	for agent := range agents {
+		for day := range 7 {
+			for hour := range 8 {
+				from := fmt.Sprintf("%02d:00", 8+hour)
+				if agent+day+hour == 0 {
+					from = first
+				}
+				fmt.Fprintf(w, "%d,2099-06-%02d,%s,%02d:00,%s\n", 1000+agent, 1+day, from, 9+hour, []string{"phone", "break"}[hour%2])
+				rows++
+			}
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
