@@ -28,6 +28,7 @@ import (
 const (
 	publisher = "publisher"
 	sessions  = "sessions"
+	theTap    = "tap"
 	observer  = "observer"
 	operator  = "operator"
 	admin     = "admin" // commented out there; tests look around with it
@@ -140,7 +141,7 @@ func (g *guarded) writeCertificates() {
 	ca := &x509.Certificate{Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
 	caKey := g.certify("ca", ca, ca, nil)
 	g.certify("tls", &x509.Certificate{Subject: pkix.Name{CommonName: "nats"}, DNSNames: []string{"localhost"}, IPAddresses: loopback}, ca, caKey)
-	for _, user := range []string{publisher, sessions, observer, operator, admin, theWorker} {
+	for _, user := range []string{publisher, sessions, theTap, observer, operator, admin, theWorker} {
 		g.certify(user, &x509.Certificate{Subject: pkix.Name{CommonName: "idlepolicy-" + user}}, ca, caKey)
 	}
 }

@@ -2,6 +2,8 @@ package stream_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -73,9 +75,60 @@ func TestPermissionsAllow(t *testing.T) {
 		}
 		g.signIn(sessions, "1001")
 	})
+	t.Run("tap", func(t *testing.T) { g.tap(t) })
 	t.Run("observer", func(t *testing.T) { g.observe(t, all) })
 	if said := g.refused.all(); len(said) > 0 {
 		t.Errorf("the server refused: %s", strings.Join(said, "\n"))
+	}
+}
+
+// tap does what idletap does: two of them write and read sessions, and ask each other.
+func (g *guarded) tap(t *testing.T) {
+	t.Helper()
+	var taps []*stream.Registry
+	for range 2 {
+		r, err := stream.OpenRegistry(t.Context(), g.options(theTap), guardedNames)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(r.Close)
+		taps = append(taps, r)
+	}
+	rec, err := taps[0].Get(t.Context(), "1001")
+	if err != nil || rec.Session.GUID != stolen {
+		t.Fatalf("read a session: %v", err)
+	}
+	if rec.Rev, err = taps[0].Put(t.Context(), "1001", rec); err != nil {
+		t.Fatalf("write a session: %v", err)
+	}
+	if _, err := taps[1].Put(t.Context(), "1001", stream.SessionRecord{Rev: rec.Rev - 1}); !errors.Is(err, stream.ErrRevision) {
+		t.Errorf("write with an old revision: %v", err)
+	}
+	if agents, err := taps[1].Agents(t.Context()); err != nil || len(agents) != 1 {
+		t.Errorf("list the agents: %v, %v", agents, err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	seen, over := make(chan []string, 10), make(chan error, 2)
+	for _, r := range taps {
+		go func() {
+			over <- r.Attend(ctx, func(agents []string) []string { return agents[:1] }, func(agents []string) { seen <- agents }, func() {})
+		}()
+	}
+	for asked := false; !asked; {
+		if err := taps[0].Ask(t.Context(), []string{"1001", "1002"}); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case agents := <-seen:
+			asked = len(agents) == 1 && agents[0] == "1001"
+		case <-time.After(10 * time.Millisecond): // nobody attends yet
+		}
+	}
+	stop()
+	for range taps {
+		if err := <-over; err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -196,6 +249,14 @@ func TestPermissionsRefuse(t *testing.T) {
 			[]string{"$KV.idlepolicy_sessions.>", "$KV.idlepolicy_sessions.1001", "$KV.>", ">", "idlepolicy.>", "_R_.>"},
 		},
 		{
+			theTap,
+			[][]string{
+				except(theft, "$JS.API.STREAM.MSG.GET.KV_idlepolicy_sessions"), waysToTheWorker(), waysToCopy(), streams, inside, changes,
+				asking, {"idlepolicy.changes", "idlepolicy.tap.other"},
+			},
+			[]string{"$KV.idlepolicy_sessions.>", "$KV.>", ">", "idlepolicy.>", "idlepolicy.result.>", "_R_.>"},
+		},
+		{
 			observer,
 			[][]string{
 				theft, waysToTheWorker(), waysToCopy(), streams, inside, changes, asking,
@@ -286,17 +347,22 @@ func TestSessionsAreNotOverheard(t *testing.T) {
 			}
 		})
 	}
-	kv := g.bucketOf(operator)
-	if entry, err := kv.Get(t.Context(), "1001"); err != nil || string(entry.Value()) != stolen {
-		t.Fatalf("the operator reads a session: %v", err)
-	}
 	d, err := desk.Open(t.Context(), g.options(operator), guardedNames)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.Close)
-	if err := d.Sessions(t.Context(), func(desk.SessionEntry) error { return nil }); err != nil {
+	guid := ""
+	if err := d.Sessions(t.Context(), func(e desk.SessionEntry) error { guid = e.Session.GUID; return nil }); err != nil || guid != stolen {
 		t.Errorf("the operator reads all sessions: %v", err)
+	}
+	tap, err := stream.OpenRegistry(t.Context(), g.options(theTap), guardedNames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(tap.Close)
+	if rec, err := tap.Get(t.Context(), "1001"); err != nil || rec.Session.GUID != stolen {
+		t.Fatalf("the tap reads a session: %v", err)
 	}
 	for _, l := range listeners {
 		if err := l.nc.Flush(); err != nil { // what it hears has come when this is answered
