@@ -68,6 +68,7 @@ func named() map[string][]string {
 		"ResultsStream":  nil,
 		"DeadStream":     nil,
 		"ControlBucket":  nil, // is between the workers
+		"PlansBucket":    nil, // is idlectl plan's own
 
 		"ParseResultSubject": nil,
 	}
@@ -135,7 +136,7 @@ func TestAsyncAPINamesEveryHeader(t *testing.T) {
 		want = append(want, h[0])
 	}
 	for name, want := range map[string][]string{
-		"changeHeaders": want[:3], "resultHeaders": want, "deadLetterHeaders": {ResultHeader, CutHeader},
+		"changeHeaders": want[:3], "resultHeaders": want, "deadLetterHeaders": {ResultHeader, CutHeader, HeadersHeader},
 	} {
 		if got := slices.Sorted(maps.Keys(headers[name].Properties)); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
 			t.Errorf("%s: %v, want %v", name, got, want)

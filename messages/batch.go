@@ -2,10 +2,10 @@ package messages
 
 import "time"
 
-// BatchSummary is the event that tells, once, that the last change of a batch has ended. Rejected items count.
+// BatchSummary is the event that is published once, when the last change of a batch has ended. Rejected items count.
 type BatchSummary struct {
 	BatchID    string    `json:"batch_id"`
-	Total      int       `json:"total"` // changes of the batch; while a batch of several messages runs, those it shall have
+	Total      int       `json:"total"` // changes of the batch; while a batch of several messages runs, those that it will have
 	Applied    int       `json:"applied"`
 	Superseded int       `json:"superseded"`
 	Expired    int       `json:"expired"`
@@ -15,15 +15,15 @@ type BatchSummary struct {
 	FinishedAt time.Time `json:"finished_at,omitzero"` // when the last change ended; zero: not yet
 }
 
-// BatchProgress is the event that tells how far a batch is, for people who watch.
+// BatchProgress reports how far a batch is, for people who watch.
 type BatchProgress struct {
 	BatchSummary
-	ExpectedEnd time.Time `json:"expected_end,omitzero"` // of what is due of it now; zero: nothing is, or it cannot be said
+	ExpectedEnd time.Time `json:"expected_end,omitzero"` // of what is due of it now; zero: nothing is due, or it cannot be estimated
 	Missed      int       `json:"missed"`                // of that, what will miss its valid_until at this rate
 	At          time.Time `json:"at"`                    // when these were the counts
 }
 
-// Count adds one ending. An outcome that is no ending changes nothing.
+// Count adds one ending. An outcome that does not end a change is ignored.
 func (s *BatchSummary) Count(o Outcome) {
 	switch o {
 	case Applied:

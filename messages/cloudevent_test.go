@@ -60,7 +60,7 @@ func checkCloudEvent(t *testing.T, headers [][2]string, id string) {
 	if _, err := time.Parse(time.RFC3339, values["time"]); err != nil || !isRFC3339(values["time"]) {
 		t.Errorf("time: %q, %v", values["time"], err)
 	}
-	// In binary mode the data's own type is told; the type of an event as a whole would be structured mode.
+	// In binary mode the data's own type is given; the type of an event as a whole would be structured mode.
 	if values["Content-Type"] != "application/json" {
 		t.Errorf("content type %q", values["Content-Type"])
 	}

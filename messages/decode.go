@@ -86,7 +86,7 @@ type decoder struct {
 }
 
 // object reads a message that is an object: one change, one change for many agents, a batch, or an event with any of
-// them. An event in an event is none, so that the depth is bounded.
+// them. An event inside an event is not read as one, which bounds the depth.
 func (d *decoder) object(outer *item, body []byte, mayBeEvent bool) {
 	var o object
 	o.scan(body)
@@ -109,7 +109,7 @@ func (d *decoder) object(outer *item, body []byte, mayBeEvent bool) {
 	}
 }
 
-// event reads the message in an event, whose source is the default of all its changes. Its id names the event and no
+// event reads the message in an event, whose source is the default of all its changes. Its id names the event, not a
 // change: the same event in another message is another change.
 func (d *decoder) event(outer *item, e *event) {
 	outer.set(source, e.source)

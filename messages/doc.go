@@ -18,11 +18,11 @@
 //     and those that override it go on.
 //  5. A rejection says in one sentence which field is wrong and what would be right. It is printable, shows little of
 //     what was sent, and comes with everything about the item that could be read.
-//  6. Names are matched exactly, letter case included. Unknown fields are ignored; null is as good as missing, save for
-//     the flag, where it is unusable. Of a field that comes twice the last one that is not null counts.
+//  6. Names are matched exactly, letter case included. Unknown fields are ignored. Null counts as missing, except for the
+//     flag, where it is unusable. Of a field that comes twice the last one that is not null counts.
 //  7. The same bytes with the same default id give the same Message, today and when they are delivered again.
 //  8. A CloudEvent 1.0 in structured mode means what its data means; its source is that of the changes that name none.
-//     What is no such event is read as it stands. An event in binary mode has a change message for its body, and its
+//     Anything else is read as it stands. An event in binary mode has a change message for its body, and its
 //     headers mean nothing here: whatever a message means is in its bytes, so a dead letter means the same.
 //
 // The files in the folder schema say all this as JSON Schema as far as that can, and asyncapi.json says under which

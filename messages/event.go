@@ -41,8 +41,8 @@ func attributeOf(name string) int {
 	return attrs
 }
 
-// openEvent reads an object, whose known fields are in o, as an event. One that lacks what an event must have, or has what a change message must
-// have, is none. It goes by the bytes alone, because these are all that a dead letter can be sure to keep.
+// openEvent reads an object, whose known fields are in o, as an event. An object that lacks a required attribute of events, or has a required
+// field of change messages, is not an event. Headers do not count, because a dead letter may not be able to keep them.
 func openEvent(body []byte, o *object) (e event, ok bool) {
 	if o[agentID] != nil || o[agentIDs] != nil || o[changes] != nil {
 		return e, false
@@ -75,7 +75,7 @@ func unpack(raw []byte) (body []byte, wrong string) {
 	text, ok := unquote(raw)
 	data, err := base64.StdEncoding.DecodeString(text)
 	if !ok || err != nil {
-		return nil, "data_base64: " + shown(raw) + " is no base64; want a string of it"
+		return nil, "data_base64: " + shown(raw) + " is not base64; want a string of it"
 	}
 	body, wrong = whole(data)
 	return body, strings.Replace(wrong, "message:", "data_base64:", 1)

@@ -59,7 +59,7 @@ func setSource(s *string) {
 	}
 }
 
-// What is no event is read as if there were none.
+// An object that is not an event is read as if there were no envelope.
 func TestDecodeOpensEventsOnly(t *testing.T) {
 	const good = `{"agent_id":"1001","flag":"true"}`
 	for _, body := range []string{
@@ -99,8 +99,8 @@ func TestDecodeRejectsTheDataOfEvents(t *testing.T) {
 		enveloped(enveloped(`{"agent_id":"1001","flag":"true"}`)): "agent_id: missing; exactly one of",
 		packed(`{"agent_id":`): "data_base64: not JSON, wrong at byte 12",
 		packed(""):             "data_base64: empty",
-		`{"specversion":"1.0","id":"e-1","source":"/wfm","type":"t","data_base64":"?"}`: `data_base64: "?" is no base64`,
-		`{"specversion":"1.0","id":"e-1","source":"/wfm","type":"t","data_base64":{}}`:  `data_base64: {} is no base64`,
+		`{"specversion":"1.0","id":"e-1","source":"/wfm","type":"t","data_base64":"?"}`: `data_base64: "?" is not base64`,
+		`{"specversion":"1.0","id":"e-1","source":"/wfm","type":"t","data_base64":{}}`:  `data_base64: {} is not base64`,
 	} {
 		m := Decode([]byte(body), defaultName)
 		if len(m.Rejected) != 1 || !strings.HasPrefix(m.Rejected[0].Message, want) {

@@ -49,7 +49,7 @@ func (p *Parts) Extract(index int) []byte {
 	var own object
 	own.scan(value)
 	var name string
-	if own[id] == nil { // else there is no need to decode the whole message for it
+	if own[id] == nil { // otherwise the message need not be decoded for it
 		name = p.numbered(index)
 	}
 	for f := range own {

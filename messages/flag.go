@@ -48,7 +48,7 @@ var notFlags = [...]struct{ words, reason string }{
 	{"null none nil nan nat na n-a n_a n/a #n/a #null! - -- --- undef undefined empty blank unset tbd tba", "stands for nothing; write true or false, or leave the change out"},
 }
 
-// notFlag has the reason for each word of notFlags.
+// notFlag maps each word of notFlags to its reason.
 var notFlag = func() map[string]string {
 	reasons := map[string]string{}
 	for _, row := range notFlags {

@@ -34,7 +34,7 @@ func FuzzDecode(f *testing.F) {
 			checkChange(t, &c)
 			c.Index = 0
 			if again := Decode(encodeChange(&c), "another"); len(again.Changes) != 1 || again.Changes[0] != c {
-				t.Fatalf("encoded anew: %+v\nwant %+v", again, c)
+				t.Fatalf("encoded again: %+v\nwant %+v", again, c)
 			}
 			if i < 3 {
 				checkExtract(t, data, &m.Changes[i])

@@ -12,7 +12,7 @@ import (
 )
 
 // The files under testdata are samples for whoever writes a publisher or a reader in another language.
-var update = commandline.Bool("update", false, "write the expected files anew")
+var update = commandline.Bool("update", false, "write the expected files again")
 
 // samples returns the input files of one kind by their names.
 func samples(tb testing.TB, kind string) map[string][]byte {

@@ -14,8 +14,8 @@ const (
 	CutHeader     = "Idle-Cut" // of a dead letter: "true" where something did not fit
 )
 
-// CloudEvent returns the headers that make the result a CloudEvent 1.0 in binary mode. The id tells this event from
-// all others of the prefix.
+// CloudEvent returns the headers that make the result a CloudEvent 1.0 in binary mode. The id is unique
+// among the events of the prefix.
 func (r *Result) CloudEvent(n Names, id string) [][2]string {
 	return [][2]string{
 		{"Content-Type", "application/json"},

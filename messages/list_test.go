@@ -42,7 +42,7 @@ func TestDecodeLists(t *testing.T) {
 		{"cancel is a default, too", `{"id":"o","cancel":true,"changes":[{"agent_id":1001},{"agent_id":1001,"cancel":false,"flag":"true"},{"agent_id":1002,"id":"x"}]}`, "1001=cancel o, 1001=true o, 1002=cancel x"},
 		{"cancel for many", `{"id":"o","cancel":true,"agent_ids":["1001","1002","1001"]}`, "1001=cancel o, 1002=cancel o, 1001=cancel o"},
 		{"a cancel without an id", `[{"agent_id":1001,"cancel":true},{"agent_id":1001,"cancel":true,"id":"a"}]`, "1001!id m-1, 1001=cancel a"},
-		{"a bad cancel is no cancel", `[{"agent_id":1001,"cancel":"yes","id":"a"},{"agent_id":1001,"flag":"true"}]`, "1001!cancel a, 1001=true m-1.2"},
+		{"a bad cancel is not a cancel", `[{"agent_id":1001,"cancel":"yes","id":"a"},{"agent_id":1001,"flag":"true"}]`, "1001!cancel a, 1001=true m-1.2"},
 		{"items that are none", `[null,{"agent_id":1001,"flag":"true"},"x",[],{}]`, "unknown!message m-1, 1001=true m-1, unknown!message m-1, unknown!message m-1, unknown!agent_id m-1"},
 		{"items of arrays have no defaults", `[{"agent_id":1001,"flag":"true"},{"agent_id":1002}]`, "1001=true m-1, 1002!flag m-1"},
 		{"an item with a list", `{"flag":"true","changes":[{"agent_ids":["1001"]},{"agent_id":1001,"changes":[]},{"agent_id":1002,"agent_ids":null}]}`, "unknown!agent_ids m-1, 1001!changes m-1, 1002=true m-1"},

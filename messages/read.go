@@ -53,7 +53,7 @@ func readCancel(raw []byte) (bool, string) {
 	case 'f':
 		return false, ""
 	}
-	return false, "cancel: " + shown(raw) + " is no boolean; want true or false"
+	return false, "cancel: " + shown(raw) + " is not a boolean; want true or false"
 }
 
 // ValidID reports whether s can be the id of a change: 1 to 128 printable characters. The .2 that Decode appends to the
@@ -85,14 +85,14 @@ func readID(raw []byte) (string, string) {
 	if s, ok := unquote(raw); ok && utf8.Valid(raw) && ValidID(s) {
 		return s, ""
 	}
-	return "", "id: " + shown(raw) + " is no id; want a string of 1 to 128 printable characters"
+	return "", "id: " + shown(raw) + " is not an id; want a string of 1 to 128 printable characters"
 }
 
 func readBatchID(raw []byte) (string, string) {
 	if s, ok := unquote(raw); ok && isWord(s, maxBatchID) {
 		return s, ""
 	}
-	return "", "batch_id: " + shown(raw) + " is no batch_id; want a string of 1 to 64 letters, digits, - and _"
+	return "", "batch_id: " + shown(raw) + " is not a batch_id; want a string of 1 to 64 letters, digits, - and _"
 }
 
 func readBatchTotal(raw []byte) (int, string) {
@@ -104,7 +104,7 @@ func readBatchTotal(raw []byte) (int, string) {
 		}
 	}
 	if n == 0 {
-		return 0, "batch_total: " + shown(raw) + " is no total; want a whole number from 1 to 1000000000"
+		return 0, "batch_total: " + shown(raw) + " is not a total; want a whole number from 1 to 1000000000"
 	}
 	return n, ""
 }
@@ -112,7 +112,7 @@ func readBatchTotal(raw []byte) (int, string) {
 func readNote(f field, raw []byte) (string, string) {
 	s, ok := unquote(raw)
 	if !ok {
-		return "", fieldNames[f] + ": " + shown(raw) + " is no string"
+		return "", fieldNames[f] + ": " + shown(raw) + " is not a string"
 	}
 	if len(s) > maxNote {
 		s = strings.Clone(cut(s, maxNote))

@@ -31,7 +31,7 @@ var schemas = sync.OnceValues(func() (map[string]*jsonschema.Schema, error) {
 	return compiled, err
 })
 
-// fits tells what a schema has against a text; what is no JSON fits none.
+// fits returns what a schema has against a text; a text that is not JSON fits none.
 func fits(t *testing.T, name string, text []byte) error {
 	t.Helper()
 	compiled, err := schemas()
@@ -59,7 +59,7 @@ var unsaid = map[string]string{
 	`"agent_id":1e3,`:                 "how a number is written",
 	`"batch_total":1.0}`:              "how a number is written",
 	`"batch_total":1e3}`:              "how a number is written",
-	"\"id\":\"a\xff\"":                "text that is no UTF-8",
+	"\"id\":\"a\xff\"":                "text that is not UTF-8",
 	`.3","agent_ids":["1001","1001"]`: "how long an id is once it has .2 appended",
 }
 

@@ -39,7 +39,7 @@ func (s Session) GoString() string { return s.String() }
 // LogValue is String, for package log/slog.
 func (s Session) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// Format writes String for each verb: %d would else print the fields, with a complaint beside each.
+// Format writes String for each verb: otherwise %d would print the fields, with a complaint beside each.
 func (s Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // SameAs reports whether a call with one session is like a call with the other.
@@ -47,8 +47,8 @@ func (s Session) SameAs(o Session) bool {
 	return s.GUID == o.GUID && slices.Equal(s.Cookies, o.Cookies) && s.GatewayURL == o.GatewayURL && s.SignedInAt.Equal(o.SignedInAt)
 }
 
-// Fingerprint tells a GUID from others, and whether it is the same as before, without a character of it. One so short
-// that trying could find it has none.
+// Fingerprint returns a short text by which people can compare GUIDs without seeing a character of them. It is empty for a GUID
+// that is short enough to be found by trying.
 func Fingerprint(guid string) string {
 	if len(guid) < 16 {
 		return ""

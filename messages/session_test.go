@@ -39,11 +39,11 @@ func TestDecodeSession(t *testing.T) {
 			t.Errorf("%s: got %q, %v", test.data, []any{got.GUID, got.Cookies, got.GatewayURL, got.SignedInAt}, err)
 			continue
 		}
-		if strings.Contains(test.data, "{") { // a GUID as plain text is no JSON
+		if strings.Contains(test.data, "{") { // a GUID as plain text is not JSON
 			checkSchema(t, "session", []byte(test.data), true)
 		}
 		if again, err := DecodeSession(EncodeSession(got)); err != nil || !again.SameAs(got) {
-			t.Errorf("%s: encoded anew: %v", test.data, err)
+			t.Errorf("%s: encoded again: %v", test.data, err)
 		}
 	}
 }

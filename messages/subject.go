@@ -10,7 +10,7 @@ type Names struct {
 	Prefix string // as in IDLE_PREFIX, for example "idlepolicy"
 }
 
-// CheckPrefix tells why a prefix cannot be used.
+// CheckPrefix returns why a prefix cannot be used, or nil.
 func CheckPrefix(prefix string) error {
 	if len(prefix) == 0 || len(prefix) > 32 {
 		return errors.New("want 1 to 32 characters")
@@ -83,7 +83,7 @@ func (n Names) ParseResultSubject(subject string) (o Outcome, agent string, ok b
 // Batch is the subject of a batch's summary.
 func (n Names) Batch(id string) string { return n.Prefix + ".batch." + id }
 
-// BatchProgress is the subject that tells how far a batch is.
+// BatchProgress is the subject of reports on how far a batch is.
 func (n Names) BatchProgress(id string) string { return n.Prefix + ".batch." + id + ".progress" }
 
 // BatchAll matches all summaries and progress of batches.

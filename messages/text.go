@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// isWord tells whether s is 1 to most letters, digits, - and _.
+// isWord reports whether s is made of 1 to most letters, digits, - and _.
 func isWord(s string, most int) bool {
 	if len(s) == 0 || len(s) > most {
 		return false
@@ -22,7 +22,7 @@ func isWord(s string, most int) bool {
 	return true
 }
 
-// unquote returns the text of a JSON string; what is no UTF-8 in it is replaced.
+// unquote returns the text of a JSON string, with invalid UTF-8 replaced, and whether raw is one.
 func unquote(raw []byte) (string, bool) {
 	if raw[0] != '"' {
 		return "", false

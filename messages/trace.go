@@ -7,13 +7,13 @@ import "strings"
 
 const maxTraceState = 512
 
-// ValidTraceParent tells whether s is a W3C trace context of version 00.
+// ValidTraceParent reports whether s is a W3C trace context of version 00.
 func ValidTraceParent(s string) bool {
 	return len(s) == 55 && s[:3] == "00-" && s[35] == '-' && s[52] == '-' &&
 		isTraceID(s[3:35]) && isTraceID(s[36:52]) && isHex(s[53:])
 }
 
-// ValidTraceState tells whether s can be passed on: 1 to 512 printable ASCII characters.
+// ValidTraceState reports whether s can be passed on: 1 to 512 printable ASCII characters.
 func ValidTraceState(s string) bool {
 	if s == "" || len(s) > maxTraceState {
 		return false

@@ -230,8 +230,8 @@ const maxSecret = 8 << 10
 // leastSecret is the length from which on a text is taken for a secret: replacing every "1" would garble any message.
 const leastSecret = 6
 
-// retryAfter reads how long to make no call: seconds, or an instant, which is counted against the sender's own clock where it
-// tells it. 0: not said, or no longer.
+// retryAfter reads how long to make no call: seconds, or an instant, which is compared with the sender's own clock if the answer
+// has a Date. 0: not said, or already past.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {

@@ -26,14 +26,14 @@ type loaded struct {
 	pair  *tls.Certificate
 }
 
-// stamp tells one state of a file from another.
+// stamp identifies one state of a file.
 type stamp struct {
 	size     int64
 	modified time.Time
 }
 
 // load returns what the files hold. Where they cannot be used now, because somebody is just replacing them, what they held
-// before serves on, and each such state is told once: else nobody learns of it before the old certificate runs out.
+// before serves on, and each such state is reported once: otherwise nobody would know before the old certificate expires.
 func (f *files) load() (*loaded, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 //
 // Over HTTP/1.1 it does so only if nothing of the request was written. Over HTTP/2 it sends a request again if the
 // server says that it did not look at it, on and on and past the gate, and it cannot be told not to. Where the server
-// ends a connection, as many do after a thousand requests, that is no lack of room: what was on its way goes out on
+// ends a connection, as many do after a thousand requests, that is not a lack of room: what was on its way goes out on
 // another one, once. On the same connection the server has refused the stream, because it has no room for it, and the next
 // attempt is not the transport's.
 type passage struct {

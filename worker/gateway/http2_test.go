@@ -148,7 +148,7 @@ func TestRefusedStreamIsOneCall(t *testing.T) {
 }
 
 // A proxy that ends a connection, as many do after a thousand requests, says of those that were on their way that it did not
-// look at them. They go out on another connection: that is no lack of room.
+// look at them. They go out on another connection: that is not a lack of room.
 func TestRequestOnAnEndingConnection(t *testing.T) {
 	p := startProxy(t, func(n int, to *http2.Framer, stream uint32) error {
 		if n == 1 {
