@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"idlepolicy/messages"
 	"idlepolicy/worker/ledger"
 )
 
@@ -171,13 +170,13 @@ func (w *world) registryLearns(agent string) {
 	w.desk.set(func() { guid = w.desk.good[agent] })
 	w.puts[agent]++
 	if guid != "" {
-		w.sessions.Put(agent, messages.Session{GUID: guid, SignedInAt: old.SignedInAt}, w.rev)
+		w.sessions.Put(agent, modelSession(agent, guid, old.SignedInAt), w.rev)
 	}
 }
 
 func gatewaySteps() []step {
 	var all []step
-	for _, mode := range []string{"", "refused", "passing", "fault", "busy", "too many", "retry after", "not sent"} {
+	for _, mode := range []string{"", "refused", "passing", "fault", "busy", "too many", "retry after", "not sent", "noise", "flapping", "one address down"} {
 		all = append(all, step{"gateway: " + mode, func(w *world) {
 			w.desk.set(func() { w.desk.mode, w.desk.only = mode, "" })
 		}}, step{"gateway, for 1001: " + mode, func(w *world) {

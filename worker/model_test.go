@@ -228,7 +228,17 @@ func (w *world) signsIn(agent string) {
 		w.desk.good[agent], w.desk.holds[agent] = guid, "true" // signing in resets the flag
 		w.desk.signIns[agent] = append(w.desk.signIns[agent], time.Now())
 	})
-	w.signIn(agent, guid, w.rev)
+	w.sessions.Put(agent, modelSession(agent, guid, time.Now()), w.rev)
+	synctest.Wait()
+}
+
+// modelSession has one of the agents behind a second address of the gateway.
+func modelSession(agent, guid string, signedIn time.Time) messages.Session {
+	s := messages.Session{GUID: guid, SignedInAt: signedIn}
+	if agent == "1003" {
+		s.GatewayURL = "https://node2:8043"
+	}
+	return s
 }
 
 // counter is a gateway that writes down what it sees.
@@ -319,6 +329,18 @@ func (d *counter) lands(s *seen) Answer {
 	mode := d.mode
 	if d.only != "" && d.only != s.AgentID {
 		mode = ""
+	}
+	switch mode {
+	case "noise": // every other call, as good as at random
+		mode = []string{"", "fault", "", "busy", "", "passing", "", "too many"}[len(d.calls)%8]
+	case "flapping":
+		if s.to.UnixMilli()/300%2 == 0 {
+			mode = "fault"
+		}
+	case "one address down":
+		if s.Session.GatewayURL != "" {
+			mode = "fault"
+		}
 	}
 	switch mode {
 	case "refused":

@@ -22,6 +22,7 @@ type limit struct {
 	used  time.Duration // calling time since most was found
 	since time.Time
 	why   string
+	below float64 // the rate began by that share below most
 	late  bool // most is a count of accepted calls, to which those in flight are yet to be added
 
 	recent   recent    // accepted calls
@@ -66,6 +67,7 @@ const (
 	sureOfNoise  = 3.0  // a wrong verdict costs a few refusals
 	sureOfRoom   = -7.0 // a wrong verdict costs the rate, for seconds
 	startBelow   = 0.03 // the rate begins by that share below what was found
+	toldBelow    = 0.05 // the same after a Retry-After: calls that are held up on their way must not add up to another one
 	growth       = 0.05 // and is by that share above it after twice the time that it takes to reach it
 	reachFound   = 5 * time.Second
 	reachGuessed = 1500 * time.Millisecond // after less than a second of calls
@@ -80,7 +82,7 @@ func (l *limit) rate(full float64) float64 {
 		return 0
 	}
 	x := l.used.Seconds()/l.reach.Seconds() - 1
-	by := startBelow
+	by := l.below
 	if x > 0 {
 		by = growth
 	}
@@ -189,7 +191,7 @@ func (l *limit) begin(full float64, now time.Time) {
 
 func (l *limit) set(most float64, reach time.Duration, now time.Time) {
 	l.most, l.reach, l.used = max(leastRate, most), reach, 0
-	l.since, l.cut, l.score, l.trial, l.late = now, now, 0, trial{}, false
+	l.since, l.cut, l.score, l.trial, l.below, l.late = now, now, 0, trial{}, startBelow, false
 }
 
 // judge weighs one more answer of a trial, as in Wald's sequential probability ratio test: are so many refused as if the cut
@@ -222,6 +224,7 @@ func (l *limit) told(retryAfter time.Duration, full float64, now time.Time) {
 		reach = reachGuessed
 	}
 	l.saturated(full, reach, now)
+	l.below = toldBelow
 }
 
 // ranInto takes note that nothing but refusals came, up to the trip of the breaker: an outage, or a gateway that counts

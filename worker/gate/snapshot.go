@@ -76,7 +76,8 @@ func (g *Gate) Restore(s Snapshot, now time.Time) {
 		}
 		r := g.route(in.Address, now)
 		if in.Most > 0 && r.limit.most == 0 {
-			r.limit.most, r.limit.reach, r.limit.since, r.limit.why = max(leastRate, in.Most), reachFound, here(in.Since), in.Why
+			r.limit.set(in.Most, reachFound, now)
+			r.limit.since, r.limit.why = here(in.Since), in.Why
 		}
 		if in.Open && !r.breaker.open {
 			r.breaker = breaker{open: true, since: here(in.Since), from: now, next: now, why: in.Why}
