@@ -45,15 +45,21 @@ type marker struct {
 	started time.Time
 }
 
-func (j *journal) marker(ctx context.Context, s jetstream.Stream, id string) (marker, error) {
-	raw, err := s.GetLastMsgForSubject(ctx, j.names.BatchProgress(id))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return marker{}, nil
+// isProgress returns what reports whether a message tells the progress of a batch: whoever may publish on its subject can put
+// anything there.
+func isProgress(id string) func(*Message) bool {
+	return func(m *Message) bool {
+		var p messages.BatchProgress
+		return json.Unmarshal(m.Data, &p) == nil && p.BatchID == id
 	}
-	if err != nil {
+}
+
+func (j *journal) marker(ctx context.Context, id string) (marker, error) {
+	raw, _, err := lastGenuine(ctx, j.js, j.names.ResultsStream(), j.names.BatchProgress(id), isProgress(id))
+	if err != nil || raw.Seq == 0 {
 		return marker{}, err
 	}
-	m := marker{seq: raw.Sequence}
+	m := marker{seq: raw.Seq}
 	m.from, _ = strconv.ParseUint(raw.Header.Get(fromHeader), 10, 64)
 	m.first = parseMark(raw.Header.Get(firstHeader))
 	m.started, _ = time.Parse(time.RFC3339Nano, raw.Header.Get(startedHeader))
@@ -105,42 +111,41 @@ func (j *journal) open(ctx context.Context, c *counting) error {
 
 // summary is what the last summary of an ID tells.
 type summary struct {
-	seq    uint64 // 0: there is none
+	seq    uint64 // of the last message on its subject, whoever published it; 0: there is none
 	last   worker.Mark
 	closed []string
 }
 
-func (j *journal) lastSummary(ctx context.Context, s jetstream.Stream, id string) (summary, error) {
-	m, err := s.GetLastMsgForSubject(ctx, j.names.Batch(id))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return summary{}, nil
-	}
+func (j *journal) lastSummary(ctx context.Context, id string) (summary, error) {
+	m, last, err := lastGenuine(ctx, j.js, j.names.ResultsStream(), j.names.Batch(id), func(m *Message) bool {
+		return m.Header.Get(lastHeader) != "" && json.Unmarshal(m.Data, &messages.BatchSummary{}) == nil
+	})
 	if err != nil {
 		return summary{}, err
 	}
-	return summary{m.Sequence, parseMark(m.Header.Get(lastHeader)), strings.Fields(m.Header.Get(closedHeader))}, nil
+	return summary{last, parseMark(m.Header.Get(lastHeader)), strings.Fields(m.Header.Get(closedHeader))}, nil
 }
 
 // Summarise implements worker.Journal. Another batch of the same ID may be summed up at the same time, which is no trouble.
 func (j *journal) Summarise(q worker.BatchQuery, sum messages.BatchSummary, done func()) {
-	j.summaries.add(func(ctx context.Context) error {
-		err := j.summarise(ctx, q, sum)
-		for conflict(err) && ctx.Err() == nil {
-			err = j.summarise(ctx, q, sum)
-		}
-		if err == nil {
+	j.summaries.add(job{
+		do: func(ctx context.Context, _ int) error {
+			err := j.summarise(ctx, q, sum)
+			for conflict(err) && ctx.Err() == nil {
+				err = j.summarise(ctx, q, sum)
+			}
+			return err
+		},
+		done: func(int) { done() },
+		giveUp: func(err error) {
+			j.log.Error("the summary of a batch was given up", "batch_id", q.Key.ID, "err", plain(err))
 			done()
-		}
-		return err
+		},
 	})
 }
 
 func (j *journal) summarise(ctx context.Context, q worker.BatchQuery, sum messages.BatchSummary) error {
-	s, err := j.results.get(ctx)
-	if err != nil {
-		return err
-	}
-	was, err := j.lastSummary(ctx, s, q.Key.ID)
+	was, err := j.lastSummary(ctx, q.Key.ID)
 	if err != nil {
 		return err
 	}
@@ -171,35 +176,31 @@ func (j *journal) summarise(ctx context.Context, q worker.BatchQuery, sum messag
 
 // Progress implements worker.Journal.
 func (j *journal) Progress(q worker.BatchQuery, p messages.BatchProgress) {
-	j.progress.add(func(ctx context.Context) error {
+	j.progress.add(job{do: func(ctx context.Context, _ int) error {
 		if err := j.tell(ctx, q, p); err != nil && ctx.Err() == nil {
 			j.log.Debug("progress of a batch is not told", "err", plain(err)) // a later one says more
 		}
 		return nil
-	})
+	}})
 }
 
 // tell stores a progress message. The first one of a batch over several messages says where its endings begin, and each
 // carries that on, also those of other batches of the same ID, unless the batch is closed and gone.
 func (j *journal) tell(ctx context.Context, q worker.BatchQuery, p messages.BatchProgress) error {
-	s, err := j.results.get(ctx)
-	if err != nil {
-		return err
-	}
-	last, err := s.GetLastMsgForSubject(ctx, j.names.BatchProgress(q.Key.ID))
+	before, last, err := lastGenuine(ctx, j.js, j.names.ResultsStream(), j.names.BatchProgress(q.Key.ID), isProgress(q.Key.ID))
 	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound) && q.Key.Seq != 0:
-		last = &jetstream.RawStreamMsg{}
 	case err != nil:
 		return err
+	case last == 0 && q.Key.Seq == 0:
+		return jetstream.ErrMsgNotFound
 	}
 	m := j.progressMessage(q, p)
 	for _, name := range [...]string{fromHeader, firstHeader, startedHeader} {
-		if value := last.Header.Get(name); value != "" {
+		if value := before.Header.Get(name); value != "" {
 			m.Header.Set(name, value)
 		}
 	}
-	_, err = j.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(last.Sequence))
+	_, err = j.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
 	return err
 }
 

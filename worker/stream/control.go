@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,8 +14,11 @@ import (
 // owners is what the control bucket says of the owner: a standby that takes over learns from it whether calls of the
 // last owner may still land.
 type owners struct {
-	Name     string    `json:"name"`
-	Pin      string    `json:"pin"`
+	Name string `json:"name"`
+	Pin  string `json:"pin"`
+	// Of two processes that take a pin for theirs, it is the one's that wrote it down first.
+	Process  string    `json:"process,omitempty"`
+	Format   int       `json:"format,omitempty"` // of the ledgers that it writes
 	Since    time.Time `json:"since"`
 	Released bool      `json:"released,omitempty"` // it stopped cleanly: nothing of it, or of one before it, may still land
 	// Until then, by its own clock, something of the one before it may land.
@@ -28,22 +30,18 @@ type owners struct {
 const ownerKey = "owner"
 
 func (o *Owner) readOwners(ctx context.Context) (owners, uint64, error) {
-	kv, err := o.js.KeyValue(ctx, o.Layout.Names.ControlBucket())
+	text, rev, err := readKey(ctx, o.js, o.Layout.Names.ControlBucket(), ownerKey)
 	if err != nil {
-		return owners{}, 0, fmt.Errorf("open the control bucket: %w", plain(err))
+		return owners{}, 0, fmt.Errorf("read the control bucket: %w", err)
 	}
-	entry, err := kv.Get(ctx, ownerKey)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return owners{}, 0, nil
-	}
-	if err != nil {
-		return owners{}, 0, fmt.Errorf("read the control bucket: %w", plain(err))
+	if text == nil {
+		return owners{}, rev, nil
 	}
 	var last owners
-	if err := json.Unmarshal(entry.Value(), &last); err != nil {
+	if err := json.Unmarshal(text, &last); err != nil {
 		last = unknownOwner() // written by hand: be careful
 	}
-	return last, entry.Revision(), nil
+	return last, rev, nil
 }
 
 // unknownOwner is one of whom nobody knows anything: it may have waited itself for one before it.
@@ -66,24 +64,15 @@ func (o *Owner) withoutRecord(ctx context.Context, info *jetstream.ConsumerInfo)
 	return owners{}, nil
 }
 
-// writeOwners replaces the record of that revision, 0: none, and returns the new one's. It fails where somebody else has
+// writeOwners replaces the record of that revision, 0: none, and returns the new one's. It fails if somebody else has
 // written since.
 func (o *Owner) writeOwners(ctx context.Context, mine owners, rev uint64) (uint64, error) {
-	kv, err := o.js.KeyValue(ctx, o.Layout.Names.ControlBucket())
-	if err != nil {
-		return 0, fmt.Errorf("open the control bucket: %w", plain(err))
-	}
 	text, err := json.Marshal(mine)
 	if err != nil {
 		return 0, err
 	}
-	if rev == 0 {
-		rev, err = kv.Create(ctx, ownerKey, text)
-	} else {
-		rev, err = kv.Update(ctx, ownerKey, text, rev)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("write the owner into the control bucket: %w", plain(err))
+	if rev, err = writeKey(ctx, o.js, o.Layout.Names.ControlBucket(), ownerKey, text, rev); err != nil {
+		return 0, fmt.Errorf("write the owner into the control bucket: %w", err)
 	}
 	return rev, nil
 }

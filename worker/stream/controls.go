@@ -41,13 +41,9 @@ func (s *Service) set(ctx context.Context, r request, verb string) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	kv, err := js.KeyValue(ctx, s.Names.ControlBucket())
-	if err != nil {
-		return nil, fmt.Errorf("open the control bucket: %w", plain(err))
-	}
 	var c controls
 	for range controlsTries {
-		if c, err = changeControls(ctx, kv, r, verb); !errors.Is(err, jetstream.ErrKeyExists) {
+		if c, err = changeControls(ctx, js, s.Names.ControlBucket(), r, verb); !errors.Is(err, jetstream.ErrKeyExists) {
 			break
 		}
 	}
@@ -70,8 +66,8 @@ func (r *request) saysRate() bool {
 }
 
 // changeControls fails with jetstream.ErrKeyExists where another operator was faster.
-func changeControls(ctx context.Context, kv jetstream.KeyValue, r request, verb string) (controls, error) {
-	c, rev, err := readControls(ctx, kv)
+func changeControls(ctx context.Context, js jetstream.JetStream, bucket string, r request, verb string) (controls, error) {
+	c, rev, err := readControls(ctx, js, bucket)
 	if err != nil {
 		return c, err
 	}
@@ -88,11 +84,7 @@ func changeControls(ctx context.Context, kv jetstream.KeyValue, r request, verb 
 	if err != nil {
 		return c, err
 	}
-	if rev == 0 { // there is none, or it was deleted, which is a revision of its own
-		_, err = kv.Create(ctx, controlsKey, text)
-	} else {
-		_, err = kv.Update(ctx, controlsKey, text, rev)
-	}
+	_, err = writeKey(ctx, js, bucket, controlsKey, text, rev)
 	return c, err
 }
 
@@ -109,35 +101,31 @@ func OperatorsRate(ctx context.Context, conn *nats.Conn, names messages.Names) (
 	if err != nil {
 		return nil, err
 	}
-	kv, err := js.KeyValue(ctx, names.ControlBucket())
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
+	c, _, err := readControls(ctx, js, names.ControlBucket())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("open the control bucket: %w", plain(err))
-	}
-	c, _, err := readControls(ctx, kv)
 	return c.Rate, err
 }
 
-func readControls(ctx context.Context, kv jetstream.KeyValue) (controls, uint64, error) {
-	entry, err := kv.Get(ctx, controlsKey)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return controls{}, 0, nil
-	}
+func readControls(ctx context.Context, js jetstream.JetStream, bucket string) (controls, uint64, error) {
+	text, rev, err := readKey(ctx, js, bucket, controlsKey)
 	if err != nil {
-		return controls{}, 0, fmt.Errorf("read it: %w", err)
+		return controls{}, 0, fmt.Errorf("read the control bucket: %w", err)
 	}
 	var c controls
-	if err := json.Unmarshal(entry.Value(), &c); err != nil {
-		c = controls{} // written by hand: replaced by what is asked for
+	if text != nil {
+		if err := json.Unmarshal(text, &c); err != nil {
+			c = controls{} // written by hand: replaced by what is asked for
+		}
 	}
-	return c, entry.Revision(), nil
+	return c, rev, nil
 }
 
 // followControls has the worker keep to what operators set, now and whenever it changes.
 func (s *Service) followControls(ctx context.Context) {
-	f := &follower{conn: s.Conn, bucket: s.Names.ControlBucket(), site: s.Names.Prefix, log: s.Log}
+	f := &follower{conn: s.Conn, bucket: s.Names.ControlBucket(), site: s.Names.Prefix}
+	f.report = func(err error) { s.Owner.troubles.meet("what operators set is not heard of", err) }
 	f.put = func(key string, value []byte, rev uint64) {
 		if key == controlsKey {
 			s.Owner.obey(value, revision{f.made, rev})
@@ -161,17 +149,11 @@ func (o *Owner) readControls(ctx context.Context) error {
 		return fmt.Errorf("open the control bucket: %w", plain(err))
 	}
 	made := s.CachedInfo().Created
-	m, err := s.GetLastMsgForSubject(ctx, "$KV."+bucket+"."+controlsKey)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		o.obey(nil, revision{made: made})
-	case err != nil:
-		return fmt.Errorf("read the control bucket: %w", plain(err))
-	case isGone(m.Header):
-		o.obey(nil, revision{made, m.Sequence})
-	default:
-		o.obey(m.Data, revision{made, m.Sequence})
+	text, rev, err := readKey(ctx, o.js, bucket, controlsKey)
+	if err != nil {
+		return fmt.Errorf("read the control bucket: %w", err)
 	}
+	o.obey(text, revision{made, rev})
 	return nil
 }
 

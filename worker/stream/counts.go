@@ -32,10 +32,10 @@ func (j *journal) Count(q worker.BatchQuery, done func(worker.BatchCount)) {
 	j.mu.Lock()
 	j.asked = append(j.asked, &counting{query: q, done: done})
 	j.mu.Unlock()
-	j.counts.add(j.countAsked)
+	j.counts.add(job{do: j.countAsked})
 }
 
-func (j *journal) countAsked(ctx context.Context) error {
+func (j *journal) countAsked(ctx context.Context, _ int) error {
 	j.mu.Lock()
 	asked := j.asked
 	j.asked = nil
@@ -50,7 +50,7 @@ func (j *journal) countAsked(ctx context.Context) error {
 // countAll returns those that could not be counted.
 func (j *journal) countAll(ctx context.Context, asked []*counting) ([]*counting, error) {
 	if len(asked) == 0 {
-		return nil, nil // an earlier errand saw to them
+		return nil, nil // an earlier job saw to them
 	}
 	var open []*counting
 	for i, c := range asked {
@@ -80,11 +80,7 @@ func (j *journal) countAll(ctx context.Context, asked []*counting) ([]*counting,
 func (j *journal) lookUp(ctx context.Context, c *counting) (closed bool, err error) {
 	q := c.query
 	*c = counting{query: q, done: c.done, since: q.Since}
-	s, err := j.results.get(ctx)
-	if err != nil {
-		return false, err
-	}
-	last, err := j.lastSummary(ctx, s, q.Key.ID)
+	last, err := j.lastSummary(ctx, q.Key.ID)
 	if err != nil {
 		return false, err
 	}
@@ -94,7 +90,7 @@ func (j *journal) lookUp(ctx context.Context, c *counting) (closed bool, err err
 		return c.have.Closed, nil
 	}
 	c.have.Before = last.last
-	if c.mark, err = j.marker(ctx, s, q.Key.ID); err != nil {
+	if c.mark, err = j.marker(ctx, q.Key.ID); err != nil {
 		return false, err
 	}
 	if c.opened() {
@@ -113,19 +109,19 @@ func (c *counting) opened() bool { return !c.have.Before.Covers(c.mark.first) }
 
 // tally looks for the endings of all these batches in the results.
 func (j *journal) tally(ctx context.Context, all []*counting) error {
-	s, err := j.results.get(ctx)
-	if err != nil || len(all) == 0 {
-		return err
+	if len(all) == 0 {
+		return nil
 	}
-	info, err := s.Info(ctx)
+	s, err := j.js.Stream(ctx, j.names.ResultsStream())
 	if err != nil {
 		return err
 	}
+	upTo := s.CachedInfo().State.LastSeq
 	bySeq, byTime := map[string]*counting{}, map[string]*counting{}
 	var from uint64
 	var since time.Time
 	for _, c := range all {
-		c.have.UpTo, c.have.Endings, c.first = info.State.LastSeq, nil, 0
+		c.have.UpTo, c.have.Endings, c.first = upTo, nil, 0
 		if c.from > 0 {
 			bySeq[batchText(c.query.Key)] = c
 			if from == 0 || c.from < from {
@@ -139,7 +135,7 @@ func (j *journal) tally(ctx context.Context, all []*counting) error {
 		}
 	}
 	if len(bySeq) > 0 {
-		cfg := jetstream.OrderedConsumerConfig{HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from}
+		cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from}
 		if err := j.read(ctx, cfg, bySeq); err != nil {
 			return err
 		}
@@ -148,7 +144,7 @@ func (j *journal) tally(ctx context.Context, all []*counting) error {
 		return nil
 	}
 	return j.read(ctx, jetstream.OrderedConsumerConfig{
-		HeadersOnly: true, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
 	}, byTime)
 }
 
@@ -158,9 +154,9 @@ func (j *journal) read(ctx context.Context, cfg jetstream.OrderedConsumerConfig,
 			return nil // there is none so far
 		}
 	}
-	return scan(ctx, j.js, j.names.ResultsStream(), j.names.ResultsAll(), cfg, func(m jetstream.Msg, seq uint64) error {
-		if c := of[m.Headers().Get(batchHeader)]; c != nil {
-			j.note(c, m, seq)
+	return scan(ctx, j.js, j.names.ResultsStream(), j.names.ResultsAll(), cfg, func(m *Message) error {
+		if c := of[m.Header.Get(batchHeader)]; c != nil {
+			j.note(c, m)
 		}
 		return nil
 	})
@@ -180,22 +176,22 @@ func (c *counting) ofMessage(pos ledger.Position, stored int64) bool {
 	return true
 }
 
-func (j *journal) note(c *counting, m jetstream.Msg, seq uint64) {
-	outcome, _, ok := j.names.ParseResultSubject(m.Subject())
-	pos, _, err := ledger.CutPosition(m.Headers().Get(nats.MsgIdHdr))
+func (j *journal) note(c *counting, m *Message) {
+	outcome, _, ok := j.names.ParseResultSubject(m.Subject)
+	pos, _, err := ledger.CutPosition(m.Header.Get(nats.MsgIdHdr))
 	before := c.have.Before.Pos
 	switch {
-	case !ok, err != nil, !outcome.Ends(), seq < c.from, seq > c.have.UpTo:
+	case !ok, err != nil, !outcome.Ends(), m.Seq < c.from, m.Seq > c.have.UpTo:
 		return
 	case pos.Incarnation == before.Incarnation && pos.Seq <= before.Seq:
 		return // of a round that was summed up
 	}
-	stored, _ := strconv.ParseInt(m.Headers().Get(storedHeader), 10, 64)
+	stored, _ := strconv.ParseInt(m.Header.Get(storedHeader), 10, 64)
 	if c.query.Key.Seq != 0 && !c.ofMessage(pos, stored) {
 		return
 	}
 	if c.first == 0 {
-		c.first = seq
+		c.first = m.Seq
 	}
 	c.have.Endings = append(c.have.Endings, worker.Ending{Pos: pos, Stored: stored, Outcome: outcome})
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -13,6 +12,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/ledger"
 )
 
 // Bury implements worker.Journal. The letter's ID is the position of its change, and the last letter of the agent is
@@ -22,25 +22,37 @@ func (j *journal) Bury(letter worker.DeadLetter, done func(worker.Kept)) {
 	if letter.Result != nil {
 		result = letter.Result.AppendJSON(nil)
 	}
-	j.letters.add(func(ctx context.Context) error {
-		if err := j.bury(ctx, letter, result); err != nil {
-			return err
-		}
-		done(worker.KeptWhole)
-		return nil
+	j.letters.add(job{
+		do:    func(ctx context.Context, form int) error { return j.bury(ctx, letter, result, form) },
+		forms: letterResult,
+		done: func(form int) {
+			if form == letterWhole {
+				done(worker.KeptWhole)
+				return
+			}
+			j.log.Warn("a dead letter could not be stored as it was and was cut", "agent_id", letter.Agent, "change_seq", letter.Pos.Seq)
+			done(worker.KeptCut)
+		},
+		giveUp: func(err error) {
+			j.log.Error("a dead letter could not be stored and was given up", "agent_id", letter.Agent, "change_seq", letter.Pos.Seq,
+				"result", string(result), "err", plain(err))
+			done(worker.KeptNot)
+		},
 	})
 }
 
-func (j *journal) bury(ctx context.Context, letter worker.DeadLetter, result []byte) error {
+func (j *journal) bury(ctx context.Context, letter worker.DeadLetter, result []byte, form int) error {
 	id := letter.Pos.String()
 	if result == nil { // from before this term: it may be there
 		there, err := j.isBuried(ctx, letter.Agent, id)
 		if there || err != nil {
 			return err
 		}
-		if result, err = j.resultAt(ctx, letter.Seq); err != nil {
+		m, err := GetMsg(ctx, j.js, j.names.ResultsStream(), letter.Seq)
+		if err != nil {
 			return err
 		}
+		result = m.Data
 	}
 	original, err := j.original(ctx, letter.Pos.Seq)
 	if err != nil {
@@ -52,67 +64,56 @@ func (j *journal) bury(ctx context.Context, letter worker.DeadLetter, result []b
 		}
 		letter.Whole = original.items() == 1
 	}
-	_, err = j.js.PublishMsg(ctx, j.deadLetter(letter, original, id, result))
+	_, err = j.js.PublishMsg(ctx, j.deadLetter(letter, original, id, result, form))
 	return err
 }
 
-// isOf tells whether the result is that of a change in the message. In a stream that was restored another one may have its
+// isOf reports whether the result is that of a change in the message. In a stream that was restored another one may have its
 // sequence.
 func isOf(original *original, result []byte) bool {
 	var r messages.Result
-	return json.Unmarshal(result, &r) == nil && original.Time.Equal(r.ReceivedAt)
+	return json.Unmarshal(result, &r) == nil && original.At.Equal(r.ReceivedAt)
 }
 
 func (j *journal) isBuried(ctx context.Context, agent, id string) (bool, error) {
-	s, err := j.dead.get(ctx)
-	if err != nil {
-		return false, err
-	}
-	m, err := s.GetLastMsgForSubject(ctx, j.names.Dead(agent))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return false, nil
-	}
-	return err == nil && m.Header.Get(nats.MsgIdHdr) == id, err
+	m, _, err := lastGenuine(ctx, j.js, j.names.DeadStream(), j.names.Dead(agent), func(m *Message) bool {
+		_, _, err := ledger.CutPosition(m.Header.Get(nats.MsgIdHdr))
+		return err == nil && m.Header.Get(messages.ResultHeader) != ""
+	})
+	return m.Header.Get(nats.MsgIdHdr) == id, err
 }
 
-func (j *journal) resultAt(ctx context.Context, seq uint64) ([]byte, error) {
-	s, err := j.results.get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m, err := s.GetMsg(ctx, seq)
-	if err != nil {
-		return nil, err
-	}
-	return m.Data, nil
-}
+// Forms of a dead letter, each smaller than the one before.
+const (
+	letterWhole  = iota
+	letterCut    // without headers, the body cut to what a stream surely takes
+	letterResult // the result alone
+)
+
+// cutTo is how much of a body is left if the letter could not be stored as it is.
+const cutTo = 1 << 10
 
 // deadLetter makes the letter from the message as the stream still has it.
-func (j *journal) deadLetter(letter worker.DeadLetter, original *original, id string, result []byte) *nats.Msg {
-	body := original.Data
+func (j *journal) deadLetter(letter worker.DeadLetter, original *original, id string, result []byte, form int) *nats.Msg {
+	m := &nats.Msg{Subject: j.names.Dead(letter.Agent), Header: nats.Header{}, Data: original.Data}
 	if !letter.Whole {
-		body = j.item(original, letter.Pos.Index)
+		m.Data = j.item(original, letter.Pos.Index)
 	}
-	m := &nats.Msg{Subject: j.names.Dead(letter.Agent), Header: nats.Header{}, Data: body}
-	room := headerRoom
+	most := max(0, int(j.conn.MaxPayload())-2*headerRoom)
 	cut := false
-	for name, values := range original.Header {
-		as, size := deadName(name), 0
-		for _, value := range values {
-			size += len(as) + len(value) + len(": \r\n")
-		}
-		if size > room {
-			cut = true
-			continue
-		}
-		room -= size
-		m.Header[as] = values
+	switch form {
+	case letterWhole:
+		m.Header, cut = keepHeaders(original.Block)
+	case letterCut:
+		most, cut = cutTo, true
+	default:
+		most, cut = 0, true
+	}
+	if len(m.Data) > most {
+		m.Data, cut = m.Data[:most], true
 	}
 	m.Header[nats.MsgIdHdr] = []string{id}
 	m.Header[messages.ResultHeader] = []string{string(result)}
-	if most := int(j.conn.MaxPayload()) - 2*headerRoom; len(m.Data) > most {
-		m.Data, cut = m.Data[:max(0, most)], true
-	}
 	if cut {
 		m.Header[messages.CutHeader] = []string{"true"}
 	}
@@ -121,7 +122,7 @@ func (j *journal) deadLetter(letter worker.DeadLetter, original *original, id st
 
 // original is a message of changes that was read back.
 type original struct {
-	*jetstream.RawStreamMsg
+	Message
 	items func() int // how many it has
 }
 
@@ -130,16 +131,12 @@ func (j *journal) original(ctx context.Context, seq uint64) (*original, error) {
 	j.mu.Lock()
 	last := j.buried
 	j.mu.Unlock()
-	if last != nil && last.Sequence == seq {
+	if last != nil && last.Seq == seq {
 		return last, nil
 	}
-	s, err := j.changes.get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m, err := s.GetMsg(ctx, seq)
+	m, err := GetMsg(ctx, j.js, j.names.ChangesStream(), seq)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return &original{RawStreamMsg: &jetstream.RawStreamMsg{}}, nil // deleted by hand: the result is what is left
+		return &original{}, nil // deleted by hand: the result is what is left
 	}
 	if err != nil {
 		return nil, err
@@ -159,18 +156,4 @@ func (j *journal) item(m *original, index int) []byte {
 		j.parts, j.partsOf = messages.NewParts(m.Data), m
 	}
 	return j.parts.Extract(index)
-}
-
-// headerRoom is what the original's headers may take of a letter: the server takes 64 KiB of headers, and the result
-// must fit beside them.
-const headerRoom = 24 << 10
-
-// deadName keeps headers of the original that mean something to a server from acting once more, and those that look like
-// ours from being taken for them.
-func deadName(name string) string {
-	ours := strings.EqualFold(name, messages.ResultHeader) || strings.EqualFold(name, messages.CutHeader)
-	if ours || len(name) >= 5 && strings.EqualFold(name[:5], "Nats-") {
-		return "Idle-" + name
-	}
-	return name
 }

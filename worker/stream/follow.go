@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
@@ -12,45 +11,42 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
-	"idlepolicy/worker"
 )
 
 // follower follows a bucket live: all that it holds at first, then each change. After a reconnect it begins from
-// scratch, because nobody knows what was missed. An ordered consumer serves rather than a watch of the bucket, which
-// can take long to notice that its server is gone.
+// scratch, because nobody knows what was missed.
 type follower struct {
 	conn   *nats.Conn
 	bucket string
-	site   string // its prefix: nothing of another's is read
-	log    *slog.Logger
+	site   string          // its prefix: a bucket of another one is not read
+	report func(err error) // called with why the bucket cannot be followed, and with nil when it can
 	put    func(key string, value []byte, rev uint64)
 	gone   func(key string, rev uint64)
-	synced func(held func(key string) bool)                 // all that the bucket held was told
+	synced func(held func(key string) bool)                 // all that the bucket held was passed on
 	made   time.Time                                        // when the bucket that is followed now was; the three may read it
-	holds  func() bool                                      // whether anything that was told of is there; nil: nobody need know
-	remake func(context.Context, jetstream.JetStream) error // makes a bucket that was deleted anew; nil: somebody else does
+	holds  func() bool                                      // reports whether any key that was put is there; nil: nobody need know
+	remake func(context.Context, jetstream.JetStream) error // creates a bucket that was deleted; nil: somebody else does
 }
 
-const (
-	followPause = 250 * time.Millisecond
-	followHears = 2 * time.Second // twice that without a word of the server, and following begins anew
-)
+const followPause = 250 * time.Millisecond
 
 // run follows until ctx ends, whatever happens to the bucket or the server.
 func (f *follower) run(ctx context.Context) {
-	said := ""
 	for ctx.Err() == nil {
 		err := f.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil && err.Error() != said {
-			said = err.Error()
-			f.log.Warn("following a bucket is interrupted", "bucket", f.bucket, "err", err)
+		if err != nil {
+			f.report(err)
 		}
 		pauseFor(ctx, followPause)
 	}
 }
+
+// bucketLook is how often the follower checks that the bucket is the same one: a reader of one that was purged or made
+// again is not told.
+const bucketLook = 2 * time.Second
 
 // once follows until the connection was lost or the bucket is in trouble.
 func (f *follower) once(ctx context.Context) error {
@@ -73,63 +69,52 @@ func (f *follower) once(ctx context.Context) error {
 		return fmt.Errorf("open the bucket: %w", plain(err))
 	}
 	if err := Foreign(s.CachedInfo().Config, messages.Names{Prefix: f.site}); err != nil {
-		return fmt.Errorf("follow the bucket: %w", err)
+		return err
 	}
 	f.made = s.CachedInfo().Created
-	c, err := s.OrderedConsumer(asking, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy})
+	r, err := OpenReader(asking, js, "KV_"+f.bucket, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy})
 	if err != nil {
-		return fmt.Errorf("follow the bucket: %w", plain(err))
+		return plain(err)
 	}
-	info, err := c.Info(asking)
-	if err != nil {
-		return fmt.Errorf("follow the bucket: %w", plain(err))
-	}
-	intake := f.intake(info.NumPending)
-	broken := make(chan error, 1)
-	consuming, err := c.Consume(intake.message, jetstream.PullHeartbeat(followHears), jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-		if errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrStreamNotFound) {
-			select {
-			case broken <- err:
-			default:
-			}
-		}
-	}))
-	if err != nil {
-		return fmt.Errorf("follow the bucket: %w", plain(err))
-	}
-	defer func() {
-		consuming.Stop()
-		<-consuming.Closed() // nothing of this round may be told during the next
-	}()
-	return f.until(ctx, s, lost, broken)
-}
-
-// bucketLook is how often it is looked whether the bucket was made anew: its consumer would not say so.
-const bucketLook = 2 * time.Second
-
-func (f *follower) until(ctx context.Context, s jetstream.Stream, lost <-chan nats.Status, broken <-chan error) error {
-	tick := time.NewTicker(bucketLook)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
+	defer r.Stop() //nolint:contextcheck // ctx may have ended: that is why the reading ends
+	f.report(nil)
+	in := f.intake(r.Pending())
+	for looked := time.Now(); ; {
+		m, err := r.Next(ctx, bucketLook)
+		switch {
+		case err == nil:
+			in.message(&m)
+		case ctx.Err() != nil:
 			return nil
+		case !errors.Is(err, ErrQuiet):
+			return plain(err)
+		}
+		select {
 		case <-lost:
 			return nil
-		case err := <-broken:
-			return fmt.Errorf("follow the bucket: %w", plain(err))
-		case <-tick.C:
+		default:
 		}
-		asking, cancel := context.WithTimeout(ctx, requestFor)
-		info, err := s.Info(asking)
-		cancel()
-		if errors.Is(err, jetstream.ErrStreamNotFound) || (err == nil && !info.Created.Equal(f.made)) {
-			return errors.New("the bucket was deleted")
+		if time.Since(looked) < bucketLook {
+			continue
 		}
-		if err == nil && info.State.Msgs == 0 && f.holds != nil && f.holds() {
-			return errors.New("the bucket was purged") // which tells of no key that it is gone
+		looked = time.Now()
+		if err := f.look(ctx, s); err != nil {
+			return err
 		}
 	}
+}
+
+// look fails if the bucket is another one by now, or empty without having said so.
+func (f *follower) look(ctx context.Context, s jetstream.Stream) error {
+	ctx, cancel := context.WithTimeout(ctx, requestFor)
+	defer cancel()
+	switch info, err := s.Info(ctx); {
+	case errors.Is(err, jetstream.ErrStreamNotFound), err == nil && !info.Created.Equal(f.made):
+		return errors.New("the bucket was deleted")
+	case err == nil && info.State.Msgs == 0 && f.holds != nil && f.holds():
+		return errors.New("the bucket was purged") // which tells of no key that it is gone
+	}
+	return nil
 }
 
 // intake is one round of following. Its messages come one at a time.
@@ -153,37 +138,35 @@ func (in *intake) done() {
 	in.synced(func(key string) bool { _, ok := held[key]; return ok })
 }
 
-func (in *intake) message(m jetstream.Msg) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return
-	}
-	key := strings.TrimPrefix(m.Subject(), in.prefix)
-	if isGone(m.Headers()) {
-		in.gone(key, meta.Sequence.Stream)
+func (in *intake) message(m *Message) {
+	key := strings.TrimPrefix(m.Subject, in.prefix)
+	if isGone(m.Header) {
+		in.gone(key, m.Seq)
 	} else {
 		if in.held != nil {
 			in.held[key] = struct{}{}
 		}
-		in.put(key, m.Data(), meta.Sequence.Stream)
+		in.put(key, m.Data, m.Seq)
 	}
-	if in.held != nil && meta.NumPending == 0 {
+	if in.held != nil && m.Pending == 0 {
 		in.done()
 	}
 }
 
-// isGone tells whether a message says that its key is gone: deleted, or at the end of its time.
+// isGone reports whether a message says that its key is gone: deleted, or at the end of its time.
 func isGone(h nats.Header) bool {
 	return h.Get("KV-Operation") != "" || h.Get("Nats-Marker-Reason") != ""
 }
 
-// FollowSessions keeps sessions as the registry has them, until ctx ends, and makes a registry that was deleted meanwhile
-// anew. A record that cannot be used is logged once,
-// without its content, and its agent counts as not signed in.
-func FollowSessions(ctx context.Context, nc *nats.Conn, layout Layout, sessions *worker.Sessions, log *slog.Logger) {
+// FollowSessions keeps the worker's sessions as the registry has them, until ctx ends, and creates a registry that was
+// deleted meanwhile. A record that cannot be used is logged once, without its content, and its agent counts as not signed in.
+func (o *Owner) FollowSessions(ctx context.Context) {
+	o.troubles.logTo(o.Log)
+	sessions := o.Worker.Sessions
 	leftOut := map[string]bool{} // reports that were logged: a site's records are mostly all alike
 	f := &follower{
-		conn: nc, bucket: layout.Names.SessionsBucket(), site: layout.Names.Prefix, log: log,
+		conn: o.Conn, bucket: o.Layout.Names.SessionsBucket(), site: o.Layout.Names.Prefix,
+		report: func(err error) { o.troubles.meet("sign-ins are not heard of", err) },
 		put: func(key string, value []byte, rev uint64) {
 			session, err := messages.DecodeSession(value)
 			if err == nil && !messages.ValidAgentID(key) {
@@ -191,14 +174,14 @@ func FollowSessions(ctx context.Context, nc *nats.Conn, layout Layout, sessions 
 			}
 			if err != nil {
 				if sessions.Reject(key, err.Error()) {
-					log.Warn("unusable session", "key", ShownKey(key), "why", err)
+					o.Log.Warn("unusable session", "key", ShownKey(key), "why", err)
 				}
 				return
 			}
 			for _, report := range session.LeftOut {
 				if !leftOut[report] && len(leftOut) < 20 {
 					leftOut[report] = true
-					log.Warn("part of a session cannot be used; further sessions like it are not reported", "key", ShownKey(key), "why", report)
+					o.Log.Warn("part of a session cannot be used; further sessions like it are not reported", "key", ShownKey(key), "why", report)
 				}
 			}
 			sessions.Put(key, session, rev)
@@ -207,7 +190,7 @@ func FollowSessions(ctx context.Context, nc *nats.Conn, layout Layout, sessions 
 		synced: sessions.Synced,
 		holds:  func() bool { return sessions.Len() > 0 },
 		remake: func(ctx context.Context, js jetstream.JetStream) error {
-			_, err := layout.Ensure(ctx, js)
+			_, err := o.Layout.Ensure(ctx, js)
 			return err
 		},
 	}

@@ -98,3 +98,42 @@ func parseGot(text []byte) (Message, error) {
 	m := a.Message
 	return Message{Subject: m.Subject, Seq: m.Seq, At: m.Time, Data: m.Data, Block: m.Block, Header: ParseHeader(m.Block)}, nil
 }
+
+// readHeaders returns the headers of messages by their sequence, without those that are gone. It asks for all at once.
+func readHeaders(ctx context.Context, js jetstream.JetStream, stream string, seqs []uint64) (map[uint64]nats.Header, error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, getWithin)
+	defer cancel()
+	inbox := js.Conn().NewInbox()
+	sub, err := js.Conn().SubscribeSync(inbox)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }() // fails if the connection is gone, and then it is gone as well
+	for _, seq := range seqs {
+		text, err := json.Marshal(getRequest{Seq: seq})
+		if err == nil {
+			err = js.Conn().PublishRequest(apiSubject(js.Conn(), "STREAM.MSG.GET."+stream), inbox, text)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	headers := make(map[uint64]nats.Header, len(seqs))
+	for range seqs {
+		m, err := sub.NextMsgWithContext(ctx)
+		if err != nil {
+			return nil, err
+		}
+		switch got, err := parseGot(m.Data); {
+		case errors.Is(err, jetstream.ErrMsgNotFound): // deleted by hand just now
+		case err != nil:
+			return nil, err
+		default:
+			headers[got.Seq] = got.Header
+		}
+	}
+	return headers, nil
+}

@@ -56,7 +56,7 @@ func TestLostOwnerIsWaitedFor(t *testing.T) {
 func (s *site) rival(t *testing.T) *journal {
 	t.Helper()
 	o := &Owner{Conn: s.nc, Layout: s.layout, Log: quiet, js: s.js}
-	o.troubles.log = quiet
+	o.troubles.logTo(quiet)
 	j, err := newJournal(t.Context(), o, &inbox{})
 	if err != nil {
 		t.Fatal(err)

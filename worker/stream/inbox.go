@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
@@ -20,10 +20,13 @@ import (
 // place: the server lets go of an owner that has stopped pulling.
 type inbox struct {
 	from     *puller
+	js       jetstream.JetStream
+	stream   string // of changes
 	pin      string
 	to       *worker.Inbox
+	batch    int // messages of one pull
 	maxBytes int
-	log      *slog.Logger
+	met      *troubles
 
 	pulling chan struct{} // closed once the first pull was asked for
 	pulled  atomic.Int64  // when the last one was, after the start of the lease
@@ -44,7 +47,7 @@ const (
 // pull runs until the term ends or is lost; the error says how.
 func (i *inbox) pull(ctx context.Context, lease *Lease) error {
 	for ctx.Err() == nil {
-		n, most := pullMany, i.maxBytes
+		n, most := i.batch, i.maxBytes
 		if !i.to.WaitRoom(ctx, waitRoom) {
 			n, most = 1, 1 // keeps the place and brings nothing: no message is so small
 		}
@@ -61,15 +64,19 @@ func (i *inbox) pull(ctx context.Context, lease *Lease) error {
 		}
 		switch {
 		case err == nil, errors.Is(err, errPullOver), errors.Is(err, errTooLarge):
+			i.met.meet(pulling, nil)
 		case errors.Is(err, errDeposed), errors.Is(err, errMoved), errors.Is(err, errLostCount):
 			return err
-		default:
-			i.log.Debug("pull", "err", err)
+		case ctx.Err() == nil:
+			i.met.meet(pulling, err)
 			pauseFor(ctx, pullPause)
 		}
 	}
 	return nil
 }
+
+// pulling is what is reported to be in trouble while no changes come in.
+const pulling = "cannot pull changes"
 
 // hand hands messages over as they come, those that are there already together, until as many have come as were asked
 // for, or the server has said that no more will.
@@ -78,7 +85,7 @@ func (i *inbox) hand(ctx context.Context, left int) error {
 	silence := time.NewTimer(2 * pullBeat)
 	defer silence.Stop()
 	for left > 0 {
-		var batch []worker.Delivery
+		var batch []delivery
 		var err error
 		select {
 		case m := <-i.from.replies:
@@ -97,6 +104,9 @@ func (i *inbox) hand(ctx context.Context, left int) error {
 			}
 		}
 		left -= len(batch)
+		if lost := i.decode(ctx, batch); lost != nil {
+			return lost
+		}
 		i.deliver(batch)
 		if errors.Is(err, errTooLarge) && left < asked {
 			return nil // it fits the next time
@@ -109,9 +119,13 @@ func (i *inbox) hand(ctx context.Context, left int) error {
 	return nil
 }
 
-func (i *inbox) deliver(batch []worker.Delivery) {
-	if len(batch) == 0 {
+func (i *inbox) deliver(came []delivery) {
+	if len(came) == 0 {
 		return
+	}
+	batch := make([]worker.Delivery, len(came))
+	for n := range came {
+		batch[n] = came[n].Delivery
 	}
 	i.to.Deliver(batch)
 	last := batch[len(batch)-1].Receipt
@@ -119,11 +133,11 @@ func (i *inbox) deliver(batch []worker.Delivery) {
 	i.seen.Store(last.Token[1])
 }
 
-func (i *inbox) add(batch []worker.Delivery, m *nats.Msg) ([]worker.Delivery, error) {
-	if !isChange(m) {
-		return batch, i.from.word(m)
+func (i *inbox) add(batch []delivery, m *nats.Msg) ([]delivery, error) {
+	if !isDelivery(m) {
+		return batch, i.from.onStatus(m)
 	}
-	d, err := i.delivery(m)
+	d, err := i.place(m)
 	if err != nil {
 		return batch, err
 	}
@@ -137,10 +151,17 @@ func (i *inbox) add(batch []worker.Delivery, m *nats.Msg) ([]worker.Delivery, er
 	if count := d.Token[1]; count != before+1 {
 		return batch, fmt.Errorf("%w: the consumer counts %d after %d", errLostCount, count, before)
 	}
-	return append(batch, d), nil
+	return append(batch, delivery{d, m}), nil
 }
 
-func (i *inbox) delivery(m *nats.Msg) (worker.Delivery, error) {
+// delivery is a message that came in, and what is left to read of it.
+type delivery struct {
+	worker.Delivery
+	msg *nats.Msg
+}
+
+// place reads where in the stream a message is.
+func (i *inbox) place(m *nats.Msg) (worker.Delivery, error) {
 	meta, err := m.Metadata()
 	if err != nil {
 		return worker.Delivery{}, fmt.Errorf("read the place of a message: %w", plain(err))
@@ -151,19 +172,47 @@ func (i *inbox) delivery(m *nats.Msg) (worker.Delivery, error) {
 	if i.ack.Load() == nil {
 		i.ack.Store(newAckSubject(m.Reply, d.Receipt))
 	}
-	name := m.Header.Get(nats.MsgIdHdr)
+	return d, nil
+}
+
+// decode reads what messages say. The headers of those that the library could not decode are read back from the stream,
+// all at once: a publisher may send thousands of them, and whoever is slow to pull loses its place.
+func (i *inbox) decode(ctx context.Context, batch []delivery) error {
+	var undecoded []uint64
+	for n := range batch {
+		if isUndecoded(batch[n].msg) {
+			undecoded = append(undecoded, batch[n].Seq)
+		}
+	}
+	headers, err := readHeaders(ctx, i.js, i.stream, undecoded)
+	if err != nil {
+		return fmt.Errorf("%w: read headers back: %w", errLostCount, plain(err))
+	}
+	for n := range batch {
+		d := &batch[n]
+		h := d.msg.Header
+		if isUndecoded(d.msg) {
+			h = headers[d.Seq]
+		}
+		d.read(h, d.msg.Data)
+	}
+	return nil
+}
+
+func (d *delivery) read(h nats.Header, body []byte) {
+	name := h.Get(nats.MsgIdHdr)
 	d.MsgID = name
-	if parent := m.Header.Get(messages.TraceParentHeader); messages.ValidTraceParent(parent) {
+	if parent := h.Get(messages.TraceParentHeader); messages.ValidTraceParent(parent) {
 		d.TraceParent = parent
-		if state := m.Header.Get(messages.TraceStateHeader); messages.ValidTraceState(state) {
+		if state := h.Get(messages.TraceStateHeader); messages.ValidTraceState(state) {
 			d.TraceState = state
 		}
 	}
 	if !messages.ValidID(name) {
 		name = strconv.FormatUint(d.Seq, 10)
 	}
-	d.Message = messages.Decode(m.Data, name)
-	return d, nil
+	d.Message = messages.Decode(body, name)
+	d.msg = nil
 }
 
 // ackSubject makes the subjects on which messages are acknowledged, so that each waiting message need not keep its own.

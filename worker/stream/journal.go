@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,10 +32,8 @@ type journal struct {
 	ended  func() error // nil while the term lasts
 	ill    atomic.Int64 // when an answer to a result was neither yes nor a conflict, in Unix nanoseconds; 0: not lately
 
-	reads, letters, counts, summaries *errands
-	progress                          *errands // not told again where that fails
-
-	results, dead, changes *handle
+	reads, letters, counts, summaries *retries
+	progress                          *retries // not told again if that fails
 
 	partsMu sync.Mutex      // guards what follows
 	parts   *messages.Parts // of the message that letters were taken from last
@@ -43,7 +42,7 @@ type journal struct {
 	mu      sync.Mutex // guards what follows
 	out     []outgoing
 	sending bool // some of what was in out is on its way to the connection
-	pending map[*nats.Msg]func(uint64, worker.Kept, error)
+	pending map[*nats.Msg]outgoing
 	settled chan struct{} // holds one token after a result was settled
 	signal  chan struct{} // holds one token while out may hold something
 	asked   []*counting   // batches that are to be counted
@@ -55,6 +54,7 @@ type outgoing struct {
 	rec  worker.Record
 	done func(uint64, worker.Kept, error)
 	ack  worker.Receipt // where done is nil
+	cut  bool           // the result was refused for what is in it: without what it can do without
 }
 
 // Headers of results that are for this worker itself.
@@ -74,16 +74,14 @@ const (
 func newJournal(ctx context.Context, o *Owner, box *inbox) (*journal, error) {
 	j := &journal{
 		conn: o.Conn, js: o.js, layout: o.Layout, names: o.Layout.Names, inbox: box, log: o.Log, met: &o.troubles, ended: ctx.Err,
-		pending: map[*nats.Msg]func(uint64, worker.Kept, error){},
-		results: newHandle(o.js, o.Layout.Names.ResultsStream()), dead: newHandle(o.js, o.Layout.Names.DeadStream()),
-		changes: newHandle(o.js, o.Layout.Names.ChangesStream()),
+		pending: map[*nats.Msg]outgoing{},
 		settled: make(chan struct{}, 1), signal: make(chan struct{}, 1),
 	}
-	j.reads = newErrands("cannot read the ledger of an agent", j.met, j.mend)
-	j.letters = newErrands("cannot store a dead letter", j.met, j.mend)
-	j.counts = newErrands("cannot count a batch", j.met, j.mend)
-	j.summaries = newErrands("cannot store the summary of a batch", j.met, j.mend)
-	j.progress = newErrands("cannot tell the progress of a batch", j.met, j.mend)
+	j.reads = newRetries("cannot read the ledger of an agent", j.met, j.mend)
+	j.letters = newRetries("cannot store a dead letter", j.met, j.mend)
+	j.counts = newRetries("cannot count a batch", j.met, j.mend)
+	j.summaries = newRetries("cannot store the summary of a batch", j.met, j.mend)
+	j.progress = newRetries("cannot tell the progress of a batch", j.met, j.mend)
 	async, err := OpenJetStream(o.Conn, jetstream.WithPublishAsyncMaxPending(2*asyncPending), jetstream.WithPublishAsyncTimeout(asyncWait),
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, a *jetstream.PubAck) { j.acked(m, a) }),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) { j.settle(m, 0, err) }))
@@ -159,7 +157,10 @@ func (j *journal) sendOne(ctx context.Context, o *outgoing) {
 		return
 	}
 	m := j.message(&o.rec)
-	if !j.waitRoom(ctx, m, o.done) {
+	if o.cut {
+		j.cut(m, &o.rec)
+	}
+	if !j.waitRoom(ctx, m, *o) {
 		return
 	}
 	if _, err := j.async.PublishMsgAsync(m); err != nil {
@@ -169,12 +170,12 @@ func (j *journal) sendOne(ctx context.Context, o *outgoing) {
 
 // waitRoom puts a result among those on their way as soon as there is room; a slow disk makes it wait. It tells false
 // where the term ended first.
-func (j *journal) waitRoom(ctx context.Context, m *nats.Msg, done func(uint64, worker.Kept, error)) bool {
+func (j *journal) waitRoom(ctx context.Context, m *nats.Msg, o outgoing) bool {
 	for {
 		j.mu.Lock()
 		room := len(j.pending) < asyncPending
 		if room {
-			j.pending[m] = done
+			j.pending[m] = o
 		}
 		j.mu.Unlock()
 		if room {
@@ -235,18 +236,49 @@ func (j *journal) acked(m *nats.Msg, a *jetstream.PubAck) {
 
 func (j *journal) settle(m *nats.Msg, seq uint64, err error) {
 	j.mu.Lock()
-	done := j.pending[m]
+	o := j.pending[m]
 	delete(j.pending, m)
 	j.mu.Unlock()
 	nudge(j.settled)
-	if done == nil || j.ended() != nil {
+	if o.done == nil || j.ended() != nil {
+		return
+	}
+	if isRefused(err) && !o.cut {
+		o.cut = true
+		j.enqueue(o)
 		return
 	}
 	j.heed(err)
 	if conflict(err) {
 		err = fmt.Errorf("%w: %w", worker.ErrConflict, err)
 	}
-	done(seq, worker.KeptWhole, err)
+	kept := worker.KeptWhole
+	if o.cut && err == nil {
+		kept = worker.KeptCut
+		j.log.Warn("a result could not be stored as it was and was cut", "agent_id", o.rec.Result.AgentID, "change_id", o.rec.Result.ChangeID)
+	}
+	o.done(seq, kept, err)
+}
+
+// longestCut is how long a text of a result may be that could not be stored as it was, in bytes.
+const longestCut = 128
+
+// cut takes out of a result's message what it can do without, and marks it.
+func (j *journal) cut(m *nats.Msg, rec *worker.Record) {
+	for name := range m.Header {
+		if !strings.HasPrefix(name, "Nats-") && !strings.HasPrefix(name, "Idle-") {
+			delete(m.Header, name)
+		}
+	}
+	m.Header.Set(jetstream.MsgIDHeader, m.Header.Get(jetstream.MsgIDHeader)+".cut") // the server may remember the other one
+	m.Header.Set(messages.CutHeader, "true")
+	r := rec.Result
+	for _, text := range []*string{&r.Message, &r.Reason, &r.Source} {
+		if len(*text) > longestCut {
+			*text = strings.ToValidUTF8((*text)[:longestCut], "")
+		}
+	}
+	m.Data = r.AppendJSON(nil)
 }
 
 // heed takes note of whether results are stored. One that never is, among thousands that are, must not fill the log.
@@ -287,9 +319,6 @@ func (j *journal) flush(ctx context.Context) error {
 
 // mend makes anew what is missing on the server.
 func (j *journal) mend(ctx context.Context, err error) {
-	for _, h := range [...]*handle{j.results, j.dead, j.changes} {
-		h.forget()
-	}
 	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) {
 		_, err := j.layout.Ensure(ctx, j.js)
 		if ctx.Err() == nil {

@@ -297,7 +297,12 @@ func (l Layout) mend(ctx context.Context, js jetstream.JetStream, has jetstream.
 	if err != nil {
 		return has, differs, fmt.Errorf("update consumer %s of %s: %w", consumerName, l.Names.ChangesStream(), plain(err))
 	}
-	return c.CachedInfo().Config, differs, nil
+	is = c.CachedInfo().Config
+	if is.MaxRequestBatch == has.MaxRequestBatch { // it is a limit of the server or the account, who set it again
+		want.MaxRequestBatch = has.MaxRequestBatch
+		differs = mended(has, want)
+	}
+	return is, differs, nil
 }
 
 // mended names what of the consumer is not as the worker needs it. That is set right, unlike what differs of a stream: with a

@@ -109,7 +109,11 @@ func TestSessionsOfAnotherSiteAreNotFollowed(t *testing.T) {
 	sessions := worker.NewSessions()
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		FollowSessions(ctx, s.nc, Layout{Names: messages.Names{Prefix: "a-b"}}, sessions, slog.New(slog.NewTextHandler(log, nil)))
+		o := &Owner{
+			Conn: s.nc, Layout: Layout{Names: messages.Names{Prefix: "a-b"}}, Worker: &worker.Worker{Sessions: sessions},
+			Log: slog.New(slog.NewTextHandler(log, nil)),
+		}
+		o.FollowSessions(ctx)
 	})
 	s.wait("it says why", func() bool { return len(log.lines(ErrForeign.Error())) == 1 || sessions.Len() > 0 })
 	cancel()

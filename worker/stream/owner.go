@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"idlepolicy/worker"
 )
@@ -26,6 +27,8 @@ type Owner struct {
 	Log      *slog.Logger
 	Finished time.Duration // how long a clean stop may take; 0: 20 s; below 0: it waits for no call in flight
 
+	process   string       // names this Owner among all processes there ever were
+	allowed   atomic.Int64 // messages of a pull that the server allows, as reported last
 	js        jetstream.JetStream
 	consumer  jetstream.Consumer                      // nil: not found yet
 	pin       string                                  // the server's name for our place
@@ -97,7 +100,9 @@ func (o *Owner) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.js, o.lost, o.troubles.log = js, make(chan struct{}, 1), o.Log
+	o.js, o.lost = js, make(chan struct{}, 1)
+	o.troubles.logTo(o.Log)
+	o.process = nuid.Next()
 	o.Conn.SetReconnectHandler(o.heedLoss(o.Conn.ReconnectHandler()))
 	o.Conn.SetDisconnectErrHandler(o.heedCut(o.Conn.DisconnectErrHandler()))
 	o.Conn.SetErrorHandler(o.heedDenial(o.Conn.ErrorHandler()))
@@ -133,7 +138,8 @@ func (o *Owner) recover(ctx context.Context, err error) {
 		o.consumer = nil // all that is missing is made anew
 	}
 	switch {
-	case err == nil, errors.Is(err, errDeposed), errors.Is(err, errAnew), errors.Is(err, errMoved), errors.Is(err, errLostCount), errors.Is(err, errGone):
+	case err == nil, errors.Is(err, errDeposed), errors.Is(err, errAnew), errors.Is(err, errMoved), errors.Is(err, errLostCount), errors.Is(err, errGone),
+		errors.Is(err, errChanged), errors.Is(err, errClaimed):
 		o.Log.Info("ownership is taken anew", "why", err)
 	case errors.As(err, &unfit):
 		o.troubles.meet(takingPart, err)

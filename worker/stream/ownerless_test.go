@@ -13,7 +13,7 @@ func TestStandbySaysThatThereIsNoOwner(t *testing.T) {
 	a := s.startOwner("a")
 	a.owner.Conn.Close() // as good as dead
 	s.publish(`{"agent_id":"1001","flag":"f"}`)
-	rival, err := newPuller(s.nc, s.layout.Names)
+	rival, err := newPuller(s.js, s.layout.Names)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,9 @@ func TestStandbySaysThatThereIsNoOwner(t *testing.T) {
 		}
 		select {
 		case m := <-rival.replies:
-			pin = m.Header.Get(pinHeader)
+			if isDelivery(m) {
+				pin = pinned(s.consumer())
+			}
 		case <-time.After(lookEvery):
 		}
 		return pin != ""

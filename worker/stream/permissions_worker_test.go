@@ -46,7 +46,7 @@ func (g *guarded) startReplica(name string) (*stream.Owner, func()) {
 	serving, stopServing := context.WithCancel(context.WithoutCancel(g.t.Context()))
 	owning, stopOwning := context.WithCancel(context.WithoutCancel(g.t.Context()))
 	var around, running sync.WaitGroup
-	around.Go(func() { stream.FollowSessions(serving, nc, stream.Layout{Names: guardedNames}, signedIn, log) })
+	around.Go(func() { owner.FollowSessions(serving) })
 	around.Go(func() { reportError(g.t, service.Run(serving)) })
 	running.Go(func() { reportError(g.t, owner.Run(owning)) })
 	stop := sync.OnceFunc(func() {

@@ -39,8 +39,8 @@ func beWorker(name string) {
 	lease, sessions := NewLease(layout), worker.NewSessions()
 	gateway := &farGateway{name: name, addr: os.Getenv("IDLE_TEST_GATEWAY"), lease: lease}
 	w := &worker.Worker{Gateway: gateway, Sessions: sessions, Log: log}
-	go FollowSessions(context.Background(), nc, layout, sessions, log)
 	owner := &Owner{Conn: nc, Layout: layout, Lease: lease, Worker: w, Name: name, Hold: hold, Log: log}
+	go owner.FollowSessions(context.Background())
 	if err := owner.Run(context.Background()); err != nil {
 		log.Error("run", "err", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
 )
@@ -46,7 +47,8 @@ var (
 	errLostCount = errors.New("a message was lost on its way")
 )
 
-func newPuller(nc *nats.Conn, names messages.Names) (*puller, error) {
+func newPuller(js jetstream.JetStream, names messages.Names) (*puller, error) {
+	nc := js.Conn()
 	p := &puller{
 		conn: nc, from: apiSubject(nc, "CONSUMER.MSG.NEXT."+names.ChangesStream()+"."+consumerName),
 		inbox: nc.NewInbox(), replies: make(chan *nats.Msg, 4*pullMany),
@@ -71,11 +73,8 @@ func (p *puller) ask(r pullRequest) error {
 	return nil
 }
 
-// isChange tells a message of the stream from a word of the server: only the former has to be acknowledged.
-func isChange(m *nats.Msg) bool { return strings.HasPrefix(m.Reply, "$JS.ACK.") }
-
-// word returns what the server says; nil: nothing of interest.
-func (p *puller) word(m *nats.Msg) error {
+// onStatus returns what the server says about a request; nil: nothing of interest.
+func (p *puller) onStatus(m *nats.Msg) error {
 	status, about := m.Header.Get("Status"), m.Header.Get("Description")
 	late := m.Subject != p.inbox+"."+strconv.Itoa(p.asked) // about a request that was given up
 	switch status {

@@ -260,9 +260,12 @@ func (r *Reader) consumer() jetstream.ConsumerConfig {
 		InactiveThreshold: cmp.Or(r.cfg.InactiveThreshold, readerIsGone), DeliverPolicy: r.cfg.DeliverPolicy,
 		OptStartSeq: r.cfg.OptStartSeq, OptStartTime: r.cfg.OptStartTime,
 	}
-	if len(r.cfg.FilterSubjects) == 1 { // one is part of the subject of the request, which permissions may name
+	switch {
+	case len(r.cfg.FilterSubjects) == 1: // it is part of the subject of the request, which permissions may name
 		c.FilterSubject = r.cfg.FilterSubjects[0]
-	} else {
+	case len(r.cfg.FilterSubjects) == 0 && c.DeliverPolicy == jetstream.DeliverLastPerSubjectPolicy: // which wants one
+		c.FilterSubject = ">"
+	default:
 		c.FilterSubjects = r.cfg.FilterSubjects
 	}
 	if r.seq > 0 {

@@ -17,9 +17,9 @@ func (s *site) results() []messages.Result {
 	s.t.Helper()
 	ctx := context.Background()
 	var all []messages.Result
-	err := scan(ctx, s.js, s.layout.Names.ResultsStream(), s.layout.Names.ResultsAll(), jetstream.OrderedConsumerConfig{}, func(m jetstream.Msg, _ uint64) error {
+	err := scan(ctx, s.js, s.layout.Names.ResultsStream(), s.layout.Names.ResultsAll(), jetstream.OrderedConsumerConfig{}, func(m *Message) error {
 		var r messages.Result
-		if err := json.Unmarshal(m.Data(), &r); err != nil {
+		if err := json.Unmarshal(m.Data, &r); err != nil {
 			return err
 		}
 		all = append(all, r)
@@ -136,9 +136,9 @@ func (s *site) summariesOf(id string) []messages.BatchSummary {
 	s.t.Helper()
 	var all []messages.BatchSummary
 	names := s.layout.Names
-	err := scan(s.t.Context(), s.js, names.ResultsStream(), names.Batch(id), jetstream.OrderedConsumerConfig{}, func(m jetstream.Msg, _ uint64) error {
+	err := scan(s.t.Context(), s.js, names.ResultsStream(), names.Batch(id), jetstream.OrderedConsumerConfig{}, func(m *Message) error {
 		var sum messages.BatchSummary
-		err := json.Unmarshal(m.Data(), &sum)
+		err := json.Unmarshal(m.Data, &sum)
 		all = append(all, sum)
 		return err
 	})

@@ -182,10 +182,8 @@ func (s *Service) status(ctx context.Context, _ request) (any, error) {
 		st.View = &view
 	}
 	if js, err := newJetStream(s.Conn); err == nil {
-		if kv, err := js.KeyValue(ctx, s.Names.ControlBucket()); err == nil {
-			c, _, _ := readControls(ctx, kv) // shown as not set where it cannot be read
-			st.Paused, st.Rate = c.Paused, c.Rate
-		}
+		c, _, _ := readControls(ctx, js, s.Names.ControlBucket()) // shown as not set where it cannot be read
+		st.Paused, st.Rate = c.Paused, c.Rate
 	}
 	return st, nil
 }

@@ -149,7 +149,7 @@ func (s *site) start(name string) *replica {
 	r.owner = &Owner{Conn: nc, Layout: s.layout, Lease: NewLease(s.layout), Worker: w, Name: name, Hold: s.hold, Log: log}
 	var wg sync.WaitGroup
 	follow, unfollow := context.WithCancel(context.Background())
-	wg.Go(func() { FollowSessions(follow, nc, s.layout, sessions, log) })
+	wg.Go(func() { r.owner.FollowSessions(follow) })
 	go func() {
 		defer close(r.over)
 		if err := r.owner.Run(ctx); err != nil {

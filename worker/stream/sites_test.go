@@ -62,7 +62,7 @@ func startPrefixed(t *testing.T, url, prefix string) *prefixed {
 	service := &stream.Service{Conn: nc, Names: p.names, Owner: owner, Worker: w, Log: log}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
-	running.Go(func() { stream.FollowSessions(ctx, nc, stream.Layout{Names: p.names}, signedIn, log) })
+	running.Go(func() { owner.FollowSessions(ctx) })
 	running.Go(func() { reportError(t, service.Run(ctx)) })
 	running.Go(func() { reportError(t, owner.Run(ctx)) })
 	t.Cleanup(func() { cancel(); running.Wait(); nc.Close() })

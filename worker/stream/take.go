@@ -15,16 +15,22 @@ import (
 
 // taken is what taking over brought.
 type taken struct {
-	term    *worker.Term
-	created int64 // creation of the stream of changes as the server has it, in Unix nanoseconds
-	place   *place
+	term     *worker.Term
+	created  int64 // creation of the stream of changes as the server has it, in Unix nanoseconds
+	consumer jetstream.ConsumerConfig
+	place    *place
 }
 
 // waitForPin waits for the server to pick this process, and returns the consumer as it is then. Taking over begins with the
 // pin; then comes the consumer from its start, so that older messages come before newer ones, then what the last owner left
 // behind.
+//
+// That it was picked, it knows from a message that came in answer to its own request, which the server sends to no other.
+// Which pin it has, it takes from the consumer's information, not from the header of that message: in front of the server's
+// own line a publisher may have written the same name, and a block without an end swallows the server's line. If the message
+// was late, the pin may be another process's by then: begin finds that out.
 func (o *Owner) waitForPin(ctx context.Context) (*jetstream.ConsumerInfo, error) {
-	for ctx.Err() == nil {
+	for picked := false; ctx.Err() == nil; {
 		c, err := o.bind(ctx)
 		if err != nil {
 			return nil, err
@@ -34,7 +40,8 @@ func (o *Owner) waitForPin(ctx context.Context) (*jetstream.ConsumerInfo, error)
 			return nil, err
 		}
 		holder := pinned(info)
-		if holder != "" && holder == o.pin {
+		if holder != "" && (picked || holder == o.pin) {
+			o.pin = holder
 			return info, nil
 		}
 		if holder == "" {
@@ -43,7 +50,7 @@ func (o *Owner) waitForPin(ctx context.Context) (*jetstream.ConsumerInfo, error)
 			}
 		}
 		o.stand(ctx, holder)
-		if err := o.askForPin(ctx); err != nil {
+		if picked, err = o.askForPin(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -165,40 +172,44 @@ func (o *Owner) noteOwner(name string) {
 
 // askForPin asks for one message; if one comes, this process has been picked. The message itself comes again after the
 // reset.
-func (o *Owner) askForPin(ctx context.Context) error {
+func (o *Owner) askForPin(ctx context.Context) (picked bool, err error) {
 	o.pin = ""
-	from, err := newPuller(o.Conn, o.Layout.Names)
+	from, err := newPuller(o.js, o.Layout.Names)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer from.stop()
 	if err := from.ask(pullRequest{Expires: lookEvery, Batch: 1}); err != nil {
-		return err
+		return false, err
 	}
 	late := time.NewTimer(2 * lookEvery)
 	defer late.Stop()
 	for {
 		select {
 		case m := <-from.replies:
-			if isChange(m) {
-				o.pin = m.Header.Get(pinHeader)
-				return nil
+			if isDelivery(m) {
+				return true, nil
 			}
-			switch err := from.word(m); {
+			switch err := from.onStatus(m); {
 			case errors.Is(err, errPullOver), errors.Is(err, errDeposed), errors.Is(err, errMoved):
-				return nil
+				return false, nil
 			case err != nil:
-				return err
+				return false, err
 			}
 		case <-late.C:
-			return nil
+			return false, nil
 		case <-ctx.Done():
-			return nil
+			return false, nil
 		}
 	}
 }
 
-const pinHeader = "Nats-Pin-Id"
+// errClaimed is returned if another process has written down the pin as its own first.
+var errClaimed = errors.New("another replica is the owner")
+
+// ledgerFormat is the format of the ledgers that this version writes. A new one gets a new number, so that a worker that
+// cannot read it leaves the site to others: going on without ledgers would end changes twice.
+const ledgerFormat = 1
 
 // begin takes over what the last owner left behind. From here on messages come from the first unfinished one. The consumer
 // is set right before the reset: what a filter kept back was passed over for good.
@@ -207,21 +218,29 @@ func (o *Owner) begin(ctx context.Context, has *jetstream.ConsumerInfo) (taken, 
 	defer cancel()
 	began := time.Now()
 	names := o.Layout.Names
-	_, differs, err := o.Layout.mend(ctx, o.js, has.Config)
+	last, rev, err := o.readOwners(ctx)
+	if err != nil {
+		return taken{}, err
+	}
+	switch {
+	case last.Pin == o.pin && last.Process != o.process:
+		o.pin = ""
+		return taken{}, errClaimed
+	case last.Format > ledgerFormat:
+		return taken{}, unfitError{fmt.Errorf("%s is of a newer version, whose results this one cannot read: update this worker", last.Name)}
+	}
+	is, differs, err := o.Layout.mend(ctx, o.js, has.Config)
 	o.tellDiffers(differs)
 	if err != nil {
 		return taken{}, err
 	}
+	o.reportBatch(is.MaxRequestBatch)
 	if _, err := o.js.ResetConsumer(ctx, names.ChangesStream(), consumerName); err != nil {
 		return taken{}, fmt.Errorf("reset the consumer: %w", plain(err))
 	}
 	s, err := o.js.Stream(ctx, names.ChangesStream())
 	if err != nil {
 		return taken{}, fmt.Errorf("look at the stream of changes: %w", plain(err))
-	}
-	last, rev, err := o.readOwners(ctx)
-	if err != nil {
-		return taken{}, err
 	}
 	if last.Name == "" {
 		if last, err = o.withoutRecord(ctx, has); err != nil {
@@ -231,7 +250,9 @@ func (o *Owner) begin(ctx context.Context, has *jetstream.ConsumerInfo) (taken, 
 	if err := o.readControls(ctx); err != nil {
 		return taken{}, err
 	}
-	mine := owners{Name: o.Name, Pin: o.pin, Since: began.UTC(), Gateway: last.Gateway}
+	mine := owners{
+		Name: o.Name, Pin: o.pin, Process: o.process, Format: ledgerFormat, Since: began.UTC(), Gateway: last.Gateway,
+	}
 	hold := last.Name != "" && !last.Released
 	if hold {
 		mine.HeldUntil = began.Add(o.Hold).UTC()
@@ -247,5 +268,20 @@ func (o *Owner) begin(ctx context.Context, has *jetstream.ConsumerInfo) (taken, 
 	}
 	own := &place{owner: o, mine: mine, rev: rev, news: make(chan gate.Snapshot, 1)}
 	term.Gateway, term.Share = last.Gateway, own.share
-	return taken{term, info.Created.UnixNano(), own}, nil
+	return taken{term, info.Created.UnixNano(), is, own}, nil
+}
+
+// batch returns how many messages one pull asks for: no more than the server or the account allows.
+func (t *taken) batch() int {
+	if most := t.consumer.MaxRequestBatch; most > 0 {
+		return min(pullMany, most)
+	}
+	return pullMany
+}
+
+// reportBatch logs once that the server allows less than a whole pull.
+func (o *Owner) reportBatch(most int) {
+	if most > 0 && most < pullMany && o.allowed.Swap(int64(most)) != int64(most) {
+		o.Log.Warn("the server limits how many messages a pull may ask for (max_request_batch): more requests than usual", "limit", most, "usual", pullMany)
+	}
 }

@@ -68,7 +68,7 @@ func (s *site) byHand(change func(c *jetstream.ConsumerConfig)) {
 // lead has the test be the owner, until the server lets go of it because it does not pull any more.
 func (s *site) lead() {
 	s.t.Helper()
-	from, err := newPuller(s.nc, s.layout.Names)
+	from, err := newPuller(s.js, s.layout.Names)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func (s *site) lead() {
 		s.t.Fatal(err)
 	}
 	for m := range from.replies {
-		if isChange(m) {
+		if isDelivery(m) {
 			return
 		}
 	}

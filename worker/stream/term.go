@@ -15,6 +15,7 @@ import (
 
 var (
 	errAnew     = errors.New("the connection to NATS was lost")
+	errChanged  = errors.New("somebody changed the consumer of changes")
 	errLongStop = errors.New("the stop took longer than its grace")
 )
 
@@ -31,13 +32,14 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 	}
 	o.noteOwner(o.Name)
 	term, over := context.WithCancelCause(context.WithoutCancel(ctx))
-	from, err := newPuller(o.Conn, o.Layout.Names)
+	from, err := newPuller(o.js, o.Layout.Names)
 	if err != nil {
 		over(err)
 		return err
 	}
 	box := &inbox{
-		from: from, pin: o.pin, to: t.term.Inbox, maxBytes: o.pullBytes(), log: o.Log, pulling: make(chan struct{}),
+		from: from, js: o.js, stream: o.Layout.Names.ChangesStream(), pin: o.pin, to: t.term.Inbox,
+		batch: t.batch(), maxBytes: o.pullBytes(), met: &o.troubles, pulling: make(chan struct{}),
 	}
 	journal, err := newJournal(term, o, box)
 	if err != nil {
@@ -47,7 +49,7 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { over(box.pull(term, o.Lease)) })
-	wg.Go(func() { over(o.keep(term, box)) })
+	wg.Go(func() { over(o.keep(term, box, t.consumer)) })
 	wg.Go(func() { journal.run(term) })
 	wg.Go(func() { o.boundStop(ctx, term, over) })
 	sharing, enough := context.WithCancel(term)
@@ -98,8 +100,6 @@ func (o *Owner) load(ctx, term context.Context) (map[string]ledger.Ledger, error
 		return ledgers, nil
 	case context.Cause(term) != nil:
 		return nil, context.Cause(term)
-	case errors.Is(err, errUnreadable):
-		return nil, unfitError{err}
 	default:
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (o *Owner) boundStop(ctx, term context.Context, over context.CancelCauseFun
 func (o *Owner) pullBytes() int { return max(1<<20, int(o.Conn.MaxPayload())) + 128<<10 }
 
 // keep looks twice a second whether this process is still the owner; what it learns is the lease.
-func (o *Owner) keep(ctx context.Context, box *inbox) error {
+func (o *Owner) keep(ctx context.Context, box *inbox, set jetstream.ConsumerConfig) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	begun := box.pulling // the first look comes with the first pull
@@ -153,6 +153,8 @@ func (o *Owner) keep(ctx context.Context, box *inbox) error {
 		case err == nil && pinned(info) != o.pin:
 			o.Lease.drop()
 			return errDeposed
+		case err == nil && len(mended(info.Config, set)) > 0:
+			return errChanged
 		case err == nil:
 			o.Lease.confirm(asked, pulled, info.Config.PinnedTTL)
 			if !caughtUp && info.NumPending == 0 && info.Delivered.Consumer <= box.seen.Load() {
@@ -168,10 +170,7 @@ func (o *Owner) keep(ctx context.Context, box *inbox) error {
 func (o *Owner) noneBehind(ctx context.Context, box *inbox) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*lookEvery)
 	defer cancel()
-	s, err := o.js.Stream(ctx, o.Layout.Names.ChangesStream())
-	if err == nil {
-		_, err = s.GetMsg(ctx, box.handed.Load()+1, jetstream.WithGetMsgSubject(">"))
-	}
+	_, err := getMsg(ctx, o.js, o.Layout.Names.ChangesStream(), getRequest{Seq: box.handed.Load() + 1, NextFor: ">"})
 	none := errors.Is(err, jetstream.ErrMsgNotFound)
 	if none {
 		box.to.CaughtUp()

@@ -9,44 +9,58 @@ import (
 	"time"
 )
 
-// troubles are what is wrong at the moment. Each is logged once when it comes up and once when it is over, however often
-// it is met in between.
+// troubles are what is wrong at the moment. Each kind is logged once when it comes up and once when it is over, however
+// often it is met in between, and with however many errors.
 type troubles struct {
-	log *slog.Logger
-
 	mu     sync.Mutex // guards what follows
-	now    map[string]string
-	denied string // what the server denied last
+	log    *slog.Logger
+	now    map[string]trouble   // by kind
+	warned map[string]time.Time // by kind: when it was logged last
+	denied string               // what the server denied last
 	when   time.Time
 }
 
-// deniedShown is how long something that was denied is shown: what the worker needs, it asks for more often than that.
-const deniedShown = 5 * time.Second
+const (
+	// deniedShown is how long something that was denied is shown: what the worker needs, it asks for more often than that.
+	deniedShown = 5 * time.Second
+	// warnAgain is how long a kind of trouble that comes and goes is not logged again.
+	warnAgain = time.Minute
+)
+
+// trouble is one kind of them.
+type trouble struct {
+	text   string
+	logged bool
+}
+
+// logTo sets where troubles are logged; before that they are not.
+func (t *troubles) logTo(log *slog.Logger) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.log = log
+}
 
 // meet takes note of what came of something: a nil error says that it works.
 func (t *troubles) meet(what string, err error) {
-	text := ""
-	if err != nil {
-		text = what + ": " + plain(err).Error()
-	}
 	t.mu.Lock()
-	was := t.now[what]
-	switch {
-	case text != "" && t.now == nil:
-		t.now = map[string]string{what: text}
-	case text != "":
-		t.now[what] = text
-	default:
+	defer t.mu.Unlock()
+	have, known := t.now[what]
+	if err == nil {
 		delete(t.now, what)
+		if have.logged {
+			t.log.Info("trouble is over", "what", what)
+		}
+		return
 	}
-	t.mu.Unlock()
-	switch text {
-	case was:
-	case "":
-		t.log.Info("trouble is over", "what", what)
-	default:
-		t.log.Warn("trouble", "why", text)
+	if t.now == nil {
+		t.now, t.warned = map[string]trouble{}, map[string]time.Time{}
 	}
+	have.text = what + ": " + plain(err).Error()
+	if last, warned := t.warned[what]; !known && t.log != nil && (!warned || time.Since(last) >= warnAgain) {
+		have.logged, t.warned[what] = true, time.Now()
+		t.log.Warn("trouble", "why", have.text)
+	}
+	t.now[what] = have
 }
 
 // forget lets go of all troubles: what had them is over.
@@ -67,7 +81,10 @@ func (t *troubles) deny(err error) {
 func (t *troubles) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := slices.Sorted(maps.Values(t.now))
+	var all []string
+	for _, what := range slices.Sorted(maps.Keys(t.now)) {
+		all = append(all, t.now[what].text)
+	}
 	if t.denied != "" && time.Since(t.when) < deniedShown {
 		all = append(all, t.denied)
 	}

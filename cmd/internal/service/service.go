@@ -105,7 +105,7 @@ func (s *Service) work(ctx, rest context.Context, owner *stream.Owner) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer end()
-	wg.Go(func() { stream.FollowSessions(others, conn, owner.Layout, owner.Worker.Sessions, s.Log) })
+	wg.Go(func() { owner.FollowSessions(others) })
 	wg.Go(func() {
 		_ = s.retry(others, "operators cannot ask this process", func() (bool, error) { return false, desk.Run(others) })
 	})

@@ -43,7 +43,7 @@ func startWorker(t *testing.T, srv *server.Server, gateway worker.Gateway) {
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var wg sync.WaitGroup
-	wg.Go(func() { stream.FollowSessions(ctx, nc, stream.Layout{Names: names}, sessions, log) })
+	wg.Go(func() { owner.FollowSessions(ctx) })
 	wg.Go(func() {
 		if err := owner.Run(ctx); err != nil {
 			t.Error(err)
