@@ -25,7 +25,7 @@ func certificateHint(err error) string {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "the server's certificate, or this machine's clock, is out of date"
 	case errors.As(err, &record):
-		return "the server does not speak TLS at this address"
+		return "the server does not speak TLS at this address; if IDLE_NATS_TLS_FIRST is set, does the server have handshake_first?"
 	case errors.As(err, &alert), strings.Contains(text, "remote error: tls"), strings.Contains(text, "closed by remote after TLS"):
 		return "the server wants a certificate of its own authority in IDLE_NATS_CERT, and one that is not out of date"
 	case strings.Contains(text, "private key does not match"):

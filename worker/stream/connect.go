@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -194,6 +195,8 @@ func logAsync(log *slog.Logger, said *sayings, sub *nats.Subscription, err error
 // Why no connection comes about, in words that say what to look at.
 var (
 	errNobodyThere = errors.New("nobody listens there: does NATS run there, and is the address right?")
+	errNoWord      = errors.New("the server closed the connection without a word: if it has handshake_first, set IDLE_NATS_TLS_FIRST=true; otherwise, is it a NATS server?")
+	errFull        = errors.New("the server or the account takes no more connections: raise max_connections; each worker, idletap and idlectl needs one")
 	errNotLetIn    = errors.New("the server does not let this user in: are the credentials the right ones, and still valid?")
 )
 
@@ -204,6 +207,12 @@ func sentence(err error) error {
 		return errNobodyThere
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked):
 		return errNotLetIn
+	case errors.Is(err, nats.ErrMaxConnectionsExceeded), errors.Is(err, nats.ErrMaxAccountConnectionsExceeded):
+		return errFull
+	case errors.Is(err, nats.ErrMaxSubscriptionsExceeded):
+		return fmt.Errorf("%w: raise max_subscriptions of the account or the server", plain(err))
+	case errors.Is(err, io.EOF), errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w (%w)", errNoWord, plain(err))
 	}
 	if hint := certificateHint(err); hint != "" {
 		return fmt.Errorf("%w: %s", plain(err), hint)
@@ -213,17 +222,25 @@ func sentence(err error) error {
 
 func checkVersion(nc *nats.Conn) error {
 	version := nc.ConnectedServerVersion()
-	parts := strings.SplitN(version, ".", 3)
-	if len(parts) < 3 {
-		return nil // a development build: it knows what it does
-	}
-	major, _ := strconv.Atoi(parts[0]) // servers name themselves in numbers
-	minor, _ := strconv.Atoi(parts[1])
-	if major > oldestMajor || (major == oldestMajor && minor >= oldestMinor) {
+	if isRecent(version) {
 		return nil
 	}
 	return fmt.Errorf("NATS server %s at %s has version %s: want %d.%d or newer",
 		nc.ConnectedServerName(), Where(nc), version, oldestMajor, oldestMinor)
+}
+
+// isRecent reports whether a server of that version can do what the worker needs.
+func isRecent(version string) bool {
+	parts := strings.SplitN(version, ".", 3)
+	if version == "" {
+		return false
+	}
+	if len(parts) < 3 {
+		return true // a development build: it knows what it does
+	}
+	major, _ := strconv.Atoi(parts[0]) // servers name themselves in numbers
+	minor, _ := strconv.Atoi(parts[1])
+	return major > oldestMajor || (major == oldestMajor && minor >= oldestMinor)
 }
 
 // Where returns the address of the server of a connection as it may be shown. The library's own hides passwords only.

@@ -172,13 +172,20 @@ func (l Layout) Inspect(ctx context.Context, js jetstream.JetStream) (missing []
 		if err := l.owns(has, want); err != nil {
 			return nil, nil, err
 		}
+		if err := ledBy(s.CachedInfo()); err != nil {
+			return nil, nil, err
+		}
 		differs = append(differs, differences(has, want)...)
 	}
 	blind, err := inTheWay(ctx, js, missing)
 	if blind != nil {
 		differs = append(differs, fmt.Sprintf("whether a stream of another name takes the subjects of those that are missing could not be seen: %v", blind))
 	}
-	return missing, differs, err
+	if err != nil {
+		return nil, nil, err
+	}
+	notes, err := l.foresee(ctx, js, missing)
+	return missing, append(differs, notes...), err
 }
 
 // owns tells why a stream that is there cannot be this site's.
@@ -213,11 +220,13 @@ func (l Layout) Ensure(ctx context.Context, js jetstream.JetStream) (differs []s
 		return nil, err
 	}
 	for _, want := range missing {
-		switch _, err := js.CreateStream(ctx, want); {
+		switch err := create(ctx, js, want); {
 		case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse): // somebody was quicker, who may be of another prefix
 			return l.Ensure(ctx, js)
 		case isOverlap(err):
 			return differs, fmt.Errorf("create stream %s: one of its subjects, %s, %w", want.Name, strings.Join(want.Subjects, " "), ErrTaken)
+		case err != nil && remedy(err) != "":
+			return differs, fmt.Errorf("create stream %s: %w; %s", want.Name, plain(err), remedy(err))
 		case err != nil:
 			return differs, fmt.Errorf("create stream %s: %w", want.Name, plain(err))
 		}
@@ -262,6 +271,11 @@ func (l Layout) Consumer(ctx context.Context, js jetstream.JetStream) (jetstream
 	}
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		if c, err = js.CreateOrUpdateConsumer(ctx, name, l.consumer()); err != nil {
+			if answer, ok := errors.AsType[*jetstream.APIError](err); ok && (answer.ErrorCode == codeOtherReaders || answer.ErrorCode == codeNotUnique) {
+				if whose := l.others(ctx, js); whose != nil {
+					return nil, whose
+				}
+			}
 			return nil, fmt.Errorf("create consumer %s of %s: %w", consumerName, name, plain(err))
 		}
 		return c, nil
@@ -335,6 +349,9 @@ func Prepare(ctx context.Context, nc *nats.Conn, l Layout) (wrong bool, err erro
 		return false, err
 	}
 	_, err = l.Ensure(ctx, js)
+	if denied := denial(nc); denied != nil && err != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)) {
+		err = denied
+	}
 	return errors.Is(err, ErrForeign) || errors.Is(err, ErrTaken) || errors.Is(err, ErrUnusable), err
 }
 
@@ -354,7 +371,7 @@ func Report(ctx context.Context, nc *nats.Conn, l Layout) ([]string, error) {
 			told(nc, sub, err)
 		}
 		if errors.Is(err, nats.ErrPermissionViolation) {
-			deny(fmt.Errorf("NATS denies the user of this connection something it needs: %w", plain(err)))
+			deny(deniedError(err))
 		}
 	})
 	missing, said, err := l.Inspect(ctx, js)
@@ -366,6 +383,9 @@ func Report(ctx context.Context, nc *nats.Conn, l Layout) ([]string, error) {
 	}
 	for _, m := range missing {
 		said = append(said, fmt.Sprintf("stream %s is missing: the worker creates it", m.Name))
+	}
+	if err == nil {
+		err = l.others(ctx, js)
 	}
 	return said, err
 }
