@@ -196,6 +196,8 @@ func logAsync(log *slog.Logger, said *sayings, sub *nats.Subscription, err error
 var (
 	errNobodyThere = errors.New("nobody listens there: does NATS run there, and is the address right?")
 	errNoWord      = errors.New("the server closed the connection without a word: if it has handshake_first, set IDLE_NATS_TLS_FIRST=true; otherwise, is it a NATS server?")
+	errBrokenOff   = errors.New("the server broke the connection off, and its log says why: if it takes no more connections, raise max_connections")
+	errNoTLS       = errors.New("the server does not offer TLS: want nats:// in IDLE_NATS_URL, or TLS at the server")
 	errFull        = errors.New("the server or the account takes no more connections: raise max_connections; each worker, idletap and idlectl needs one")
 	errNotLetIn    = errors.New("the server does not let this user in: are the credentials the right ones, and still valid?")
 )
@@ -211,6 +213,10 @@ func sentence(err error) error {
 		return errFull
 	case errors.Is(err, nats.ErrMaxSubscriptionsExceeded):
 		return fmt.Errorf("%w: raise max_subscriptions of the account or the server", plain(err))
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%w (%w)", errBrokenOff, plain(err))
+	case errors.Is(err, nats.ErrSecureConnWanted):
+		return errNoTLS
 	case errors.Is(err, io.EOF), errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w (%w)", errNoWord, plain(err))
 	}

@@ -204,7 +204,7 @@ func denial(nc *nats.Conn) error {
 
 func deniedError(err error) error {
 	hint := ""
-	if strings.Contains(err.Error(), `subscription to "`+inboxesName+".") {
+	if strings.Contains(strings.ToLower(err.Error()), `subscription to "`+strings.ToLower(inboxesName)+".") {
 		hint = "; if this user has reply subjects of its own, name their prefix in IDLE_NATS_INBOX_PREFIX"
 	}
 	return fmt.Errorf("NATS denies the user of this connection something it needs: %w%s", plain(err), hint)

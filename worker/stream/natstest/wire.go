@@ -18,6 +18,8 @@ import (
 type Wire struct {
 	URL string
 
+	version string
+
 	mu    sync.Mutex // guards what follows
 	heard strings.Builder
 	conns []net.Conn
@@ -26,11 +28,17 @@ type Wire struct {
 // StartWire listens until the test is over.
 func StartWire(tb testing.TB) *Wire {
 	tb.Helper()
+	return StartWireOf(tb, "2.15.2")
+}
+
+// StartWireOf is StartWire for a server that says it is of this version.
+func StartWireOf(tb testing.TB, version string) *Wire {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it ends with the test
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w := &Wire{URL: "nats://" + l.Addr().String()}
+	w := &Wire{URL: "nats://" + l.Addr().String(), version: version}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -52,12 +60,12 @@ func StartWire(tb testing.TB) *Wire {
 	return w
 }
 
-const info = `INFO {"server_id":"WIRE","server_name":"wire","version":"2.15.2","go":"go","host":"127.0.0.1","port":4222,"headers":true,` +
+const info = `INFO {"server_id":"WIRE","server_name":"wire","version":"VERSION","go":"go","host":"127.0.0.1","port":4222,"headers":true,` +
 	`"max_payload":1048576,"proto":1,"auth_required":true,"nonce":"c29tZXRoaW5nLXRvLXNpZ24"}` + "\r\n"
 
 func (w *Wire) serve(conn net.Conn) {
 	defer conn.Close()
-	if _, err := conn.Write([]byte(info)); err != nil {
+	if _, err := conn.Write([]byte(strings.Replace(info, "VERSION", w.version, 1))); err != nil {
 		return
 	}
 	for lines := bufio.NewReader(conn); ; {
