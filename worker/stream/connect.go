@@ -28,6 +28,7 @@ type Options struct {
 	Key   string
 	Wait  bool // keep trying if the first connection fails, instead of failing
 	Log   *slog.Logger
+	Held  func(why string) // called with each reason why no connection comes about; may be nil
 
 	Domain      string // of JetStream, behind a leaf node; empty: the server's own
 	InboxPrefix string // of reply subjects; empty: _INBOX
@@ -64,6 +65,9 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		nats.IgnoreAuthErrorAbort(), // credentials that are wrong now may be right once somebody has seen the log
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { logAsync(log, said, sub, err) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			if o.Held != nil {
+				o.Held(sentence(err).Error())
+			}
 			if said.fresh(err.Error()) {
 				log.Warn("NATS cannot be reached, trying on", "urls", access.RedactAll(o.URLs), "err", sentence(err))
 			}

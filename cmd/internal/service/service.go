@@ -84,7 +84,9 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) work(ctx, rest context.Context, owner *stream.Owner) error {
 	options := natsOptions(s.Config, s.Name, s.Log)
 	options.Wait = true
-	s.link.waits("waits for NATS at " + access.RedactAll(s.Config.NATSURLs))
+	waits := "waits for NATS at " + access.RedactAll(s.Config.NATSURLs)
+	s.link.waits(waits)
+	options.Held = func(why string) { s.link.waits(waits + ": " + why) }
 	conn, err := stream.Connect(ctx, options)
 	if err != nil {
 		return unlessStopped(ctx, err)
