@@ -112,7 +112,7 @@ func scenes() []scene {
 		name   string
 		of     func(*arrival) reply
 		bursts float64
-	}{{"503", busy, 0.75}, {"500", internal, 0.95}, {"cut", cut, 0.95}} {
+	}{{"503", busy, 0.7}, {"500", internal, 0.95}, {"cut", cut, 0.95}} {
 		for _, n := range []struct{ share, goal float64 }{{0.02, 0.95}, {0.1, 0.9}, {0.3, 0.85}} {
 			all = append(all, underNoise(fmt.Sprintf("%.0f %% %s at random", 100*n.share, fault.name), n.share, n.goal,
 				func() func(*arrival) reply { return noise(n.share, fault.of) }))

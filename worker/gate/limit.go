@@ -164,6 +164,9 @@ func (l *limit) refused(sent time.Time, full float64, now time.Time) (cut bool) 
 	if guessed {
 		reach = reachGuessed
 	}
+	if rate := l.rate(full); rate > 0 {
+		found = min(found, rate) // it refused calls at that rate
+	}
 	under := l.trial
 	if under.share == 0 && e.accepted >= 3 {
 		under = trial{share: max(l.share, share/3), most: l.most, reach: l.reach, used: l.used}
@@ -247,8 +250,8 @@ func (l *limit) saturated(full float64, reach time.Duration, now time.Time) {
 	}
 	isNoise := now.Before(l.until) && l.noise > noiseToFind
 	if e := l.episode; e.load >= rate/2 && float64(e.before) < 0.9*full && !isNoise {
-		l.set(float64(e.before), reach, now)
-		l.late = true
+		l.set(min(rate, float64(e.before)), reach, now)
+		l.late = float64(e.before) < rate
 	}
 }
 
