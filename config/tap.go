@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"reflect"
 	"time"
 )
@@ -22,7 +23,11 @@ type Tap struct {
 
 	Client
 
-	HTTPAddr      string        `envconfig:"IDLE_HTTP_ADDR" default:"127.0.0.1:8081" empty:"off" desc:"/healthz, /readyz, /metrics and /api/sessions/; empty turns it off" want:"HOST:PORT or :PORT, or nothing to turn it off"`
+	HTTPAddr      string        `envconfig:"IDLE_HTTP_ADDR" default:"127.0.0.1:8081" empty:"off" desc:"/healthz, /readyz, /metrics and /api/sessions/AGENT; empty turns it off" want:"HOST:PORT or :PORT, or nothing to turn it off"`
+	WritersFile   string        `envconfig:"IDLE_HTTP_WRITERS_FILE" desc:"file of NAME TOKEN lines: middleware with one of the tokens may PUT and DELETE /api/sessions/AGENT; read again when it changes" want:"a readable file"`
+	HTTPCert      string        `envconfig:"IDLE_HTTP_CERT" desc:"PEM file of the certificate for HTTPS on IDLE_HTTP_ADDR; needs IDLE_HTTP_KEY" want:"a PEM certificate that fits the key in IDLE_HTTP_KEY"`
+	HTTPKey       string        `envconfig:"IDLE_HTTP_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
+	HTTPInsecure  bool          `envconfig:"IDLE_HTTP_INSECURE" default:"false" desc:"accepts tokens over plain HTTP from other machines too" want:"true or false"`
 	LogLevel      slog.Level    `envconfig:"IDLE_LOG_LEVEL" default:"info" desc:"debug, info, warn or error" want:"debug, info, warn or error"`
 	LogFormat     string        `envconfig:"IDLE_LOG_FORMAT" default:"auto" desc:"auto, tint or json; auto is tint on a terminal, JSON elsewhere" want:"auto, tint or json"`
 	ShutdownGrace time.Duration `envconfig:"IDLE_SHUTDOWN_GRACE" default:"20s" desc:"how long a stop waits for requests under way; a poll takes 10s" want:"a duration, 0 or more, such as 20s"`
@@ -55,6 +60,11 @@ func LoadTap() (Tap, error) {
 	}
 	env.check("IDLE_TAP_SILENCE", c.Silence >= time.Second)
 	env.check("IDLE_HTTP_ADDR", c.HTTPAddr == "" || isAddress(c.HTTPAddr))
+	checkPair(env, "IDLE_HTTP_CERT", c.HTTPCert, "IDLE_HTTP_KEY", c.HTTPKey)
+	if c.WritersFile != "" {
+		_, err := os.ReadFile(c.WritersFile)
+		env.check("IDLE_HTTP_WRITERS_FILE", err == nil, reason(err))
+	}
 	env.check("IDLE_SHUTDOWN_GRACE", c.ShutdownGrace >= 0)
 	checkLog(env, c.LogFormat)
 	checkDurations(env, reflect.ValueOf(&c).Elem())

@@ -86,11 +86,8 @@ func checkGateway(ctx context.Context, c config.Tap) error {
 
 // checkAddress takes the address for a moment, unless a tap that runs has it already.
 func checkAddress(ctx context.Context, c config.Tap) error {
-	if c.Cert != "" {
-		files := &Files{Cert: c.Cert, Key: c.Key}
-		if err := files.Open(); err != nil {
-			return err
-		}
+	if _, err := newTokens(c, slog.New(slog.DiscardHandler)); err != nil {
+		return err
 	}
 	l, err := listen(ctx, "IDLE_TAP_ADDR", c.Addr)
 	if err == nil {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"idlepolicy/worker/status/httpauth"
 )
 
 // readiness is the body of /readyz.
@@ -27,18 +29,32 @@ func (s *Service) page(ctx context.Context) (*http.Server, net.Listener, error) 
 	if s.Config.HTTPAddr == "" {
 		return nil, nil, nil
 	}
-	l, err := listen(ctx, "IDLE_HTTP_ADDR", s.Config.HTTPAddr)
-	if err != nil {
-		return nil, nil, err
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", s.readyz)
+	tokens, err := newTokens(s.Config, s.Log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if tokens != nil {
+		api := &api{store: &s.store, tokens: tokens, log: s.Log}
+		mux.HandleFunc("PUT /api/sessions/{agent}", api.put)
+		mux.HandleFunc("DELETE /api/sessions/{agent}", api.delete)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, EnableOpenMetrics: true}))
-	return &http.Server{
+	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: log.New(io.Discard, "", 0),
-	}, l, nil
+	}
+	if s.Config.HTTPCert != "" {
+		pair := &httpauth.Certificate{Cert: s.Config.HTTPCert, Key: s.Config.HTTPKey, Log: s.Log}
+		if err := pair.Load(); err != nil {
+			return nil, nil, err
+		}
+		server.TLSConfig = pair.Config()
+	}
+	l, err := listen(ctx, "IDLE_HTTP_ADDR", s.Config.HTTPAddr)
+	return server, l, err
 }
 
 // readyz reports whether the tap passes requests on. What NATS does has no part in it: desktops can be served without.

@@ -2,7 +2,6 @@ package tap
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 
 	"idlepolicy/config"
 	"idlepolicy/messages"
+	"idlepolicy/worker/status/httpauth"
 	"idlepolicy/worker/stream"
 )
 
@@ -127,11 +127,11 @@ func (s *Service) desktops(handler http.Handler) (*http.Server, error) {
 	if s.Config.Cert == "" {
 		return server, nil
 	}
-	files := &Files{Cert: s.Config.Cert, Key: s.Config.Key, Log: s.Log}
-	if err := files.Open(); err != nil {
+	pair := &httpauth.Certificate{Cert: s.Config.Cert, Key: s.Config.Key, Log: s.Log}
+	if err := pair.Load(); err != nil {
 		return nil, err
 	}
-	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: files.Certificate}
+	server.TLSConfig = pair.Config()
 	return server, nil
 }
 
