@@ -15,7 +15,7 @@ type part int
 const (
 	signedIn part = iota // from the beginning
 	late                 // signs in while it runs
-	stale                // the registry has a GUID that the gateway has replaced; it hears of the new one while it runs
+	stale                // was signed in elsewhere, so that the session in the registry is over; signs in again while it runs
 )
 
 // member is one agent.
@@ -96,5 +96,6 @@ func prepare(g *gatewaytest.Gateway, sample bool) {
 			g.On(id, rule)
 		}
 	}
+	g.SetTraffic(traffic)
 	g.On("", usual) // the rule that was added first acts, so this comes last
 }

@@ -59,7 +59,8 @@ func demonstrate(ctx context.Context, o options, stdin io.Reader, stdout, stderr
 func (d *show) play(ctx context.Context, fail func(error)) error {
 	cast := castOf(d.plan.agents())
 	prepare(d.gateway, d.plan.sample)
-	desktops := registry{d.gateway, d.desk}
+	desktops := newDesktops(d.site, len(cast))
+	d.ends = append(d.ends, desktops.end)
 	d.introduce(cast)
 	if err := desktops.begin(ctx, cast); err != nil {
 		return err

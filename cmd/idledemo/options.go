@@ -72,8 +72,9 @@ real worker with its status page. It publishes a file of changes, shows how they
   idledemo [FLAGS] [FILE]
 
 FILE is CSV with a header line, JSONL or JSON, or - for standard input, as for idlectl publish. Without one it is the
-late shift of a site with 300 agents: most are signed in, some sign in only while it runs, some have a GUID that is no
-longer good, some get passing answers and some are refused. With a FILE its agents are signed in, every 25th only while
+late shift of a site with 300 agents: most are signed in, some sign in only while it runs, some were signed out
+elsewhere, some get passing answers and some are refused. All desktops sign in and poll through idletap, which alone
+keeps the sessions, and their GUIDs are replaced every few seconds. With a FILE its agents are signed in, every 25th only while
 it runs, and none is refused. Changes that take effect later than in half a minute are withdrawn at the end, so that
 each has its ending; with -serve they wait. Also with -serve, an agent that nobody knows signs in two seconds after a
 change for it began to wait.

@@ -34,6 +34,7 @@ func (d *show) introduce(cast []member) {
 		agents += fmt.Sprintf(", of whom %d sign in while it runs", waits)
 	}
 	d.fact("gateway", "%s, simulated, with %s", d.gateway.URL(), agents)
+	d.fact("tap", "%s, which the agents' desktops use as the gateway's address", d.tap)
 	if d.page != "" {
 		d.fact("status page", "http://%s/", d.page)
 	}
@@ -92,11 +93,13 @@ func (d *show) examples() {
 func (d *show) gatewaySaw() {
 	s := d.gateway.Summary()
 	d.say("\nWhat the gateway saw:\n")
+	signIns, rotations := d.gateway.Sessions()
+	d.fact("desktops", "%s through the tap; GUIDs were replaced %s", terminal.Plural(signIns, "sign-in"), terminal.Plural(rotations, "time"))
 	if s.Calls == 0 {
 		d.fact("calls", "none")
 		return
 	}
-	d.fact("calls", "%d, on %s; %d of them set a flag", s.Calls, terminal.Plural(s.Connections, "connection"), s.Applied)
+	d.fact("calls", "%d; %d of them set a flag", s.Calls, s.Applied)
 	d.fact("rate", "%d in its busiest second", s.MaxPerSecond)
 	d.fact("retcodes", "%s", counts(s.Retcodes))
 	if len(s.Faults) > 0 {

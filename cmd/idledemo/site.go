@@ -13,6 +13,7 @@ import (
 
 	"idlepolicy/cmd/internal/build"
 	"idlepolicy/cmd/internal/service"
+	"idlepolicy/cmd/internal/tap"
 	"idlepolicy/config"
 	"idlepolicy/messages"
 	"idlepolicy/worker/gateway/gatewaytest"
@@ -28,6 +29,7 @@ type site struct {
 	nats    *server.Server
 	gateway *gatewaytest.Gateway
 	desk    *desk.Desk
+	tap     string // URL that desktops use as the gateway's
 	page    string // address of the status page; empty: none
 	ends    []func()
 }
@@ -38,6 +40,7 @@ func open(ctx context.Context, fail func(error), c config.Config, natsPort int, 
 	for _, start := range []func() error{
 		func() error { return s.startServers(natsPort) }, //nolint:contextcheck // taking addresses is done at once
 		func() error { return s.startWorker(ctx, fail) },
+		func() error { return s.startTap(ctx, fail) },
 		func() error { return s.openDesk(ctx) },
 	} {
 		if err := start(); err != nil {
@@ -65,7 +68,7 @@ func (s *site) startServers(natsPort int) (err error) {
 		return err
 	}
 	s.ends = append(s.ends, func() { stopNATS(s.nats) })
-	if s.gateway, err = gatewaytest.Start(gatewaytest.Options{}); err != nil {
+	if s.gateway, err = gatewaytest.Start(gatewaytest.Options{OldGUIDFor: oldGUIDFor}); err != nil {
 		return err
 	}
 	s.ends = append(s.ends, s.gateway.Close)
@@ -119,6 +122,40 @@ func (s *site) startWorker(ctx context.Context, fail func(error)) error {
 	s.ends = append(s.ends, func() { stop(); <-watched })
 	return nil
 }
+
+// startTap returns when desktops can reach the tap.
+func (s *site) startTap(ctx context.Context, fail func(error)) error {
+	listens := make(chan string, 1)
+	t := &tap.Service{
+		Config: config.Tap{
+			Gateway: s.config.Gateway, Client: s.config.Client, Addr: "127.0.0.1:0", Silence: silence,
+		},
+		Name: "idledemo", Version: build.Version(version), Log: s.log,
+		Listens: func(desktops, _ string) { listens <- desktops },
+	}
+	passing, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- t.Run(passing) }()
+	select {
+	case address := <-listens:
+		s.tap = "http://" + address
+	case err := <-ended:
+		stop()
+		return errors.Join(err, ctx.Err())
+	}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if err := <-ended; err != nil {
+			fail(fmt.Errorf("the tap cannot go on: %w", err))
+		}
+	}()
+	s.ends = append(s.ends, func() { stop(); <-watched })
+	return nil
+}
+
+// silence is how long an agent may be silent, as at the real gateway.
+const silence = 2 * time.Minute
 
 const lookAgain = 50 * time.Millisecond
 
