@@ -16,8 +16,11 @@ package config
 import (
 	"fmt"
 	"log/slog"
-	"os"
+	"net/url"
+	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpproxy"
 )
 
 // Config is the environment of idleworker, read and checked.
@@ -108,7 +111,7 @@ func Load() (Config, error) {
 	c.checkPlaces(env)
 	c.derive(env)
 	err := env.problems()
-	c.notes = append(unusedProxies(), env.strays...)
+	c.notes = append(unusedProxy(c.GatewayURL), env.strays...)
 	return c, err
 }
 
@@ -125,14 +128,17 @@ func LoadHTTPAddr() (string, error) {
 	return c.HTTPAddr, nil
 }
 
-// unusedProxies says of each variable that other programs take a proxy from that it has no effect.
-func unusedProxies() (all []string) {
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"} {
-		if os.Getenv(name) != "" {
-			all = append(all, name+" is set and not used: calls to the gateway and connections to NATS go there directly")
-		}
+// unusedProxy says of a proxy that other programs would use for the gateway that it has no effect.
+func unusedProxy(gateway string) []string {
+	u, err := url.Parse(gateway)
+	if err != nil {
+		return nil
 	}
-	return all
+	if proxy, err := httpproxy.FromEnvironment().ProxyFunc()(u); err == nil && proxy == nil {
+		return nil
+	}
+	return []string{strings.ToUpper(u.Scheme) + "_PROXY is set and not used: calls to the gateway and connections to NATS go straight there; " +
+		"NO_PROXY with the gateway's host silences this"}
 }
 
 // LoadClient reads idlectl's environment. The worker's other variables may be set; they are not looked at. Its error

@@ -70,7 +70,7 @@ func LoadTap() (Tap, error) {
 	checkDurations(env, reflect.ValueOf(&c).Elem())
 	c.derive(env)
 	err := env.problems()
-	c.notes = append(unusedProxies(), env.strays...)
+	c.notes = append(unusedProxy(c.GatewayURL), env.strays...)
 	return c, err
 }
 

@@ -74,22 +74,8 @@ func (c *Client) Open() error {
 	}
 	c.current, c.replaced = c.newTransport(), time.Now()
 	DropQuotes()
-	c.reportProxy()
 	return nil
 }
-
-// reportProxy says once in each process that a proxy of the environment is not used: whoever set it may wait for its log in vain.
-func (c *Client) reportProxy() {
-	u := c.home.url("", "")
-	if proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u}); proxy == nil && err == nil {
-		return
-	}
-	proxyOnce.Do(func() {
-		c.log().Warn("HTTPS_PROXY and HTTP_PROXY are not used: calls go straight to the gateway; NO_PROXY with its host silences this", "gateway", c.URL)
-	})
-}
-
-var proxyOnce sync.Once
 
 // Close closes the connections that are not in use.
 func (c *Client) Close() {

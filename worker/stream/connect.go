@@ -44,6 +44,8 @@ const (
 	oldestMinor = 14
 )
 
+var errTooOld = fmt.Errorf("want %d.%d or newer", oldestMajor, oldestMinor)
+
 // Connect connects to NATS. The error of a server that cannot be reached, or is too old, names it and says what would
 // be right.
 func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
@@ -235,8 +237,8 @@ func checkVersion(nc *nats.Conn) error {
 	if isRecent(version) {
 		return nil
 	}
-	return fmt.Errorf("NATS server %s at %s has version %s: want %d.%d or newer",
-		nc.ConnectedServerName(), Where(nc), version, oldestMajor, oldestMinor)
+	return fmt.Errorf("NATS server %s at %s has version %s: %w",
+		nc.ConnectedServerName(), Where(nc), version, errTooOld)
 }
 
 // isRecent reports whether a server of that version can do what the worker needs.

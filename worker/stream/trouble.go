@@ -56,6 +56,9 @@ func (t *troubles) meet(what string, err error) {
 		t.now, t.warned = map[string]trouble{}, map[string]time.Time{}
 	}
 	have.text = what + ": " + plain(err).Error()
+	if do := remedy(err); do != "" {
+		have.text += "; " + do
+	}
 	if last, warned := t.warned[what]; !known && t.log != nil && (!warned || time.Since(last) >= warnAgain) {
 		have.logged, t.warned[what] = true, time.Now()
 		t.log.Warn("trouble", "why", have.text)

@@ -9,6 +9,7 @@ import (
 
 	"idlepolicy/config"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/stream/access"
 	"idlepolicy/worker/trace"
 )
 
@@ -60,6 +61,13 @@ func checkNATS(ctx context.Context, c config.Config, w io.Writer) bool {
 	}
 	defer conn.Close()
 	say(w, fmt.Sprintf("NATS at %s, server version %s", stream.Where(conn), conn.ConnectedServerVersion()), nil)
+	notes, err := stream.OtherServers(ctx, natsOptions(c, ProcessName(), nil), conn)
+	for _, note := range notes {
+		fmt.Fprintln(w, "warning "+note)
+	}
+	if err != nil {
+		return say(w, "every server of "+access.RedactAll(c.NATSURLs), err)
+	}
 	remarks, err := stream.Report(ctx, conn, layout(c))
 	if !say(w, "streams and buckets of "+c.Prefix, err) {
 		return false

@@ -192,7 +192,7 @@ var wrongFiles = []wrong{
 	{"a name mistyped", env("IDLE_RATTE=5"), "did you mean IDLE_RATE?"},
 	{"a unit missing", env("IDLE_TAKEOVER=3"), "a unit is missing: 3s"},
 	{"links of docker (warning)", env("IDLE_PORT=tcp://172.17.0.2:1"), "IDLE_PORT is not a variable of this program"},
-	{"a proxy (warning)", env("HTTPS_PROXY=http://proxy:3128"), "HTTPS_PROXY is set and not used"},
+	{"a proxy, which is not used", env("HTTPS_PROXY=http://proxy:3128", "IDLE_GATEWAY_URL=https://gateway.invalid"), "HTTPS_PROXY is set and not used"},
 }
 
 var wrongNATS = []wrong{
@@ -276,6 +276,12 @@ var wrongNATS = []wrong{
 		leaf, _ := b.leaf("jetstream { store_dir: STORE, domain: leaf }\n")
 		return natsAt(leaf)
 	}, `that of the domain "leaf": if it is a leaf node`},
+	{"an old server beside a new one", func(b *bench) []string {
+		return []string{"IDLE_NATS_URL=" + b.server("").ClientURL() + "," + natstest.StartWireOf(b, "2.10.7").URL}
+	}, "has version 2.10.7: want 2.14 or newer"},
+	{"a server that is away (warning)", func(b *bench) []string {
+		return []string{"IDLE_NATS_URL=" + b.server("").ClientURL() + ",nats://" + b.closed()}
+	}, "cannot be reached from here"},
 	{"an old server", func(b *bench) []string {
 		return []string{"IDLE_NATS_URL=" + natstest.StartWireOf(b, "2.10.7").URL}
 	}, "has version 2.10.7: want 2.14 or newer"},
