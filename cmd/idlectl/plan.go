@@ -206,6 +206,9 @@ func (a *app) awaitPlan(ctx context.Context, store *planStore, v *planView, r re
 		defer cancel()
 	}
 	if !a.json {
+		if err := v.applied(r); err != nil {
+			return err
+		}
 		return a.await(ctx, store.desk, r, store.expected, since, v.flags.timeout)
 	}
 	r.Waited, r.Outcomes = true, map[messagesOutcome]int{}

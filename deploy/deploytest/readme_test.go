@@ -8,7 +8,7 @@ import (
 )
 
 // manuals are what operators read.
-var manuals = []string{"README.md", "SECURITY.md"}
+var manuals = []string{"README.md", "SECURITY.md", "SCHEDULES.md"}
 
 func TestManualsNameWhatIsThere(t *testing.T) {
 	var (

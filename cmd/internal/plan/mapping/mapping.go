@@ -397,3 +397,16 @@ func (r *reader) said(name string) bool {
 		return strings.HasPrefix(p.Message, name+":") || strings.Contains(p.Message, "did you mean "+name+"?")
 	})
 }
+
+// Keys returns all keys of a map, sorted; those below another one as agents.file.
+func Keys() []string {
+	var names []string
+	for _, k := range keysOfMap {
+		names = append(names, k.name)
+	}
+	for _, k := range keysOfAgents {
+		names = append(names, "agents."+k.name)
+	}
+	slices.Sort(names)
+	return names
+}
