@@ -124,6 +124,13 @@ func (c *change) seq() uint64 {
 	return c.msg.receipt.Seq
 }
 
+func (c *change) batchID() string {
+	if c.share == nil {
+		return ""
+	}
+	return c.share.batch.key.ID
+}
+
 func (c *change) result(o messages.Outcome, text string, now time.Time) messages.Result {
 	r := messages.Result{
 		Outcome: o, AgentID: c.lane.agent, Message: text, Flag: c.flag,
@@ -132,9 +139,7 @@ func (c *change) result(o messages.Outcome, text string, now time.Time) messages
 		EffectiveAt: instant(c.at), ValidUntil: instant(c.until), FinishedAt: now.UTC(),
 		Reason: c.reason, Source: c.source,
 	}
-	if c.share != nil {
-		r.BatchID = c.share.batch.key.ID
-	}
+	r.BatchID = c.batchID()
 	if c.try != nil {
 		r.Retcode = c.try.retcode
 		if text == "" {
@@ -159,32 +164,11 @@ func instant(ns int64) time.Time {
 	return time.Unix(0, ns).UTC()
 }
 
-// heaps: each change knows its place, so that it can be taken out or moved at once.
-
-type timerHeap []*change
-
-func (h timerHeap) Len() int { return len(h) }
-func (h timerHeap) Less(i, j int) bool {
-	return cmp.Or(cmp.Compare(h[i].wake, h[j].wake), cmp.Compare(h[i].seq(), h[j].seq()),
-		cmp.Compare(h[i].index, h[j].index)) < 0
-}
-
-func (h timerHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].timer, h[j].timer = int32(i+1), int32(j+1)
-}
-
-func (h *timerHeap) Push(x any) {
-	c := x.(*change)
-	*h = append(*h, c)
-	c.timer = int32(len(*h))
-}
-
-func (h *timerHeap) Pop() any {
-	old := *h
-	c := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	c.timer = 0
-	return c
+func newTimers() heapOf[*change] {
+	return heapOf[*change]{
+		less: func(a, b *change) bool {
+			return cmp.Or(cmp.Compare(a.wake, b.wake), cmp.Compare(a.seq(), b.seq()), cmp.Compare(a.index, b.index)) < 0
+		},
+		place: func(c *change) *int32 { return &c.timer },
+	}
 }

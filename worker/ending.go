@@ -121,6 +121,9 @@ func (l *loop) carryOn(ln *lane, e *entry) ledger.Ledger {
 		next.Advance(ledger.Published{Pos: next.Last.Pos, Stored: e.change.msg.receipt.Stored})
 	}
 	if e.ends() {
+		if next.Newest.Pos == next.Last.Pos {
+			next.Newest.Ended = e.result.Outcome
+		}
 		next.Remember(e.change.msg.hash, e.change.msg.receipt.Stored)
 	}
 	switch e.result.Outcome {
@@ -187,6 +190,7 @@ func (s stored) apply(l *loop) {
 	ln.out.ledger.Seq = s.seq
 	ln.setLedger(*ln.out.ledger)
 	ln.out.ledger = nil
+	l.cover(ln)
 	if l.Watch != nil {
 		l.Watch.Ended(&e.result)
 	}

@@ -14,17 +14,20 @@ import (
 // lane is one agent: the one change that took effect and has not ended, those that wait for their instant, and the
 // results that are on their way to the ledger. Every agent that ever had a result has one, so it is kept small.
 type lane struct {
-	agent    string
-	ledger   ledger.Ledger  // as stored
-	ahead    *ledger.Effect // newest of all that is known, where the ledger does not say so yet; nil: it does
-	live     *change
-	inFlight *change // the change of the call under way: live, one that was overtaken, or one applied anew
-	later    []*change
-	reapply  *change
-	unended  []*change // all whose ending is not stored, in the order of their positions
-	out      *outbox   // nil: nothing is on its way to the ledger
-	skipped  bool      // its further changes are left in the stream, because none of its results gets any further
-	held     bool      // it waits for the end of the hold after a takeover
+	agent     string
+	ledger    ledger.Ledger  // as stored
+	ahead     *ledger.Effect // newest of all that is known, where the ledger does not say so yet; nil: it does
+	live      *change
+	inFlight  *change // the change of the call under way: live, one that was overtaken, or one applied anew
+	later     []*change
+	reapply   *change
+	unended   []*change // all whose ending is not stored, in the order of their positions
+	out       *outbox   // nil: nothing is on its way to the ledger
+	cover     view.CoverState
+	ends      int64 // when the policy in force ends, in Unix nanoseconds, while that is waited for
+	endsPlace int32 // among the lanes for which that is waited for, from 1; 0: not there
+	skipped   bool  // its further changes are left in the stream, because none of its results gets any further
+	held      bool  // it waits for the end of the hold after a takeover
 }
 
 // newest returns the one that took effect last of all that is known, stored or not.
@@ -45,6 +48,9 @@ func (ln *lane) setNewest(e ledger.Effect) {
 // setLedger takes over what is stored, or read again. What the lane knows of the newest change stays.
 func (ln *lane) setLedger(stored ledger.Ledger) {
 	newest := ln.newest()
+	if newest.Pos == stored.Newest.Pos {
+		newest.Ended = stored.Newest.Ended
+	}
 	ln.ledger = stored
 	ln.setNewest(newest)
 }
@@ -182,7 +188,7 @@ func (l *loop) takeEffect(c *change) {
 	l.dueBefore(ln, c)
 	l.leaveLater(c)
 	ln.setNewest(l.term.Stream.Relocate(ln.newest(), l.published(c)))
-	e := ledger.Effect{At: c.at, Pos: c.pos(l.term.Stream.Incarnation), ID: c.id, Later: c.later}
+	e := ledger.Effect{At: c.at, Pos: c.pos(l.term.Stream.Incarnation), ID: c.id, Batch: c.batchID(), Later: c.later}
 	n := ln.newest()
 	if !e.Later && !n.Later {
 		e.At = max(e.At, n.At)
@@ -261,6 +267,11 @@ func (l *loop) caughtUp() {
 
 // plan decides what the lane does next: call, wait for the sign-in, for an instant, or for what is under way.
 func (l *loop) plan(ln *lane) {
+	l.schedule(ln)
+	l.cover(ln)
+}
+
+func (l *loop) schedule(ln *lane) {
 	c := ln.live
 	if c == nil {
 		l.considerReapply(ln)

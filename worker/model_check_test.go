@@ -283,6 +283,73 @@ func (w *world) checkReasons() {
 	})
 }
 
+// checkCoverage: the counts that are kept are those of a look at each agent, and a new owner who knows only what is stored
+// would find the same for every agent of whom nothing is under way.
+func (w *world) checkCoverage() {
+	if w.inbox == nil {
+		return
+	}
+	w.inside(func(l *loop) {
+		var want view.Coverage
+		for _, ln := range l.lanes {
+			state := l.coverOf(ln)
+			want.Add(state, 1)
+			if ln.cover != state {
+				w.t.Errorf("agent %s is counted as %v, want %v", ln.agent, ln.cover, state)
+			}
+			if ln.live == nil && ln.out == nil && ln.inFlight == nil && ln.reapply == nil && ln.agent != messages.UnknownAgent {
+				w.checkCovered(l, ln)
+			}
+		}
+		if l.coverage.counts != want {
+			w.t.Errorf("coverage %+v, want %+v", l.coverage.counts, want)
+		}
+	})
+}
+
+// checkCovered: a naive look at the results and the sessions confirms how an agent stands that nothing is under way for.
+func (w *world) checkCovered(l *loop, ln *lane) {
+	var newest *item
+	var ending messages.Outcome
+	var force *messages.Result
+	withdrawn := false
+	for _, rec := range w.journal.all() {
+		if rec.AgentID != ln.agent || !rec.Outcome.Ends() || rec.Outcome == messages.Rejected {
+			continue
+		}
+		it := w.itemOf(rec.ChangeSeq, rec.ChangeIndex)
+		if strings.HasPrefix(rec.Message, "replaced") {
+			continue
+		}
+		withdrawn = withdrawn || rec.Message == "cancelled" // nobody outside can tell whether it had taken effect
+		if newest == nil || newest.before(it) {
+			newest, ending = it, rec.Outcome
+		}
+		if rec.Outcome == messages.Applied {
+			force = &rec
+		}
+	}
+	if withdrawn || newest == nil {
+		return
+	}
+	want := view.NotCounted
+	_, signedIn := w.sessions.Of(ln.agent)
+	switch {
+	case ending == messages.Failed:
+		want = view.CoverFailed
+	case ending == messages.Expired:
+		want = view.CoverExpired
+	case force == nil || !force.ValidUntil.After(l.now):
+	case !signedIn:
+		want = view.CoverNotSignedIn
+	default:
+		want = view.CoverInForce
+	}
+	if got := ln.cover; got != want && (want != view.CoverInForce || got == view.NotCounted || got == view.CoverExpired) {
+		w.t.Errorf("agent %s stands as %v, want %v: %v %v", ln.agent, got, want, newest, ending)
+	}
+}
+
 // wantReason is the reason of a change as its place in its lane says it.
 func (w *world) wantReason(c *change) view.Reason {
 	ln := c.lane
@@ -309,9 +376,9 @@ func (w *world) wantReason(c *change) view.Reason {
 // checkRest: nothing is left inside either.
 func (w *world) checkRest() {
 	w.inside(func(l *loop) {
-		if len(l.msgs)+l.ready.len()+len(l.timers)+len(l.batches)+len(l.overdue)+l.pipeline.results+l.closings+l.gate.InFlight() > 0 || l.behind {
+		if len(l.msgs)+l.ready.len()+l.timers.Len()+len(l.batches)+len(l.overdue)+l.pipeline.results+l.closings+l.gate.InFlight() > 0 || l.behind {
 			w.t.Errorf("left: messages %v, ready %d, timers %d, batches %v, overdue %d, entries %d, closings %d, in flight %d, behind %v",
-				l.msgs, l.ready.len(), len(l.timers), l.batches, len(l.overdue), l.pipeline.results, l.closings, l.gate.InFlight(), l.behind)
+				l.msgs, l.ready.len(), l.timers.Len(), l.batches, len(l.overdue), l.pipeline.results, l.closings, l.gate.InFlight(), l.behind)
 		}
 		if n := l.term.Inbox.load + l.term.Inbox.dead; n != 0 {
 			w.t.Errorf("left in the inbox: %d", n)

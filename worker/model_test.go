@@ -79,6 +79,7 @@ func play(t *testing.T, script []byte) {
 			s.do(w)
 			synctest.Wait()
 			w.checkReasons()
+			w.checkCoverage()
 		}
 		w.runOut()
 		w.check()

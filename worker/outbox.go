@@ -14,7 +14,7 @@ type outbox struct {
 	storing   *entry
 	ledger    *ledger.Ledger // as it will be when storing is stored
 	reloading bool
-	burying   int    // dead letters of the agent's last result that are being made, because an owner before may have left it out
+	burying   int // dead letters of the agent's last result that are being made, because an owner before may have left it out
 	held      held
 	sought    uint64 // the sequence of the last result for which that was done before its change came
 }

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"container/heap"
 	"iter"
 	"math/rand/v2"
 	"time"
@@ -18,7 +17,7 @@ type ready struct {
 // addressQueue holds the changes that are ready for a call to one address.
 type addressQueue struct {
 	address string // empty: the configured gateway
-	heap    readyHeap
+	heap    heapOf[*change]
 	blocked bool // in this round of dispatch
 }
 
@@ -28,7 +27,7 @@ func (r *ready) len() int { return r.n }
 func (r *ready) all() iter.Seq[*change] {
 	return func(yield func(*change) bool) {
 		for _, q := range r.queues {
-			for _, c := range q.heap {
+			for _, c := range q.heap.items {
 				if !yield(c) {
 					return
 				}
@@ -44,7 +43,7 @@ func (r *ready) put(c *change, address string) {
 	}
 	r.remove(c)
 	c.queue = r.of(address)
-	heap.Push(&c.queue.heap, c)
+	c.queue.heap.put(c)
 	r.n++
 }
 
@@ -54,14 +53,14 @@ func (r *ready) putSpare(c *change) {
 	}
 	r.remove(c)
 	c.queue = &r.spare
-	heap.Push(&r.spare.heap, c)
+	r.spare.heap.put(c)
 }
 
 func (r *ready) remove(c *change) {
 	if c.queue == nil {
 		return
 	}
-	heap.Remove(&c.queue.heap, int(c.ready-1))
+	c.queue.heap.remove(c)
 	if c.queue != &r.spare {
 		r.n--
 	}
@@ -74,7 +73,7 @@ func (r *ready) of(address string) *addressQueue {
 			return q
 		}
 	}
-	q := &addressQueue{address: address}
+	q := &addressQueue{address: address, heap: newReadyHeap()}
 	r.queues = append(r.queues, q)
 	return q
 }
@@ -83,8 +82,8 @@ func (r *ready) of(address string) *addressQueue {
 func (r *ready) next() *change {
 	var best *change
 	for _, q := range r.queues {
-		if !q.blocked && len(q.heap) > 0 && (best == nil || urgent(q.heap[0], best)) {
-			best = q.heap[0]
+		if c, ok := q.heap.first(); ok && !q.blocked && (best == nil || urgent(c, best)) {
+			best = c
 		}
 	}
 	return best
@@ -93,9 +92,9 @@ func (r *ready) next() *change {
 // elsewhere returns a change of the same queue at random that has not failed more often: neighbours in a queue are
 // often behind the same node of the gateway.
 func (q *addressQueue) elsewhere() *change {
-	first := q.heap[0]
+	first, _ := q.heap.first()
 	for range 4 {
-		if c := q.heap[rand.IntN(len(q.heap))]; c.faults() <= first.faults() && c.attempts() <= first.attempts() {
+		if c := q.heap.items[rand.IntN(q.heap.Len())]; c.faults() <= first.faults() && c.attempts() <= first.attempts() {
 			return c
 		}
 	}
@@ -139,8 +138,11 @@ func (l *loop) dispatch() {
 
 // dispatchSpare lets one call through whose session the gateway refused before, if nothing else can go.
 func (l *loop) dispatchSpare() {
-	for len(l.ready.spare.heap) > 0 {
-		c := l.ready.spare.heap[0]
+	for {
+		c, ok := l.ready.spare.heap.first()
+		if !ok {
+			return
+		}
 		session, signedIn := l.Sessions.Of(c.lane.agent)
 		if !signedIn || !c.refusedIn(session) {
 			l.plan(c.lane)
@@ -170,26 +172,6 @@ func (l *loop) address(s Session) string {
 	return l.Address(s.GatewayURL)
 }
 
-type readyHeap []*change
-
-func (h readyHeap) Len() int           { return len(h) }
-func (h readyHeap) Less(i, j int) bool { return urgent(h[i], h[j]) }
-func (h readyHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].ready, h[j].ready = int32(i+1), int32(j+1)
-}
-
-func (h *readyHeap) Push(x any) {
-	c := x.(*change)
-	*h = append(*h, c)
-	c.ready = int32(len(*h))
-}
-
-func (h *readyHeap) Pop() any {
-	old := *h
-	c := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	c.ready = 0
-	return c
+func newReadyHeap() heapOf[*change] {
+	return heapOf[*change]{less: urgent, place: func(c *change) *int32 { return &c.ready }}
 }

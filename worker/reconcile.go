@@ -35,6 +35,7 @@ func (r reloaded) apply(l *loop) {
 		ln.out.putBack(e)
 	}
 	l.reconcile(ln)
+	l.cover(ln)
 	if !ln.out.busy() {
 		l.store(ln)
 		l.plan(ln)

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"container/heap"
 	"context"
 	"sync"
 	"time"
@@ -28,7 +27,7 @@ type loop struct {
 	batches map[BatchKey]*batch
 	gate    *gate.Gate
 	ready   ready
-	timers  timerHeap
+	timers  heapOf[*change]
 
 	gateAgain time.Time // when to ask the gate again; zero: an event will say so
 	gateLog   gateLog
@@ -41,6 +40,7 @@ type loop struct {
 	readTo    uint64                  // messages before this one were read
 	overdue   []*change
 	pipeline  pipeline
+	coverage  coverage
 	unkept    map[*lane]string // of those for whom something could not be stored as it was, what
 	closings  int              // summaries that are not stored
 	toldAt    time.Time        // when the progress of batches was told last
@@ -73,6 +73,9 @@ func (w *Worker) Run(ctx context.Context, term *Term) {
 	}
 	l.holdReapplies()
 	l.wakeReapplies()
+	for _, ln := range l.lanes {
+		l.cover(ln)
+	}
 	l.turn()
 }
 
@@ -83,6 +86,8 @@ func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 		lanes: make(map[string]*lane, len(term.Ledgers)), msgs: map[uint64]*message{}, batches: map[BatchKey]*batch{}, ended: make(chan struct{}),
 		gaveUp: map[*lane]ledger.SignIn{}, unkept: map[*lane]string{}, flurries: map[*lane]*flurry{}, behind: term.Unfinished > 0,
 	}
+	l.timers, l.coverage = newTimers(), newCoverage()
+	l.ready.spare.heap = newReadyHeap()
 	l.pipeline = pipeline{inbox: term.Inbox, crowded: map[*lane]struct{}{}, moved: now}
 	l.calls = make(chan job, l.policy.MaxInFlight)
 	l.gate = w.openGate(l.policy, term, now)
@@ -199,9 +204,15 @@ func (l *loop) lookForStuck() {
 // due wakes the changes whose time has come.
 func (l *loop) due() {
 	now := l.now.UnixNano()
-	for len(l.timers) > 0 && l.timers[0].wake <= now {
-		l.wakeUp(heap.Pop(&l.timers).(*change))
+	for {
+		c, ok := l.timers.first()
+		if !ok || c.wake > now {
+			break
+		}
+		l.timers.remove(c)
+		l.wakeUp(c)
 	}
+	l.endPolicies()
 	l.tellProgress()
 }
 
@@ -210,8 +221,11 @@ const clockLook = 5 * time.Second
 
 func (l *loop) untilNext() time.Duration {
 	next := l.now.Add(time.Hour)
-	if len(l.timers) > 0 {
-		next = earlier(l.now.Add(clockLook), time.Unix(0, l.timers[0].wake))
+	if c, ok := l.timers.first(); ok {
+		next = earlier(l.now.Add(clockLook), time.Unix(0, c.wake))
+	}
+	if ln, ok := l.coverage.ends.first(); ok {
+		next = earlier(next, earlier(l.now.Add(clockLook), time.Unix(0, ln.ends)))
 	}
 	if !l.gateAgain.IsZero() {
 		next = earlier(next, l.gateAgain)
@@ -240,13 +254,9 @@ func earlier(a, b time.Time) time.Time {
 
 // setTimer sets the change's timer.
 func (l *loop) setTimer(c *change, wake int64) {
-	switch {
-	case c.timer == 0:
+	if c.timer == 0 || c.wake != wake {
 		c.wake = wake
-		heap.Push(&l.timers, c)
-	case c.wake != wake:
-		c.wake = wake
-		heap.Fix(&l.timers, int(c.timer-1))
+		l.timers.put(c)
 	}
 }
 
@@ -258,9 +268,7 @@ func (l *loop) waitFor(c *change, why view.Reason) {
 }
 
 func (l *loop) unschedule(c *change) {
-	if c.timer != 0 {
-		heap.Remove(&l.timers, int(c.timer-1))
-	}
+	l.timers.remove(c)
 	l.ready.remove(c)
 }
 

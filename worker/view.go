@@ -60,7 +60,7 @@ func (l *loop) view() view.View {
 	v := view.View{
 		At: l.now, Gate: gateState(l.gate.State(l.now)), Agents: len(l.lanes), Unfinished: len(l.msgs),
 		InFlight: l.gate.InFlight(), Storing: l.pipeline.results, Estimate: l.estimate(),
-		Since: l.began, Called: l.speed.all, Ended: l.recent.ended, Oldest: l.oldest(), OldestDue: l.oldestDue(),
+		Coverage: l.coverage.counts, Since: l.began, Called: l.speed.all, Ended: l.recent.ended, Oldest: l.oldest(), OldestDue: l.oldestDue(),
 		Last: l.recent.all.newest(), Trouble: l.recent.trouble.newest(),
 	}
 	l.viewReasons(&v)
@@ -163,7 +163,7 @@ func (l *loop) agentView(agent string) view.AgentView {
 		v.Later = append(v.Later, l.viewChange(c))
 	}
 	slices.SortFunc(v.Later, func(a, b view.ChangeView) int { return a.EffectiveAt.Compare(b.EffectiveAt) })
-	v.Unkept = l.unkept[ln]
+	v.Coverage, v.Unkept = ln.cover, l.unkept[ln]
 	if ln.out != nil {
 		v.Storing, v.StoringSince = ln.out.held.load+ln.out.held.dead, ln.out.held.since
 	}

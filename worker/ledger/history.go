@@ -78,7 +78,7 @@ func (l *Ledger) HasEnded(s *Stream, c Published) bool {
 // EndedAt reports whether the ledger records an ending of the change, and under which position it was stored. If the stream
 // went back without a new incarnation, only the store times tell a new change from an old one.
 func (l *Ledger) EndedAt(s *Stream, c Published) (Position, bool) {
-	if l.ended(c.Pos) && (l.Stored == 0 || c.Stored <= l.Stored) {
+	if l.Ended(c.Pos) && (l.Stored == 0 || c.Stored <= l.Stored) {
 		return c.Pos, true
 	}
 	for i := range l.History {

@@ -16,17 +16,16 @@ import (
 
 // Ledger is what the results of one agent say about its changes. The zero Ledger belongs to an agent without results.
 type Ledger struct {
-	Seq          uint64           // of the agent's last result in the stream of results: what the next compare-and-set expects
-	Done         Position         // every change up to here has ended, except those in Open
-	Open         []Open           // in the order of their positions
-	Stored       int64            // when the stream stored the youngest change of Done's incarnation that results mention, in Unix nanoseconds; 0: unknown
-	History      []Earlier        // what was known of earlier incarnations of the stream, oldest first
-	Newest       Effect           // the change that took effect last
-	NewestEnding messages.Outcome // how Newest ended; empty: it has not, or an older version of the worker did not record it
-	SignIn       SignIn           // for which the gateway was last told a policy
-	Recent       []Recent         // messages of the last few endings, oldest first
-	Last         Last             // what the last result was about
-	InForce      *InForce         // the last policy that the gateway accepted; nil: none is known
+	Seq     uint64    // of the agent's last result in the stream of results: what the next compare-and-set expects
+	Done    Position  // every change up to here has ended, except those in Open
+	Open    []Open    // in the order of their positions
+	Stored  int64     // when the stream stored the youngest change of Done's incarnation that results mention, in Unix nanoseconds; 0: unknown
+	History []Earlier // what was known of earlier incarnations of the stream, oldest first
+	Newest  Effect    // the change that took effect last
+	SignIn  SignIn    // for which the gateway was last told a policy
+	Recent  []Recent  // messages of the last few endings, oldest first
+	Last    Last      // what the last result was about
+	InForce *InForce  // the last policy that the gateway accepted; nil: none is known
 }
 
 // Open is a change that has not ended although a later position has, with what results have said about it.
@@ -50,7 +49,9 @@ type Effect struct {
 	At    int64 // Unix nanoseconds
 	Pos   Position
 	ID    string
-	Later bool // it had waited for its effective_at
+	Batch string           // its batch_id; empty: none, or an older version of the worker did not record it
+	Later bool             // it had waited for its effective_at
+	Ended messages.Outcome // its ending; empty: none yet, or an older version of the worker did not record it
 }
 
 // SignIn tells one sign-in of an agent from the next.
@@ -138,8 +139,9 @@ func HashID(id string) uint64 {
 	return max(h.Sum64(), 1)
 }
 
-// ended reports whether the ledger lists the change at p as ended.
-func (l *Ledger) ended(p Position) bool {
+// Ended reports whether the ledger lists the change at p as ended. [Ledger.HasEnded] also looks at what was known before
+// the stream was restored.
+func (l *Ledger) Ended(p Position) bool {
 	_, open := findOpen(l.Open, p)
 	return p.Compare(l.Done) <= 0 && !open
 }

@@ -20,7 +20,8 @@ const version = "v=1"
 //	d  Done: incarnation.seq.index
 //	n  Newest: incarnation.seq.index.at.i|l.id, with i for an immediate change, l for one that waited for its
 //	   effective_at, and the id escaped as in a URL's query
-//	e  NewestEnding: a applied, s superseded, x expired, f failed
+//	b  Newest.Batch
+//	e  Newest.Ended: a applied, s superseded, x expired, f failed
 //	s  SignIn: at.rev.call
 //	r  Recent: hash.stored, ...
 //	o  Open: seq.index.told.rev, ... of Done's incarnation
@@ -41,7 +42,10 @@ func (l *Ledger) AppendText(b []byte) ([]byte, error) {
 		b = append(b, '.', kind, '.')
 		b = append(b, url.QueryEscape(l.Newest.ID)...)
 	}
-	if letter := endingLetter(l.NewestEnding); letter != 0 {
+	if l.Newest.Batch != "" {
+		b = append(append(b, " b="...), url.QueryEscape(l.Newest.Batch)...)
+	}
+	if letter := endings[l.Newest.Ended]; letter != 0 {
 		b = append(append(b, " e="...), letter)
 	}
 	if l.SignIn != (SignIn{}) {
@@ -97,6 +101,10 @@ func (l *Ledger) readField(name, value string) error {
 		return err
 	case "n":
 		return l.Newest.read(value)
+	case "b":
+		batch, err := url.QueryUnescape(value)
+		l.Newest.Batch = batch
+		return err
 	case "e":
 		return l.readEnding(value)
 	case "s":
@@ -152,12 +160,10 @@ func (e *Effect) read(value string) error {
 // endings are the letters of the endings that a change which took effect can have.
 var endings = map[messages.Outcome]byte{messages.Applied: 'a', messages.Superseded: 's', messages.Expired: 'x', messages.Failed: 'f'}
 
-func endingLetter(o messages.Outcome) byte { return endings[o] }
-
 func (l *Ledger) readEnding(value string) error {
 	for o, letter := range endings {
 		if value == string(letter) {
-			l.NewestEnding = o
+			l.Newest.Ended = o
 			return nil
 		}
 	}

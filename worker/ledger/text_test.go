@@ -92,7 +92,7 @@ func TestHistoryText(t *testing.T) {
 
 func TestNewestEndingText(t *testing.T) {
 	for _, outcome := range []messages.Outcome{"", messages.Applied, messages.Superseded, messages.Expired, messages.Failed} {
-		before := Ledger{Done: Position{1, 2, 0}, NewestEnding: outcome}
+		before := Ledger{Done: Position{1, 2, 0}, Newest: Effect{At: 1, Pos: Position{1, 2, 0}, ID: "c", Batch: "b-1 ", Ended: outcome}}
 		text, _ := before.AppendText(nil)
 		var after Ledger
 		if err := after.UnmarshalText(text); err != nil || !reflect.DeepEqual(after, before) {

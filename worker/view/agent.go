@@ -14,6 +14,7 @@ type AgentView struct {
 	Revision  uint64           `json:"session_revision,omitempty"`    // of its record in the registry: which session calls are made with
 	Trouble   string           `json:"session_trouble,omitempty"`     // why the record in the registry cannot be used
 	Ignored   string           `json:"gateway_url_ignored,omitempty"` // why its calls go to the configured gateway instead
+	Coverage  CoverState       `json:"coverage,omitempty"`            // empty: no policy is desired now
 	InForce   *messages.Result `json:"in_force,omitempty"`
 	Live      *ChangeView      `json:"live,omitempty"`
 	Later     []ChangeView     `json:"later,omitempty"`

@@ -28,6 +28,7 @@ type View struct {
 	Batches     []BatchView `json:"batches"`       // the first MaxBatches, the longest under way first
 	MoreBatches int         `json:"more_batches"`  // batches under way that Batches leaves out
 	Estimate    Estimate    `json:"estimate"`
+	Coverage    Coverage    `json:"coverage"` // agents with a desired policy, by how they stand with it
 
 	Since     time.Time `json:"since"`               // this worker has been the owner
 	Called    uint64    `json:"called"`              // calls since then that were answered or ended in a fault
