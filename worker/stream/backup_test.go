@@ -143,7 +143,7 @@ func TestRestoredOnThreeServers(t *testing.T) {
 	s.wantEndings("applied 1001 m", "applied 1001 new", "applied 1001 newer", "applied 1002 m")
 }
 
-// The servers of a cluster say that a stream is restored a moment before its consumer is, which knows the epochs.
+// The servers of a cluster say that a stream is restored a moment before its consumer is, which knows the incarnations.
 func TestConsumerThatIsRestoredLate(t *testing.T) {
 	s, _ := newCluster(t)
 	ctx, name := t.Context(), s.layout.Names.ChangesStream()
@@ -163,7 +163,7 @@ func TestConsumerThatIsRestoredLate(t *testing.T) {
 		<-looked
 		<-looked // it was missing at the first look
 		c := s.layout.consumer()
-		c.Metadata = map[string]string{epochsKey: epochs{{1, 1}}.String()}
+		c.Metadata = map[string]string{incarnationsKey: incarnations{{1, 1}}.String()}
 		_, err := s.js.CreateConsumer(ctx, name, c)
 		created <- err
 	}()
@@ -175,7 +175,7 @@ func TestConsumerThatIsRestoredLate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if known := parseEpochs(c.CachedInfo().Config.Metadata[epochsKey]); len(known) != 2 || known[0].number != 1 {
-		t.Errorf("the consumer tells of the epochs %v", known)
+	if known := parseIncarnations(c.CachedInfo().Config.Metadata[incarnationsKey]); len(known) != 2 || known[0].number != 1 {
+		t.Errorf("the consumer tells of the incarnations %v", known)
 	}
 }

@@ -32,7 +32,7 @@ const (
 
 func batchText(k worker.BatchKey) string { return k.ID + " " + strconv.FormatUint(k.Seq, 36) }
 
-// batchName names the batch of one message for good: two may carry the same ID, and a stream may be made anew.
+// batchName names the batch of one message for good: two may carry the same ID, and a stream may be deleted and created again.
 func batchName(q worker.BatchQuery) string {
 	return ledger.Position{Incarnation: q.Pos.Incarnation, Seq: q.Key.Seq}.String()
 }

@@ -53,7 +53,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	said := &sayings{inbox: o.InboxPrefix}
+	said := &reports{inbox: o.InboxPrefix}
 	opts := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),
@@ -186,7 +186,7 @@ func waitConnected(ctx context.Context, nc *nats.Conn) error {
 }
 
 // logAsync says what only the connection learns: a permission that is missing shows up elsewhere as a time-out.
-func logAsync(log *slog.Logger, said *sayings, sub *nats.Subscription, err error) {
+func logAsync(log *slog.Logger, said *reports, sub *nats.Subscription, err error) {
 	switch {
 	case !said.fresh(err.Error()):
 	case errors.Is(err, nats.ErrPermissionViolation):

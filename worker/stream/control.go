@@ -51,7 +51,7 @@ func unknownOwner() owners { return owners{Name: "unknown", HeldUntil: time.Now(
 // a record that was deleted, with its bucket or without, does not take back what its owner called. Every owner notes the
 // life of the stream at the consumer before it calls, and the results outlast the consumer.
 func (o *Owner) withoutRecord(ctx context.Context, info *jetstream.ConsumerInfo) (owners, error) {
-	if info.Config.Metadata[epochsKey] != "" {
+	if info.Config.Metadata[incarnationsKey] != "" {
 		return unknownOwner(), nil
 	}
 	s, err := o.js.Stream(ctx, o.Layout.Names.ResultsStream())

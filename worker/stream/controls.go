@@ -57,7 +57,7 @@ func (s *Service) set(ctx context.Context, r request, verb string) (any, error) 
 	}{c.Paused, c.Rate}, nil
 }
 
-// saysRate tells whether a request has either a rate or the wish to have the configured one again.
+// saysRate reports whether a request has either a rate or the wish to have the configured one again.
 func (r *request) saysRate() bool {
 	if r.Rate == nil {
 		return r.Configured
@@ -125,7 +125,7 @@ func readControls(ctx context.Context, js jetstream.JetStream, bucket string) (c
 // followControls has the worker keep to what operators set, now and whenever it changes.
 func (s *Service) followControls(ctx context.Context) {
 	f := &follower{conn: s.Conn, bucket: s.Names.ControlBucket(), site: s.Names.Prefix}
-	f.report = func(err error) { s.Owner.troubles.meet("what operators set is not heard of", err) }
+	f.report = func(err error) { s.Owner.troubles.report("what operators set is not heard of", err) }
 	f.put = func(key string, value []byte, rev uint64) {
 		if key == controlsKey {
 			s.Owner.obey(value, revision{f.made, rev})
@@ -157,7 +157,7 @@ func (o *Owner) readControls(ctx context.Context) error {
 	return nil
 }
 
-// revision is a revision in a bucket that was made then. Of a bucket made anew nobody can tell which revision is older.
+// revision is a revision in a bucket that was created at that time. Revisions of two buckets of one name cannot be compared.
 type revision struct {
 	made time.Time
 	rev  uint64

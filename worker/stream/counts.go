@@ -104,7 +104,7 @@ func (j *journal) lookUp(ctx context.Context, c *counting) (closed bool, err err
 // clocksDiffer is how far the clocks of the servers may be apart that store changes and results.
 const clocksDiffer = time.Minute
 
-// opened tells whether the round that the marker is of goes on.
+// opened reports whether the round that the marker is of goes on.
 func (c *counting) opened() bool { return !c.have.Before.Covers(c.mark.first) }
 
 // tally looks for the endings of all these batches in the results.
@@ -162,7 +162,7 @@ func (j *journal) read(ctx context.Context, cfg jetstream.OrderedConsumerConfig,
 	})
 }
 
-// ofMessage tells whether an ending is one of the one message: before the stream was restored another one may have had its
+// ofMessage reports whether an ending is one of the one message: before the stream was restored another one may have had its
 // sequence. Where the batch was closed before that, the endings are under the name it had then.
 func (c *counting) ofMessage(pos ledger.Position, stored int64) bool {
 	if stored != 0 && stored != c.query.Since.UnixNano() {

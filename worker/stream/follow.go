@@ -112,7 +112,7 @@ func (f *follower) look(ctx context.Context, s jetstream.Stream) error {
 	case errors.Is(err, jetstream.ErrStreamNotFound), err == nil && !info.Created.Equal(f.made):
 		return errors.New("the bucket was deleted")
 	case err == nil && info.State.Msgs == 0 && f.holds != nil && f.holds():
-		return errors.New("the bucket was purged") // which tells of no key that it is gone
+		return errors.New("the bucket was purged") // a purge leaves no marker for any key
 	}
 	return nil
 }
@@ -166,7 +166,7 @@ func (o *Owner) FollowSessions(ctx context.Context) {
 	leftOut := map[string]bool{} // reports that were logged: a site's records are mostly all alike
 	f := &follower{
 		conn: o.Conn, bucket: o.Layout.Names.SessionsBucket(), site: o.Layout.Names.Prefix,
-		report: func(err error) { o.troubles.meet("sign-ins are not heard of", err) },
+		report: func(err error) { o.troubles.report("sign-ins are not heard of", err) },
 		put: func(key string, value []byte, rev uint64) {
 			session, err := messages.DecodeSession(value)
 			if err == nil && !messages.ValidAgentID(key) {

@@ -182,6 +182,33 @@ func TestAnyHeaderBlockAnywhere(t *testing.T) {
 	h.wantLetters()
 }
 
+// The same with workers in processes of their own, which are killed as they are: all that is unfinished carries a block.
+func TestAnyHeaderBlockAfterAKill(t *testing.T) {
+	h := newHostile(t)
+	board := newSwitchboard(t, 0)
+	a := h.spawn(t, "a", board)
+	h.change(awaiting, "true", "one")
+	h.change(rejecting, "yes", "one")
+	h.wait("they wait", func() bool { return h.unfinished() == uint64(len(h.blocks)) })
+	a.kill()
+	h.litter()
+	h.signAllIn(awaiting)
+	h.spawn(t, "b", board)
+	h.waitFinished()
+	of := h.outcomes()
+	for i, block := range h.blocks {
+		if got := of[agentOf(awaiting, i)+" one"]; len(got) != 1 || got[0] != messages.Applied {
+			t.Errorf("%s: the change has the endings %v", block.Name, got)
+		}
+		if got := of[agentOf(rejecting, i)+" one"]; len(got) != 1 || got[0] != messages.Rejected {
+			t.Errorf("%s: what is rejected has the endings %v", block.Name, got)
+		}
+	}
+	if n := board.by("b"); n != len(h.blocks) {
+		t.Errorf("%d calls of the second worker for %d agents", n, len(h.blocks))
+	}
+}
+
 // wantLetters wants a letter for each change that was rejected or failed, once, with the block of its change.
 func (h *hostile) wantLetters() {
 	h.t.Helper()

@@ -36,7 +36,7 @@ type inbox struct {
 }
 
 const (
-	pullFor    = time.Second // well below the pinned TTL, else the pin flaps
+	pullFor    = time.Second // well below the pinned TTL, or the pin flaps
 	pullBeat   = pullFor / 2
 	pullMany   = 512
 	pullPause  = 50 * time.Millisecond
@@ -64,11 +64,11 @@ func (i *inbox) pull(ctx context.Context, lease *Lease) error {
 		}
 		switch {
 		case err == nil, errors.Is(err, errPullOver), errors.Is(err, errTooLarge):
-			i.met.meet(pulling, nil)
+			i.met.report(pulling, nil)
 		case errors.Is(err, errDeposed), errors.Is(err, errMoved), errors.Is(err, errLostCount):
 			return err
 		case ctx.Err() == nil:
-			i.met.meet(pulling, err)
+			i.met.report(pulling, err)
 			pauseFor(ctx, pullPause)
 		}
 	}

@@ -248,7 +248,7 @@ func (j *journal) settle(m *nats.Msg, seq uint64, err error) {
 		j.enqueue(o)
 		return
 	}
-	j.heed(err)
+	j.noteStored(err)
 	if conflict(err) {
 		err = fmt.Errorf("%w: %w", worker.ErrConflict, err)
 	}
@@ -281,20 +281,20 @@ func (j *journal) cut(m *nats.Msg, rec *worker.Record) {
 	m.Data = r.AppendJSON(nil)
 }
 
-// heed takes note of whether results are stored. One that never is, among thousands that are, must not fill the log.
-func (j *journal) heed(err error) {
+// noteStored takes note of whether results are stored. One that never is, among thousands that are, must not fill the log.
+func (j *journal) noteStored(err error) {
 	const what = "results are not stored"
 	since := j.ill.Load()
 	switch {
 	case err != nil && !conflict(err):
 		j.ill.Store(time.Now().UnixNano())
-		j.met.meet(what, err)
+		j.met.report(what, err)
 	case since != 0 && time.Now().UnixNano()-since > int64(illFor) && j.ill.CompareAndSwap(since, 0):
-		j.met.meet(what, nil)
+		j.met.report(what, nil)
 	}
 }
 
-// conflict tells whether a result was refused because the agent's last one is another than was expected.
+// conflict reports whether a result was refused because the agent's last one is another than was expected.
 func conflict(err error) bool {
 	var refused *jetstream.APIError
 	return errors.As(err, &refused) && (refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
@@ -317,12 +317,12 @@ func (j *journal) flush(ctx context.Context) error {
 	}
 }
 
-// mend makes anew what is missing on the server.
+// mend creates what is missing on the server.
 func (j *journal) mend(ctx context.Context, err error) {
 	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrNoStreamResponse) {
 		_, err := j.layout.Ensure(ctx, j.js)
 		if ctx.Err() == nil {
-			j.met.meet("cannot make a stream that is missing", err)
+			j.met.report("cannot make a stream that is missing", err)
 		}
 	}
 }

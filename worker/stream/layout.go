@@ -30,7 +30,7 @@ const (
 	sameMessage   = 10 * time.Minute // in which the server knows a Nats-Msg-Id again
 	// Every result has an ID of its own, so that remembering them is of no use to anybody.
 	sameResult = time.Second
-	// How long a bucket says that the time of a record ran out. Who follows it hears of it at once, or reads it anew.
+	// How long a bucket says that the time of a record ran out. Whoever follows it hears of it at once, or reads the bucket again.
 	tellGone = time.Hour
 )
 
@@ -162,7 +162,7 @@ func (l Layout) Inspect(ctx context.Context, js jetstream.JetStream) (missing []
 			missing = append(missing, want)
 			continue
 		}
-		if why := Lacking(js.Conn(), err); why != nil {
+		if why := ExplainNoJetStream(js.Conn(), err); why != nil {
 			return nil, nil, why
 		}
 		if err != nil {
@@ -207,7 +207,7 @@ func (l Layout) owns(has, want jetstream.StreamConfig) error {
 			want.Name, strings.Join(has.Subjects, " "), strings.Join(want.Subjects, " "), ErrForeign)
 	case has.Retention != want.Retention:
 		return fmt.Errorf("stream %s has %s retention, and the worker needs %s: it %w; delete it once it is "+
-			"empty, and the worker creates it anew", want.Name, has.Retention, want.Retention, ErrUnusable)
+			"empty, and the worker creates it again", want.Name, has.Retention, want.Retention, ErrUnusable)
 	}
 	return nil
 }
@@ -289,8 +289,8 @@ func (l Layout) Consumer(ctx context.Context, js jetstream.JetStream) (jetstream
 // consumerLag is how long after its stream a consumer may be restored.
 const consumerLag = 4 * time.Second
 
-// mayFollow tells whether a consumer that is missing may come yet: servers of a cluster answer a restore as soon as the
-// stream is there. One that was made anew in between would not know the epochs, and what had ended would end once more.
+// mayFollow reports whether a consumer that is missing may come yet: servers of a cluster answer a restore as soon as the
+// stream is there. One that was created in between would not know the incarnations, and what had ended would end once more.
 func (l Layout) mayFollow(ctx context.Context, js jetstream.JetStream) bool {
 	s, err := js.Stream(ctx, l.Names.ChangesStream())
 	return err == nil && s.CachedInfo().Cluster != nil && s.CachedInfo().State.LastSeq > 0
@@ -301,7 +301,7 @@ func (l Layout) mend(ctx context.Context, js jetstream.JetStream, has jetstream.
 	is jetstream.ConsumerConfig, differs []string, err error,
 ) {
 	want := l.consumer()
-	want.Metadata = has.Metadata     // the epochs of the stream
+	want.Metadata = has.Metadata     // the incarnations of the stream
 	want.MaxWaiting = has.MaxWaiting // the server lets nobody change it
 	differs = mended(has, want)
 	if len(differs) == 0 {
@@ -341,7 +341,7 @@ func mended(has, want jetstream.ConsumerConfig) (differs []string) {
 	return differs
 }
 
-// Prepare creates what is missing, with a connection of the worker. wrong tells whether an error is one that no waiting
+// Prepare creates what is missing, with a connection of the worker. wrong reports whether an error is one that no waiting
 // mends.
 func Prepare(ctx context.Context, nc *nats.Conn, l Layout) (wrong bool, err error) {
 	js, err := newJetStream(nc)

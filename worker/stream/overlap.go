@@ -55,7 +55,7 @@ func takes(has, want jetstream.StreamConfig, subject string) error {
 	return nil
 }
 
-// overlap tells whether a message can match both subjects.
+// overlap reports whether a message can match both subjects.
 func overlap(a, b string) bool {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range min(len(as), len(bs)) {
@@ -88,7 +88,7 @@ func Foreign(has jetstream.StreamConfig, names messages.Names) error {
 	return nil
 }
 
-// isOverlap tells whether the server refused a stream for its subjects; the library has no name for that.
+// isOverlap reports whether the server refused a stream for its subjects; the library has no name for that.
 func isOverlap(err error) bool {
 	const subjectsOverlap jetstream.ErrorCode = 10065
 	answer, ok := errors.AsType[*jetstream.APIError](err)

@@ -103,12 +103,12 @@ func (o *Owner) Run(ctx context.Context) error {
 	o.js, o.lost = js, make(chan struct{}, 1)
 	o.troubles.logTo(o.Log)
 	o.process = nuid.Next()
-	o.Conn.SetReconnectHandler(o.heedLoss(o.Conn.ReconnectHandler()))
-	o.Conn.SetDisconnectErrHandler(o.heedCut(o.Conn.DisconnectErrHandler()))
-	o.Conn.SetErrorHandler(o.heedDenial(o.Conn.ErrorHandler()))
+	o.Conn.SetReconnectHandler(o.onReconnect(o.Conn.ReconnectHandler()))
+	o.Conn.SetDisconnectErrHandler(o.onDisconnect(o.Conn.DisconnectErrHandler()))
+	o.Conn.SetErrorHandler(o.onError(o.Conn.ErrorHandler()))
 	o.setRole(RoleStarting, "")
 	for ctx.Err() == nil {
-		t, err := o.tryTake(ctx)
+		t, err := o.tryAcquire(ctx)
 		switch {
 		case err == nil:
 			err = o.serve(ctx, t)
@@ -135,30 +135,30 @@ func (o *Owner) Run(ctx context.Context) error {
 func (o *Owner) recover(ctx context.Context, err error) {
 	var unfit unfitError
 	if errors.Is(err, errGone) || errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) {
-		o.consumer = nil // all that is missing is made anew
+		o.consumer = nil // whatever is missing is created again
 	}
 	switch {
 	case err == nil, errors.Is(err, errDeposed), errors.Is(err, errAnew), errors.Is(err, errMoved), errors.Is(err, errLostCount), errors.Is(err, errGone),
 		errors.Is(err, errChanged), errors.Is(err, errClaimed):
-		o.Log.Info("ownership is taken anew", "why", err)
+		o.Log.Info("ownership is acquired again", "why", err)
 	case errors.As(err, &unfit):
-		o.troubles.meet(takingPart, err)
+		o.troubles.report(takingPart, err)
 		if err := o.unpin(ctx); err != nil {
 			o.Log.Debug("place not given back", "err", plain(err))
 		}
 		pauseFor(ctx, o.Layout.Takeover)
 	default:
-		if why := Lacking(o.Conn, err); why != nil {
+		if why := ExplainNoJetStream(o.Conn, err); why != nil {
 			err = why
 		}
-		o.troubles.meet(takingPart, err)
+		o.troubles.report(takingPart, err)
 		pauseFor(ctx, lookEvery)
 	}
 }
 
-// tryTake takes over, unless the connection is lost meanwhile: an answer that was on it never comes. A stop ends the waiting
+// tryAcquire takes over, unless the connection is lost meanwhile: an answer that was on it never comes. A stop ends the waiting
 // to be picked, but not what comes after: who has begun leaves the place like any owner, its record and all.
-func (o *Owner) tryTake(ctx context.Context) (taken, error) {
+func (o *Owner) tryAcquire(ctx context.Context) (taken, error) {
 	taking, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	o.cut.Store(&cut)
@@ -176,8 +176,8 @@ func (o *Owner) tryTake(ctx context.Context) (taken, error) {
 	return t, err
 }
 
-// heedCut adds to a handler of the connection.
-func (o *Owner) heedCut(next nats.ConnErrHandler) nats.ConnErrHandler {
+// onDisconnect adds to a handler of the connection.
+func (o *Owner) onDisconnect(next nats.ConnErrHandler) nats.ConnErrHandler {
 	return func(nc *nats.Conn, err error) {
 		if next != nil {
 			next(nc, err)
@@ -191,9 +191,9 @@ func (o *Owner) heedCut(next nats.ConnErrHandler) nats.ConnErrHandler {
 // errCut says that the connection went down while something waited for an answer.
 var errCut = errors.New("no connection to NATS")
 
-// heedLoss adds to a handler of the connection: after a reconnect nobody knows what the server sent in between, so this
+// onReconnect adds to a handler of the connection: after a reconnect nobody knows what the server sent in between, so this
 // process takes over from itself.
-func (o *Owner) heedLoss(next nats.ConnHandler) nats.ConnHandler {
+func (o *Owner) onReconnect(next nats.ConnHandler) nats.ConnHandler {
 	return func(nc *nats.Conn) {
 		if next != nil {
 			next(nc)
@@ -202,8 +202,8 @@ func (o *Owner) heedLoss(next nats.ConnHandler) nats.ConnHandler {
 	}
 }
 
-// heedDenial adds to another one: a permission that is missing shows up elsewhere as a time-out only.
-func (o *Owner) heedDenial(next nats.ErrHandler) nats.ErrHandler {
+// onError adds to another one: a permission that is missing shows up elsewhere as a time-out only.
+func (o *Owner) onError(next nats.ErrHandler) nats.ErrHandler {
 	return func(nc *nats.Conn, sub *nats.Subscription, err error) {
 		if next != nil {
 			next(nc, sub, err)

@@ -63,7 +63,7 @@ func (r *place) write(ctx context.Context, change func(mine *owners)) error {
 	switch {
 	case readErr != nil || rev == r.rev:
 		return err
-	case now.Pin != r.mine.Pin || now.Name != r.mine.Name:
+	case now.Pin != r.mine.Pin || now.Process != r.mine.Process:
 		return errDeposed
 	}
 	rev, err = r.owner.writeOwners(ctx, r.mine, rev)

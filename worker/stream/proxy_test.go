@@ -142,7 +142,7 @@ func (p *proxy) lostBytes() int {
 	return p.heard
 }
 
-// isOpen tells whether anything comes through.
+// isOpen reports whether anything comes through.
 func (p *proxy) isOpen() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

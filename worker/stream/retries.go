@@ -107,11 +107,11 @@ func (r *retries) try(ctx context.Context, next job) {
 	}
 	if err == nil || gaveUp {
 		if over {
-			r.met.meet(r.what, nil)
+			r.met.report(r.what, nil)
 		}
 		return
 	}
-	r.met.meet(r.what, err)
+	r.met.report(r.what, err)
 	r.add(next)
 	if !isRefused(err) { // others are stored meanwhile
 		r.mend(ctx, err)

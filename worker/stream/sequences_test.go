@@ -46,8 +46,8 @@ func TestChangesMadeAnewBesideOldResults(t *testing.T) {
 	name := s.layout.Names.ChangesStream()
 	s.live("one")
 	copied := s.live("two")
-	if copied.Metadata[epochsKey] == "" {
-		t.Fatal("the consumer tells of no epoch")
+	if copied.Metadata[incarnationsKey] == "" {
+		t.Fatal("the consumer tells of no incarnation")
 	}
 	if _, err := s.layout.Ensure(t.Context(), s.js); err != nil {
 		t.Fatal(err)

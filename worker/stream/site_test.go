@@ -189,7 +189,7 @@ func (r *replica) finish() {
 	<-r.over
 }
 
-// hears tells whether what is on the server reaches the replica, at once or in the end.
+// hears reports whether what is on the server reaches the replica, at once or in the end.
 func (r *replica) hears() bool {
 	return !r.owner.Conn.IsClosed() && (r.proxy == nil || r.proxy.isOpen())
 }

@@ -68,12 +68,12 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 		return err
 	}
 	if ledgers != nil {
-		if err := o.setEpoch(term, t.term, t.created, ledgers); err != nil {
+		if err := o.setIncarnation(term, t.term, t.created, ledgers); err != nil {
 			return cmp.Or(context.Cause(term), err)
 		}
 		t.term.Journal, t.term.Ledgers, t.term.Stop = journal, ledgers, ctx.Done()
 		o.setRole(RoleOwner, o.Name)
-		o.troubles.meet(takingPart, nil)
+		o.troubles.report(takingPart, nil)
 		o.Log.Info("work taken over", "agents", len(ledgers), "unfinished_messages", t.term.Unfinished,
 			"hold", max(0, time.Until(t.term.HoldUntil)).Round(time.Millisecond))
 		o.Worker.Run(term, t.term)
@@ -161,7 +161,7 @@ func (o *Owner) keep(ctx context.Context, box *inbox, set jetstream.ConsumerConf
 				caughtUp = o.noneBehind(ctx, box)
 			}
 		}
-		o.troubles.meet(confirming, err)
+		o.troubles.report(confirming, err)
 	}
 }
 

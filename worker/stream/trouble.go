@@ -40,8 +40,8 @@ func (t *troubles) logTo(log *slog.Logger) {
 	t.log = log
 }
 
-// meet takes note of what came of something: a nil error says that it works.
-func (t *troubles) meet(what string, err error) {
+// report takes note of what came of something: a nil error says that it works.
+func (t *troubles) report(what string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	have, known := t.now[what]

@@ -97,7 +97,7 @@ func TestOlderConfiguration(t *testing.T) {
 	}
 	was := s.layout.consumer()
 	was.AckWait, was.MaxAckPending, was.PinnedTTL = time.Hour, 1000, time.Minute
-	was.Metadata = map[string]string{epochsKey: epochs{{1, 1}}.String()}
+	was.Metadata = map[string]string{incarnationsKey: incarnations{{1, 1}}.String()}
 	if _, err := s.js.CreateConsumer(ctx, s.layout.Names.ChangesStream(), was); err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +114,8 @@ func TestOlderConfiguration(t *testing.T) {
 	if still := mended(has, want); len(still) > 0 {
 		t.Errorf("the consumer is still as it was: %q", still)
 	}
-	if known := parseEpochs(has.Metadata[epochsKey]); len(known) != 2 || known[0].number != 1 {
-		t.Errorf("the consumer tells of the epochs %v", known)
+	if known := parseIncarnations(has.Metadata[incarnationsKey]); len(known) != 2 || known[0].number != 1 {
+		t.Errorf("the consumer tells of the incarnations %v", known)
 	}
 	_, said, err := s.layout.Inspect(ctx, s.js)
 	if err != nil || len(said) != 1 || !strings.Contains(said[0], "max age 48h") {

@@ -5,12 +5,17 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
+
+	"idlepolicy/messages"
+	"idlepolicy/worker/stream"
+	"idlepolicy/worker/stream/natstest"
 )
 
 // A change is known by its agent and its flag: the flags of an agent are numbers that rise with each change, so that a
@@ -83,7 +88,7 @@ func (p *publisher) write(ctx context.Context, w int, random *rand.Rand) {
 		if len(items) > 1 {
 			text = "[" + strings.Join(items, ",") + "]"
 		}
-		if !p.publish(context.WithoutCancel(ctx), fmt.Sprintf("writer%d-%d", w, n), text) {
+		if !p.publish(context.WithoutCancel(ctx), hostileMessage(random, fmt.Sprintf("writer%d-%d", w, n), text)) {
 			return
 		}
 		p.mu.Lock()
@@ -101,11 +106,30 @@ func (p *publisher) size(random *rand.Rand, most int) int {
 	return 1 + random.IntN(min(20, most))
 }
 
-// publish tries until the stream has accepted the message. It is false where that takes too long.
-func (p *publisher) publish(ctx context.Context, id, text string) bool {
+// hostileMessage makes a message of changes. One in four has headers that mean something to a server, a client or a worker.
+func hostileMessage(random *rand.Rand, id, text string) *nats.Msg {
+	m := nats.NewMsg(names.Changes())
+	m.Data = []byte(text)
+	if blocks := natstest.Blocks(); random.IntN(4) == 0 {
+		m.Header = stream.ParseHeader([]byte(blocks[random.IntN(len(blocks))].Text))
+		for name := range m.Header {
+			if !sendable.MatchString(name) {
+				delete(m.Header, name)
+			}
+		}
+	}
+	m.Header.Set(messages.MsgIDHeader, id)
+	return m
+}
+
+// sendable are names that the client library sends. The others are tried where there is time to send them without it.
+var sendable = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
+
+// publish tries until the stream has accepted the message. It reports false if that takes too long.
+func (p *publisher) publish(ctx context.Context, m *nats.Msg) bool {
 	for end := time.Now().Add(healWithin); time.Now().Before(end); {
 		try, cancel := context.WithTimeout(ctx, 2*time.Second)
-		_, err := p.site.js.Publish(try, names.Changes(), []byte(text), jetstream.WithMsgID(id))
+		_, err := p.site.js.PublishMsg(try, m)
 		cancel()
 		if err == nil {
 			return true
@@ -115,6 +139,6 @@ func (p *publisher) publish(ctx context.Context, id, text string) bool {
 		p.mu.Unlock()
 		time.Sleep(100 * time.Millisecond) // asking at once again would only load a server that is starting
 	}
-	p.site.t.Errorf("message %s was not accepted within %v", id, healWithin)
+	p.site.t.Errorf("message %s was not accepted within %v", m.Header.Get(messages.MsgIDHeader), healWithin)
 	return false
 }

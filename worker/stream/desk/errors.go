@@ -40,8 +40,8 @@ func (d *Desk) trouble(doing, thing string, err error) error {
 		return &Unreachable{fmt.Sprintf("no %s on %s: is the worker running with another IDLE_PREFIX?", thing, d.where)}
 	case d.denied() != nil:
 		return &Unreachable{fmt.Sprintf("%s on %s: %v", doing, d.where, plain(d.denied()))}
-	case stream.Lacking(d.nc, err) != nil:
-		return &Unreachable{stream.Lacking(d.nc, err).Error()}
+	case stream.ExplainNoJetStream(d.nc, err) != nil:
+		return &Unreachable{stream.ExplainNoJetStream(d.nc, err).Error()}
 	case isSilence(err):
 		return &Unreachable{fmt.Sprintf("%s: NATS at %s does not answer (%v)", doing, d.where, plain(err))}
 	}

@@ -149,7 +149,7 @@ func (d *Desk) noWorker(ctx context.Context) error {
 	looking, cancel := context.WithTimeout(ctx, time.Second) // a user who may not ask gets no answer
 	defer cancel()
 	_, err := d.js.AccountInfo(looking)
-	if lack := stream.Lacking(d.nc, err); lack != nil {
+	if lack := stream.ExplainNoJetStream(d.nc, err); lack != nil {
 		return &Unreachable{lack.Error()}
 	}
 	return ErrNoWorker

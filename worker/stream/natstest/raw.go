@@ -29,15 +29,22 @@ func DialRaw(tb testing.TB, address string) *Raw {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(readyWithin)) // never fails for TCP
 	r := &Raw{tb, conn, bufio.NewReader(conn)}
 	r.send(`CONNECT {"headers":true,"verbose":false,"no_responders":true}` + "\r\n")
 	return r
 }
 
+// For returns the same connection for another test, such as one run of a fuzz target.
+func (r *Raw) For(tb testing.TB) *Raw {
+	same := *r
+	same.tb = tb
+	return &same
+}
+
 // Publish publishes a message with that header block, and returns once the server has read it.
 func (r *Raw) Publish(subject, block, body string) {
 	r.tb.Helper()
+	_ = r.conn.SetDeadline(time.Now().Add(readyWithin)) // never fails for TCP
 	r.send(fmt.Sprintf("HPUB %s %d %d\r\n%s%s\r\nPING\r\n", subject, len(block), len(block)+len(body), block, body))
 	for {
 		line, err := r.in.ReadString('\n')

@@ -15,47 +15,47 @@ import (
 	"idlepolicy/worker/ledger"
 )
 
-// epochs are the lives of one stream of changes, oldest first: a stream that is restored from a backup begins another one.
+// incarnations are those of one stream of changes, oldest first: a stream that is restored from a backup is another one.
 // They stand in the metadata of its consumer, because that is saved and restored with the stream, and gone with it: a
-// stream that is deleted and made anew has a consumer of its own and none of these.
-type epochs []epoch
+// stream that is deleted and created again has a new consumer and none of these.
+type incarnations []incarnation
 
-type epoch struct {
+type incarnation struct {
 	number  int64 // as positions carry it: the creation time, in Unix nanoseconds, unless that is not later than the last
 	created int64
 }
 
 const (
-	epochsKey  = "idlepolicy.epochs"
-	keepEpochs = 8
+	incarnationsKey  = "idlepolicy.epochs"
+	keepIncarnations = 8
 )
 
-// with returns the epochs of a stream that the server says was created then, where the newest result is of that epoch, and
+// with returns the incarnations of a stream that the server says was created then, where the newest result is of that incarnation, and
 // which went back or not: results tell of sequences that it has not given out. A disk that lost the last messages does
 // that, and so does a restore by a server that leaves the stream the creation time that it had.
 //
 // The creation time alone says little. Of a stream that was restored on three servers each may name another one, by
 // which server led the restore, and so it may change with a restart and go back: then all that is new would be taken for
-// what has ended. Here it never goes back, and one that is known is no new life.
-func (e epochs) with(created, newest int64, back bool) epochs {
+// what has ended. Here it never goes back, and one that is known is not a new one.
+func (e incarnations) with(created, newest int64, back bool) incarnations {
 	if len(e) == 0 && newest == created {
-		e = epochs{{created, created}} // results of an older version of the worker
+		e = incarnations{{created, created}} // results of an older version of the worker
 	}
 	var last int64
 	if len(e) > 0 {
 		last = e[len(e)-1].number
 	}
-	if (last > newest || (last == newest && !back)) && slices.ContainsFunc(e, func(x epoch) bool { return x.created == created }) {
+	if (last > newest || (last == newest && !back)) && slices.ContainsFunc(e, func(x incarnation) bool { return x.created == created }) {
 		return e
 	}
 	number := created
 	if most := max(last, newest); number < most || number == last {
 		number = most + 1
 	}
-	return append(slices.Clone(e[max(0, len(e)-keepEpochs+1):]), epoch{number, created})
+	return append(slices.Clone(e[max(0, len(e)-keepIncarnations+1):]), incarnation{number, created})
 }
 
-func (e epochs) String() string {
+func (e incarnations) String() string {
 	var parts []string
 	for _, x := range e {
 		text := strconv.FormatInt(x.number, 36)
@@ -67,9 +67,9 @@ func (e epochs) String() string {
 	return strings.Join(parts, " ")
 }
 
-// parseEpochs reads what String wrote. What it cannot read tells of nothing: then all that is in the stream is new.
-func parseEpochs(text string) epochs {
-	var all epochs
+// parseIncarnations reads what String wrote. What it cannot read counts as nothing: then all that is in the stream is new.
+func parseIncarnations(text string) incarnations {
+	var all incarnations
 	for part := range strings.FieldsSeq(text) {
 		number, created, differs := strings.Cut(part, ".")
 		if !differs {
@@ -80,22 +80,22 @@ func parseEpochs(text string) epochs {
 		if errors.Join(err, err2) != nil || (len(all) > 0 && n <= all[len(all)-1].number) {
 			return nil
 		}
-		all = append(all, epoch{n, c})
+		all = append(all, incarnation{n, c})
 	}
 	return all
 }
 
-// setEpoch tells a term in which epoch it is, and has the consumer say so before any result does.
-func (o *Owner) setEpoch(ctx context.Context, t *worker.Term, created int64, ledgers map[string]ledger.Ledger) error {
+// setIncarnation tells a term in which incarnation it is, and has the consumer say so before any result does.
+func (o *Owner) setIncarnation(ctx context.Context, t *worker.Term, created int64, ledgers map[string]ledger.Ledger) error {
 	info, err := o.info(ctx, o.consumer, requestFor)
 	if err != nil {
 		return err
 	}
-	had := parseEpochs(info.Config.Metadata[epochsKey])
+	had := parseIncarnations(info.Config.Metadata[incarnationsKey])
 	newest, seq := newestOf(ledgers)
 	all := had.with(created, newest, seq > t.LastSeq)
-	if text := all.String(); text != info.Config.Metadata[epochsKey] {
-		if err := o.writeEpochs(ctx, info, text); err != nil {
+	if text := all.String(); text != info.Config.Metadata[incarnationsKey] {
+		if err := o.writeIncarnations(ctx, info, text); err != nil {
 			return err
 		}
 	}
@@ -109,20 +109,20 @@ func (o *Owner) setEpoch(ctx context.Context, t *worker.Term, created int64, led
 	return nil
 }
 
-// newestOf returns the newest epoch that ledgers tell of, and the last sequence in it.
-func newestOf(ledgers map[string]ledger.Ledger) (epoch int64, seq uint64) {
+// newestOf returns the newest incarnation that ledgers tell of, and the last sequence in it.
+func newestOf(ledgers map[string]ledger.Ledger) (incarnation int64, seq uint64) {
 	for _, l := range ledgers {
 		switch d := l.Done; {
-		case d.Incarnation > epoch:
-			epoch, seq = d.Incarnation, d.Seq
-		case d.Incarnation == epoch:
+		case d.Incarnation > incarnation:
+			incarnation, seq = d.Incarnation, d.Seq
+		case d.Incarnation == incarnation:
 			seq = max(seq, d.Seq)
 		}
 	}
-	return epoch, seq
+	return incarnation, seq
 }
 
-func (o *Owner) writeEpochs(ctx context.Context, info *jetstream.ConsumerInfo, text string) error {
+func (o *Owner) writeIncarnations(ctx context.Context, info *jetstream.ConsumerInfo, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestFor)
 	defer cancel()
 	cfg := info.Config
@@ -130,7 +130,7 @@ func (o *Owner) writeEpochs(ctx context.Context, info *jetstream.ConsumerInfo, t
 	if cfg.Metadata == nil {
 		cfg.Metadata = map[string]string{}
 	}
-	cfg.Metadata[epochsKey] = text
+	cfg.Metadata[incarnationsKey] = text
 	if _, err := o.js.UpdateConsumer(ctx, info.Stream, cfg); err != nil {
 		return fmt.Errorf("note the life of the stream at its consumer: %w", plain(err))
 	}

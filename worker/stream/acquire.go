@@ -72,12 +72,12 @@ func (o *Owner) bind(ctx context.Context) (jetstream.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.tellDiffers(differs)
+	o.reportDiffers(differs)
 	o.consumer = c
 	return c, nil
 }
 
-func (o *Owner) tellDiffers(differs []string) {
+func (o *Owner) reportDiffers(differs []string) {
 	for _, d := range differs {
 		o.Log.Warn("the server's set-up differs", "what", d)
 	}
@@ -97,7 +97,7 @@ func (o *Owner) info(ctx context.Context, c jetstream.Consumer, within time.Dura
 }
 
 // errGone is returned where the stream or the consumer of changes was deleted under us.
-var errGone = errors.New("the stream or the consumer of changes is gone, both are made anew")
+var errGone = errors.New("the stream or the consumer of changes is gone: both are created again")
 
 func pinned(info *jetstream.ConsumerInfo) string {
 	for _, g := range info.PriorityGroups {
@@ -109,7 +109,7 @@ func pinned(info *jetstream.ConsumerInfo) string {
 }
 
 // wake sees to it that there is something to deliver, because the server picks an owner only with a delivery: what the
-// last owner had taken is delivered anew after a reset; where there is nothing at all, a cancel that cancels nothing. Nor
+// last owner had taken is delivered again after a reset; where there is nothing at all, a cancel that cancels nothing. Nor
 // may anything that was set by hand keep it back; but the takeover time is set by none but the owner.
 func (o *Owner) wake(ctx context.Context, info *jetstream.ConsumerInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, requestFor)
@@ -117,7 +117,7 @@ func (o *Owner) wake(ctx context.Context, info *jetstream.ConsumerInfo) error {
 	free := o.Layout
 	free.Takeover = info.Config.PinnedTTL
 	_, differs, err := free.mend(ctx, o.js, info.Config)
-	o.tellDiffers(differs)
+	o.reportDiffers(differs)
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (o *Owner) stand(ctx context.Context, holder string) {
 		name = last.Name
 	}
 	o.setRole(RoleStandby, name)
-	o.troubles.meet(takingPart, nil)
+	o.troubles.report(takingPart, nil)
 	o.noteOwner(name)
 }
 
@@ -162,11 +162,11 @@ func (o *Owner) noteOwner(name string) {
 	switch {
 	case name != "":
 		o.ownerless = time.Time{}
-		o.troubles.meet(noOwner, nil)
+		o.troubles.report(noOwner, nil)
 	case o.ownerless.IsZero():
 		o.ownerless = time.Now()
 	case time.Since(o.ownerless) > ownerlessFor:
-		o.troubles.meet(noOwner, errors.New("since "+o.ownerless.UTC().Format("15:04:05 UTC")))
+		o.troubles.report(noOwner, errors.New("since "+o.ownerless.UTC().Format("15:04:05 UTC")))
 	}
 }
 
@@ -230,7 +230,7 @@ func (o *Owner) begin(ctx context.Context, has *jetstream.ConsumerInfo) (taken, 
 		return taken{}, unfitError{fmt.Errorf("%s is of a newer version, whose results this one cannot read: update this worker", last.Name)}
 	}
 	is, differs, err := o.Layout.mend(ctx, o.js, has.Config)
-	o.tellDiffers(differs)
+	o.reportDiffers(differs)
 	if err != nil {
 		return taken{}, err
 	}

@@ -19,28 +19,28 @@ const (
 		"their results: write jetstream: enabled into that account"
 )
 
-// Lacking says it where a request failed because there is no JetStream; nil: it did not fail for that.
-func Lacking(nc *nats.Conn, err error) error {
+// ExplainNoJetStream returns a sentence for people if err means that there is no JetStream for this user, or nil.
+func ExplainNoJetStream(nc *nats.Conn, err error) error {
 	code := jetstream.ErrorCode(0)
 	if answer, ok := errors.AsType[*jetstream.APIError](err); ok {
 		code = answer.ErrorCode
 	}
 	switch domain := domainOf(nc); {
 	case domain != "" && errors.Is(err, nats.ErrNoResponders):
-		return lackingError{fmt.Sprintf(noDomain, Where(nc), domain), err}
+		return noJetStreamError{fmt.Sprintf(noDomain, Where(nc), domain), err}
 	case errors.Is(err, nats.ErrNoResponders), code == jetstream.JSErrCodeJetStreamNotEnabled:
-		return lackingError{fmt.Sprintf(noJetStream, Where(nc)), err}
+		return noJetStreamError{fmt.Sprintf(noJetStream, Where(nc)), err}
 	case code == jetstream.JSErrCodeJetStreamNotEnabledForAccount:
-		return lackingError{fmt.Sprintf(noJetStreamHere, Where(nc)), err}
+		return noJetStreamError{fmt.Sprintf(noJetStreamHere, Where(nc)), err}
 	}
 	return nil
 }
 
-// lackingError is a sentence of ours for an error of the library.
-type lackingError struct {
+// noJetStreamError is a sentence of ours for an error of the library.
+type noJetStreamError struct {
 	sentence string
 	error
 }
 
-func (e lackingError) Error() string { return e.sentence }
-func (e lackingError) Unwrap() error { return e.error }
+func (e noJetStreamError) Error() string { return e.sentence }
+func (e noJetStreamError) Unwrap() error { return e.error }

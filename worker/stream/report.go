@@ -31,8 +31,8 @@ func plain(err error) error {
 	return plainError{err}
 }
 
-// sayings keep what a connection meets again and again, several times a second, from filling the log.
-type sayings struct {
+// reports keep what a connection meets again and again, several times a second, from filling the log.
+type reports struct {
 	inbox string // the prefix of reply subjects; empty: _INBOX
 
 	mu   sync.Mutex // guards said
@@ -40,13 +40,13 @@ type sayings struct {
 }
 
 const (
-	sayAgain    = time.Minute
-	maxSayings  = 100
+	reportAgain = time.Minute
+	maxReports  = 100
 	inboxesName = "_INBOX"
 )
 
 // withoutInboxes cuts the names of reply subjects, which are made up for each connection.
-func (s *sayings) withoutInboxes(text string) string {
+func (s *reports) withoutInboxes(text string) string {
 	prefix := cmp.Or(s.inbox, inboxesName) + "."
 	before, rest, found := strings.Cut(text, prefix)
 	if !found {
@@ -55,23 +55,23 @@ func (s *sayings) withoutInboxes(text string) string {
 	return before + prefix + strings.TrimLeftFunc(rest, func(r rune) bool { return r != '"' && r != ' ' })
 }
 
-// fresh tells whether this was not said lately.
-func (s *sayings) fresh(text string) bool {
+// fresh reports whether a text was not reported lately.
+func (s *reports) fresh(text string) bool {
 	text = s.withoutInboxes(text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if last, ok := s.said[text]; ok && time.Since(last) < sayAgain {
+	if last, ok := s.said[text]; ok && time.Since(last) < reportAgain {
 		return false
 	}
-	if s.said == nil || len(s.said) >= maxSayings {
+	if s.said == nil || len(s.said) >= maxReports {
 		s.said = map[string]time.Time{}
 	}
 	s.said[text] = time.Now()
 	return true
 }
 
-// forget lets everything be said anew: a connection that was found again and is lost once more is news.
-func (s *sayings) forget() {
+// forget lets everything be reported again: a connection that was found and is lost once more is news.
+func (s *reports) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.said)
