@@ -219,15 +219,17 @@ func sentence(err error) error {
 		return errFull
 	case errors.Is(err, nats.ErrMaxSubscriptionsExceeded):
 		return fmt.Errorf("%w: raise max_subscriptions of the account or the server", plain(err))
+	}
+	if hint := certificateHint(err); hint != "" {
+		return fmt.Errorf("%w: %s", plain(err), hint)
+	}
+	switch {
 	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
 		return fmt.Errorf("%w (%w)", errBrokenOff, plain(err))
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return errNoTLS
 	case errors.Is(err, io.EOF), errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w (%w)", errNoWord, plain(err))
-	}
-	if hint := certificateHint(err); hint != "" {
-		return fmt.Errorf("%w: %s", plain(err), hint)
 	}
 	return plain(err)
 }
