@@ -53,7 +53,11 @@ func (d *desk) rotate(ctx context.Context, agent string, late time.Duration) {
 }
 
 func (d *desk) put(ctx context.Context, agent, guid string, at time.Time) {
-	record := messages.EncodeSession(messages.Session{GUID: guid, SignedInAt: at})
+	session := messages.Session{GUID: guid, SignedInAt: at}
+	if len(agent) > 0 && agent[len(agent)-1]%2 == 1 {
+		session.GatewayURL = d.site.second.url()
+	}
+	record := messages.EncodeSession(session)
 	d.site.try(ctx, "store a session", func(ctx context.Context) error {
 		_, err := d.sessions.Put(ctx, agent, record)
 		return err

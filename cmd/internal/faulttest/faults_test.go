@@ -20,6 +20,7 @@ func faultsOf(c setup) []fault {
 		{"freeze owner", func(s *site, r *rand.Rand) { s.freezeOwner(r) }},
 		{"stop owner", func(s *site, r *rand.Rand) { s.stopOwner(r) }},
 	}
+	faults = append(faults, gatewayFaults()...)
 	if c.servers > 1 {
 		return append(faults,
 			fault{"kill node", func(s *site, r *rand.Rand) { s.killServer(r, seconds(r, .3, 5)) }},

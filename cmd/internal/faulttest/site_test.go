@@ -46,6 +46,7 @@ type site struct {
 	servers  []*natsServer
 	replicas []*replica
 	gateway  *gatewaytest.Gateway
+	second   *address
 	ca       string
 	agents   []string
 	conn     *nats.Conn
@@ -86,6 +87,7 @@ func (s *site) startGateway() {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(s.gateway.Close)
+	s.second = newAddress(s.t, s.gateway.URL())
 	if s.ca, err = s.gateway.WriteCA(s.t.TempDir()); err != nil {
 		s.t.Fatal(err)
 	}

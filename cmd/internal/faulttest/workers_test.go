@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -28,6 +29,7 @@ func (r *replica) start() {
 		"IDLE_REPLICAS=" + strconv.Itoa(c.servers),
 		"IDLE_GATEWAY_URL=" + s.gateway.URL(),
 		"IDLE_GATEWAY_CA=" + s.ca,
+		"IDLE_GATEWAY_HOSTS=" + strings.TrimPrefix(s.gateway.URL(), "https://") + "," + s.second.listener.Addr().String(),
 		"IDLE_GATEWAY_TIMEOUT=" + c.timeout.String(),
 		"IDLE_TAKEOVER=" + takeover.String(),
 		"IDLE_RATE=" + strconv.Itoa(c.rate),
