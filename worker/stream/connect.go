@@ -76,7 +76,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				log.Warn("connection to NATS lost", "err", err)
+				log.Warn("connection to NATS lost", "err", plain(err))
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
@@ -159,4 +160,25 @@ func TestSessionsAreReadFromScratchAfterAReconnect(t *testing.T) {
 	s.wait("they are as they are now", func() bool {
 		return guid("1001") == "new" && guid("1002") == "" && guid("1003") == "g"
 	})
+}
+
+// A server, or a network, that hangs: the connection stays, and nothing is answered. State says so in plain words within
+// seconds, and nothing of the library's buffers.
+func TestConnectionThatHangs(t *testing.T) {
+	s, p := throughProxy(t)
+	log := &notebook{}
+	s.log = slog.NewTextHandler(log, nil)
+	a := s.startOwner("a")
+	s.signIn("1001", "g")
+	resume := p.stall()
+	s.wait("State says so", func() bool { return strings.Contains(a.owner.State().Trouble, "NATS") })
+	s.wait("the log says so", func() bool { return len(log.lines("the NATS server does not answer although it is connected")) > 0 })
+	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
+	if said := append(log.lines("buffer"), a.owner.State().Trouble); strings.Contains(strings.Join(said, ""), "buffer") {
+		t.Errorf("said of buffers: %q", said)
+	}
+	resume()
+	s.waitFinished()
+	s.wait("it is over", func() bool { return a.owner.State().Trouble == "" })
+	s.wantResults("applied 1001 c1")
 }

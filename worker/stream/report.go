@@ -7,15 +7,22 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// plainError says an error of the library in its own words alone; what it is can still be asked.
+// plainError is an error of the library in words for people. errors.Is and errors.As see through it.
 type plainError struct{ error }
 
 func (e plainError) Unwrap() error { return e.error }
 
 func (e plainError) Error() string {
+	switch {
+	case errors.Is(e.error, nats.ErrStaleConnection):
+		return "the NATS server does not answer although it is connected: does it hang, or the network?"
+	case errors.Is(e.error, nats.ErrReconnectBufExceeded): // "outbound buffer limit exceeded", where nothing is buffered
+		return "there is no connection to NATS at the moment"
+	}
 	text := e.error.Error()
 	var answer *jetstream.APIError
 	if errors.As(e.error, &answer) && answer.Description != "" && text == answer.Error() {

@@ -3,10 +3,13 @@ package stream
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -142,5 +145,51 @@ func TestStopWhileTakingOver(t *testing.T) {
 	last, _, err := (&Owner{Layout: s.layout, js: s.js}).readOwners(t.Context())
 	if err != nil || !last.Released {
 		t.Errorf("the record of the owner is %+v, %v", last, err)
+	}
+}
+
+// Somebody changes the consumer of changes while there is an owner: that one sets it right, and nothing is passed over.
+func TestOwnerWhoseConsumerIsChangedByHand(t *testing.T) {
+	for name, change := range map[string]func(c *jetstream.ConsumerConfig){
+		"a filter":           func(c *jetstream.ConsumerConfig) { c.FilterSubject = "idlepolicy.changes.late" },
+		"a smallest pull":    func(c *jetstream.ConsumerConfig) { c.MaxRequestBatch = 1 },
+		"a longest pull":     func(c *jetstream.ConsumerConfig) { c.MaxRequestExpires = pullFor / 2 },
+		"a last delivery":    func(c *jetstream.ConsumerConfig) { c.MaxDeliver = 2 },
+		"a bound of pending": func(c *jetstream.ConsumerConfig) { c.MaxAckPending = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			s.startOwner("a")
+			s.signIn("1001", "g")
+			s.waitFinished()
+			s.byHand(change)
+			s.publish(`{"agent_id":"1002","flag":"f","id":"waits"}`)
+			s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
+			s.wait("the change is applied", func() bool { return s.inForce("1001") == "c1" })
+			s.wait("the consumer is as it was", func() bool { return len(mended(s.consumer().Config, s.layout.consumer())) == 0 })
+		})
+	}
+}
+
+// A server may allow fewer messages for one pull than a worker asks for. Nothing waits for that, and it is said once.
+func TestServerThatLimitsPulls(t *testing.T) {
+	s := newSiteWith(t, func(o *server.Options) { o.JetStreamLimits.MaxRequestBatch = 250 })
+	log := &notebook{}
+	s.log = slog.NewTextHandler(log, nil)
+	a := s.startOwner("a")
+	s.signIn("1001", "g")
+	for i := range 2 * pullMany {
+		s.publish(fmt.Sprintf(`{"agent_id":"1001","flag":"f%d"}`, i%1000))
+	}
+	s.waitFinished()
+	a.owner.Conn.ForceReconnect() //nolint:errcheck // it takes over from itself
+	s.publish(`{"agent_id":"1001","flag":"last"}`)
+	s.waitFinished()
+	if said := log.lines("max_request_batch"); len(said) != 1 {
+		t.Errorf("said %d times: %q", len(said), said)
+	}
+	if said := log.lines("max messages of a pull"); len(said) > 0 {
+		t.Errorf("it tries to change what the server sets again: %q", said)
 	}
 }
