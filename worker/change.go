@@ -26,27 +26,29 @@ type trace struct{ parent, state string }
 // change is one agent's wish on its way to its ending. Thousands of them wait for hours, so what only attempts need
 // is in try.
 type change struct {
-	lane   *lane
-	msg    *message // nil: it is a policy in force that is applied anew
-	share  *share   // in its batch; nil: it has none
-	id     string
-	flag   string
-	reason string
-	source string
-	at     int64 // it takes or took effect then, in Unix nanoseconds
-	until  int64 // pointless after it, in Unix nanoseconds
-	wake   int64 // what the timers know
-	try    *try  // nil: no call was made for it
-	queue  *addressQueue
-	rev    uint64
-	index  int32
-	ready  int32       // its place among the ready ones, from 1; 0: not there
-	timer  int32       // its place among the timers, from 1; 0: not there
-	told   ledger.Told // what is said of it, stored or not
-	said   ledger.Told // what results say of it
-	later  bool        // it waits for its instant, or had to
-	why    view.Reason // what it waits for; only waitFor sets it
-	ended  bool        // its ending is decided
+	lane       *lane
+	msg        *message // nil: it is a policy in force that is applied anew
+	share      *share   // in its batch; nil: it has none
+	id         string
+	flag       string
+	reason     string
+	source     string
+	at         int64 // it takes or took effect then, in Unix nanoseconds
+	until      int64 // pointless after it, in Unix nanoseconds
+	wakesAt    int64 // when its instant comes, in Unix nanoseconds, while that is waited for
+	wakesAfter int64 // when its pause is over, in ticks, while that is waited for
+	try        *try  // nil: no call was made for it
+	queue      *addressQueue
+	rev        uint64
+	index      int32
+	ready      int32       // its place among the ready ones, from 1; 0: not there
+	instant    int32       // its place among those that wait for an instant, from 1; 0: not there
+	pause      int32       // its place among those that pause, from 1; 0: not there
+	told       ledger.Told // what is said of it, stored or not
+	said       ledger.Told // what results say of it
+	later      bool        // it waits for its instant, or had to
+	why        view.Reason // what it waits for; only waitFor sets it
+	ended      bool        // its ending is decided
 }
 
 // try is what the attempts of one change leave behind.
@@ -57,13 +59,13 @@ type try struct {
 	last        int64      // when the last call was made that was answered, in Unix nanoseconds
 	back        int64      // when it came back, in Unix nanoseconds
 	seen        gate.Tally // of its address as it came back
-	retry       int64      // no attempt before it, in Unix nanoseconds
+	retry       int64      // no attempt before it, in ticks
 	retcode     string
 	message     string
 	fault       string  // what kept the last call from a proper answer; empty: nothing
 	session     Session // of the last call
 	refusals    int     // of that session by the gateway, one after the other
-	sessionNext int64   // that session is not tried again before, in Unix nanoseconds; 0: not decided
+	sessionNext int64   // that session is not tried again before, in ticks; 0: not decided
 	overtaken   *change // the newer change that took effect while the call was under way
 	overtakenBy string
 	place       *entry     // of its ending, which is undecided until that call is answered
@@ -162,13 +164,4 @@ func instant(ns int64) time.Time {
 		return time.Time{}
 	}
 	return time.Unix(0, ns).UTC()
-}
-
-func newTimers() heapOf[*change] {
-	return heapOf[*change]{
-		less: func(a, b *change) bool {
-			return cmp.Or(cmp.Compare(a.wake, b.wake), cmp.Compare(a.seq(), b.seq()), cmp.Compare(a.index, b.index)) < 0
-		},
-		place: func(c *change) *int32 { return &c.timer },
-	}
 }

@@ -6,7 +6,7 @@ import "time"
 // somebody publishes a whole schedule again and again, or a backlog of that is being read. A call for one of them would
 // only be undone by the next, so the agent waits until the run pauses. Other agents do not.
 type flurry struct {
-	began    int64 // Unix nanoseconds
+	began    int64 // in ticks, like the rest
 	until    int64 // it has paused if nothing comes before then
 	replaced int
 }
@@ -20,7 +20,7 @@ const (
 // heedFlurry takes note that another change of the agent has taken effect. While other agents wait because of their
 // flurries, those that are called in between are in one as well: what they get is what the others cannot.
 func (l *loop) heedFlurry(ln *lane, replaced bool) {
-	now := l.now.UnixNano()
+	now := l.ticks()
 	f := l.flurries[ln].next(now, replaced, now < l.flood)
 	if f == nil {
 		delete(l.flurries, ln)

@@ -44,7 +44,7 @@ func (l *loop) judge(c *change, a *answered) {
 	case a.Class == Unsound, a.Class == Busy:
 		t.faults++ // it lets others go first
 		if !l.gate.Decides(a.address, l.now) {
-			t.retry = l.now.Add(l.policy.Backoff.Pause(t.faults)).UnixNano()
+			t.retry = l.pauseFor(l.policy.Backoff.Pause(t.faults))
 		}
 	case before.refusals > 0: // NotSent: the session is still the one that was refused
 		c.rev = a.session.Rev
@@ -84,7 +84,7 @@ func (l *loop) sessionRefused(c *change, a *answered, before *try) {
 		t.refusals = 0
 	}
 	t.refusals++
-	t.sessionNext = l.now.Add(sessionPause(t.refusals)).UnixNano()
+	t.sessionNext = l.pauseFor(sessionPause(t.refusals))
 }
 
 func sessionPause(n int) time.Duration {
@@ -125,7 +125,7 @@ func (l *loop) again(c *change, n int, fault string) {
 		l.fail(c, fault)
 		return
 	}
-	c.try.retry = l.now.Add(l.policy.Backoff.Pause(n)).UnixNano()
+	c.try.retry = l.pauseFor(l.policy.Backoff.Pause(n))
 }
 
 // fail ends a change that the gateway refused for good or that has used up its attempts. fault is what the transport

@@ -92,7 +92,7 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 	case c.later && c.at > l.now.UnixNano():
 		ln.later = append(ln.later, c)
 		l.waitFor(c, view.Instant)
-		l.setTimer(c, c.at)
+		l.wakeAt(c, c.at)
 		l.tellWaiting(c, view.Instant)
 	case c.later && l.behind:
 		ln.later = append(ln.later, c) // what the stream still holds may have taken effect before it
@@ -265,97 +265,6 @@ func (l *loop) caughtUp() {
 	l.wakeReapplies()
 }
 
-// plan decides what the lane does next: call, wait for the sign-in, for an instant, or for what is under way.
-func (l *loop) plan(ln *lane) {
-	l.schedule(ln)
-	l.cover(ln)
-}
-
-func (l *loop) schedule(ln *lane) {
-	c := ln.live
-	if c == nil {
-		l.considerReapply(ln)
-		c = ln.reapply
-	}
-	if c == nil || ln.inFlight == c {
-		return
-	}
-	now := l.now.UnixNano()
-	if c.until <= now {
-		l.expire(c)
-		return
-	}
-	wake := c.until
-	session, signedIn := l.Sessions.Of(ln.agent)
-	refused := signedIn && c.refusedIn(session)
-	switch {
-	case refused:
-		c.rev = session.Rev // written again with nothing new in it
-	case signedIn:
-		c.told, c.said = c.told&^ledger.ToldSignIn, c.said&^ledger.ToldSignIn // a later wait for a sign-in is another one
-	}
-	var why view.Reason
-	spare := false
-	switch {
-	case ln.unsettled():
-		why = view.OlderEnding // plan is asked again then
-	case !signedIn:
-		why = view.SignIn
-		l.tellWaiting(c, why)
-	case refused:
-		why = view.Session
-		l.tellWaiting(c, why)
-		if t := c.tries(); t.sessionNext == 0 { // the last owner's call was refused
-			t.refusals, t.sessionNext = 1, now+int64(firstSessionPause)
-		}
-		if spare = c.try.sessionNext <= now && !l.holds(ln); !spare {
-			wake = min(wake, max(c.try.sessionNext, l.holdUntil))
-		}
-	case l.holds(ln):
-		why, wake = view.Hold, min(wake, l.holdUntil)
-	case c.try != nil && c.try.retry > now:
-		why, wake = view.Retry, min(wake, c.try.retry)
-	case l.flurries[ln].lasts(now):
-		why, wake = view.Debounce, min(wake, l.flurries[ln].until)
-	default:
-		why = view.Gate
-	}
-	l.waitFor(c, why)
-	l.setTimer(c, wake)
-	switch {
-	case why == view.Gate:
-		l.ready.put(c, l.address(session))
-	case spare:
-		l.ready.putSpare(c)
-	default:
-		l.ready.remove(c)
-	}
-}
-
-// holds tells whether a call that the last owner made for the agent may still land.
-func (l *loop) holds(ln *lane) bool {
-	return (ln.held || l.term.HoldAll) && l.now.UnixNano() < l.holdUntil
-}
-
-// unsettled tells whether the lane waits for an older change: its ending must be stored before a newer one is sent.
-func (ln *lane) unsettled() bool {
-	return ln.inFlight != nil || ln.out.unsettled()
-}
-
-// refusedIn tells whether the gateway did not know the agent by this very session. A record that was written again
-// with nothing new in it is the same session; the revisions of a registry that was made anew tell nothing. After a
-// takeover there is only the revision to go by.
-func (c *change) refusedIn(s Session) bool {
-	switch {
-	case c.rev == 0:
-		return false
-	case c.try != nil && c.try.last != 0:
-		return s.SameAs(c.try.session.Session)
-	default:
-		return s.Rev == c.rev
-	}
-}
-
 // expire ends a change whose time is over.
 func (l *loop) expire(c *change) {
 	ln := c.lane
@@ -391,18 +300,4 @@ func (l *loop) tellWaiting(c *change, why view.Reason) {
 		r.Message = c.try.message
 	}
 	l.put(&entry{change: c, result: r, told: told}, unordered)
-}
-
-// wakeUp does what the timer of a change was set for.
-func (l *loop) wakeUp(c *change) {
-	ln := c.lane
-	if slices.Contains(ln.later, c) {
-		if l.behind {
-			l.waitFor(c, view.Reading)
-			l.overdue = append(l.overdue, c)
-			return
-		}
-		l.takeEffect(c)
-	}
-	l.plan(ln)
 }

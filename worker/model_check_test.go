@@ -376,9 +376,9 @@ func (w *world) wantReason(c *change) view.Reason {
 // checkRest: nothing is left inside either.
 func (w *world) checkRest() {
 	w.inside(func(l *loop) {
-		if len(l.msgs)+l.ready.len()+l.timers.Len()+len(l.batches)+len(l.overdue)+l.pipeline.results+l.closings+l.gate.InFlight() > 0 || l.behind {
+		if len(l.msgs)+l.ready.len()+l.instants.Len()+l.pauses.Len()+len(l.batches)+len(l.overdue)+l.pipeline.results+l.closings+l.gate.InFlight() > 0 || l.behind {
 			w.t.Errorf("left: messages %v, ready %d, timers %d, batches %v, overdue %d, entries %d, closings %d, in flight %d, behind %v",
-				l.msgs, l.ready.len(), l.timers.Len(), l.batches, len(l.overdue), l.pipeline.results, l.closings, l.gate.InFlight(), l.behind)
+				l.msgs, l.ready.len(), l.instants.Len()+l.pauses.Len(), l.batches, len(l.overdue), l.pipeline.results, l.closings, l.gate.InFlight(), l.behind)
 		}
 		if n := l.term.Inbox.load + l.term.Inbox.dead; n != 0 {
 			w.t.Errorf("left in the inbox: %d", n)

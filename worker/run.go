@@ -7,7 +7,6 @@ import (
 
 	"idlepolicy/worker/gate"
 	"idlepolicy/worker/ledger"
-	"idlepolicy/worker/view"
 )
 
 // loop is one term of the worker: one goroutine that owns the lanes and never waits for NATS or HTTP. Everything
@@ -20,22 +19,15 @@ type loop struct {
 	mail   *mailbox
 	calls  chan job
 
-	now     time.Time
-	began   time.Time
-	lanes   map[string]*lane
-	msgs    map[uint64]*message
-	batches map[BatchKey]*batch
-	gate    *gate.Gate
-	ready   ready
-	timers  heapOf[*change]
-
-	gateAgain time.Time // when to ask the gate again; zero: an event will say so
+	schedule
+	began     time.Time
+	lanes     map[string]*lane
+	msgs      map[uint64]*message
+	batches   map[BatchKey]*batch
+	gate      *gate.Gate
 	gateLog   gateLog
-	gateMark  uint64 // of what was shared of the gate's knowledge
-	holdUntil int64
+	gateMark  uint64                  // of what was shared of the gate's knowledge
 	gaveUp    map[*lane]ledger.SignIn // for which applying anew was refused
-	flurries  map[*lane]*flurry       // of those whose changes replace each other while they wait
-	flood     int64                   // some agents wait for a pause in their changes until then, in Unix nanoseconds
 	behind    bool                    // messages from before the term may still be unread
 	readTo    uint64                  // messages before this one were read
 	overdue   []*change
@@ -48,9 +40,8 @@ type loop struct {
 	speed     speed
 	burst     burst
 	recent    recent
-	waiting   [view.Unknown]int // unfinished changes and policies to be reapplied, by what they wait for
-	oldestSeq uint64            // of the oldest message, as of the last view
-	ended     chan struct{}     // closed when the term is over
+	oldestSeq uint64        // of the oldest message, as of the last view
+	ended     chan struct{} // closed when the term is over
 }
 
 // Run works until the term ends: ctx is cancelled (the term was lost: everything is dropped where it stands), or
@@ -82,17 +73,16 @@ func (w *Worker) Run(ctx context.Context, term *Term) {
 func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 	now := time.Now()
 	l := &loop{
-		Worker: w, ctx: ctx, term: term, policy: w.Policy.withDefaults(), mail: term.Inbox.mail, now: now, began: now,
+		Worker: w, ctx: ctx, term: term, policy: w.Policy.withDefaults(), mail: term.Inbox.mail, schedule: newSchedule(now), began: now,
 		lanes: make(map[string]*lane, len(term.Ledgers)), msgs: map[uint64]*message{}, batches: map[BatchKey]*batch{}, ended: make(chan struct{}),
-		gaveUp: map[*lane]ledger.SignIn{}, unkept: map[*lane]string{}, flurries: map[*lane]*flurry{}, behind: term.Unfinished > 0,
+		gaveUp: map[*lane]ledger.SignIn{}, unkept: map[*lane]string{}, behind: term.Unfinished > 0,
 	}
-	l.timers, l.coverage = newTimers(), newCoverage()
-	l.ready.spare.heap = newReadyHeap()
+	l.coverage = newCoverage()
 	l.pipeline = pipeline{inbox: term.Inbox, crowded: map[*lane]struct{}{}, moved: now}
 	l.calls = make(chan job, l.policy.MaxInFlight)
 	l.gate = w.openGate(l.policy, term, now)
 	if !term.HoldUntil.IsZero() {
-		l.holdUntil = term.HoldUntil.UnixNano()
+		l.holdUntil = l.ticksAt(term.HoldUntil)
 	}
 	for agent, known := range term.Ledgers {
 		known.Begin(term.Stream.Incarnation)
@@ -199,77 +189,6 @@ func (l *loop) lookForStuck() {
 		l.log().Info("the term ends, so that changes are read that were left in the stream")
 		l.stop()
 	}
-}
-
-// due wakes the changes whose time has come.
-func (l *loop) due() {
-	now := l.now.UnixNano()
-	for {
-		c, ok := l.timers.first()
-		if !ok || c.wake > now {
-			break
-		}
-		l.timers.remove(c)
-		l.wakeUp(c)
-	}
-	l.endPolicies()
-	l.tellProgress()
-}
-
-// clockLook is how often the clock is looked at while changes wait for an instant: it may be set, and timers do not heed that.
-const clockLook = 5 * time.Second
-
-func (l *loop) untilNext() time.Duration {
-	next := l.now.Add(time.Hour)
-	if c, ok := l.timers.first(); ok {
-		next = earlier(l.now.Add(clockLook), time.Unix(0, c.wake))
-	}
-	if ln, ok := l.coverage.ends.first(); ok {
-		next = earlier(next, earlier(l.now.Add(clockLook), time.Unix(0, ln.ends)))
-	}
-	if !l.gateAgain.IsZero() {
-		next = earlier(next, l.gateAgain)
-	}
-	if at := l.burst.next(); !at.IsZero() {
-		next = earlier(next, at)
-	}
-	if at := l.pipeline.next(); !at.IsZero() {
-		next = earlier(next, at)
-	}
-	if l.stopping {
-		next = earlier(next, l.pipeline.moved.Add(stopWaits))
-	}
-	if len(l.batches) > 0 {
-		next = earlier(next, l.toldAt.Add(progressEvery))
-	}
-	return max(0, next.Sub(l.now))
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// setTimer sets the change's timer.
-func (l *loop) setTimer(c *change, wake int64) {
-	if c.timer == 0 || c.wake != wake {
-		c.wake = wake
-		l.timers.put(c)
-	}
-}
-
-// waitFor sets what a change waits for: the one place where a change gets its reason.
-func (l *loop) waitFor(c *change, why view.Reason) {
-	l.waiting[c.why]--
-	c.why = why
-	l.waiting[why]++
-}
-
-func (l *loop) unschedule(c *change) {
-	l.timers.remove(c)
-	l.ready.remove(c)
 }
 
 // sessionChanged is the event that an agent signed in or out, or has another GUID.

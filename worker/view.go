@@ -190,13 +190,13 @@ func (l *loop) waitEnds(c *change) time.Time {
 	case view.Instant:
 		return instant(c.at)
 	case view.Retry:
-		return instant(c.try.retry)
+		return l.fromTicks(c.try.retry)
 	case view.Session:
-		return instant(c.try.sessionNext)
+		return l.fromTicks(c.try.sessionNext)
 	case view.Hold:
-		return instant(l.holdUntil)
+		return l.fromTicks(l.holdUntil)
 	case view.Debounce:
-		return instant(l.flurries[c.lane].until)
+		return l.fromTicks(l.flurries[c.lane].until)
 	case view.None, view.Reading, view.SignIn, view.OlderEnding, view.Gate, view.Answer, view.Storing, view.Unknown:
 	}
 	return time.Time{}

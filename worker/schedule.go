@@ -1,0 +1,269 @@
+package worker
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"idlepolicy/worker/ledger"
+	"idlepolicy/worker/view"
+)
+
+// schedule decides who is next: which changes are ready for a call, which wait for an instant or for a pause to end, and
+// why. Instants that messages name are on the wall clock. Pauses and holds are on a clock that nobody can set, so that a
+// wall clock that is set back delays only what names an instant.
+type schedule struct {
+	now      time.Time
+	start    time.Time // of the term
+	ticks0   int64     // what ticks returned then
+	ready    ready
+	instants heapOf[*change]   // by wakesAt
+	pauses   heapOf[*change]   // by wakesAfter
+	waiting  [view.Unknown]int // unfinished changes and policies to be reapplied, by what they wait for
+	flurries map[*lane]*flurry // of those whose changes replace each other while they wait
+
+	gateAgain time.Time // when to ask the gate again; zero: an event will say so
+	holdUntil int64     // in ticks; 0: there is no hold
+	flood     int64     // some agents wait for a pause in their changes until then, in ticks
+}
+
+func newSchedule(now time.Time) schedule {
+	s := schedule{
+		now: now, start: now, ticks0: now.UnixNano(), flurries: map[*lane]*flurry{},
+		instants: heapOf[*change]{
+			less:  func(a, b *change) bool { return cmp.Or(cmp.Compare(a.wakesAt, b.wakesAt), byPublication(a, b)) < 0 },
+			place: func(c *change) *int32 { return &c.instant },
+		},
+		pauses: heapOf[*change]{
+			less: func(a, b *change) bool {
+				return cmp.Or(cmp.Compare(a.wakesAfter, b.wakesAfter), byPublication(a, b)) < 0
+			},
+			place: func(c *change) *int32 { return &c.pause },
+		},
+	}
+	s.ready.spare.heap = newReadyHeap()
+	return s
+}
+
+func byPublication(a, b *change) int {
+	return cmp.Or(cmp.Compare(a.seq(), b.seq()), cmp.Compare(a.index, b.index))
+}
+
+// ticks returns the time on the clock that nobody can set, in nanoseconds.
+func (s *schedule) ticks() int64 { return s.ticksAt(s.now) }
+
+// ticksAt converts a time that was taken from time.Now.
+func (s *schedule) ticksAt(t time.Time) int64 { return s.ticks0 + int64(t.Sub(s.start)) }
+
+// fromTicks returns when it will be that many ticks, for people.
+func (s *schedule) fromTicks(ticks int64) time.Time {
+	return s.now.Add(time.Duration(ticks - s.ticks())).Round(0).UTC()
+}
+
+// pauseFor returns when a pause that begins now will be over, in ticks.
+func (s *schedule) pauseFor(d time.Duration) int64 { return s.ticks() + int64(d) }
+
+// plan decides what the lane does next: call, wait for the sign-in, for an instant, or for what is under way.
+func (l *loop) plan(ln *lane) {
+	l.planNext(ln)
+	l.cover(ln)
+}
+
+func (l *loop) planNext(ln *lane) {
+	c := ln.live
+	if c == nil {
+		l.considerReapply(ln)
+		c = ln.reapply
+	}
+	if c == nil || ln.inFlight == c {
+		return
+	}
+	if c.until <= l.now.UnixNano() {
+		l.expire(c)
+		return
+	}
+	now, pause := l.ticks(), int64(0)
+	session, signedIn := l.Sessions.Of(ln.agent)
+	refused := signedIn && c.refusedIn(session)
+	switch {
+	case refused:
+		c.rev = session.Rev // written again with nothing new in it
+	case signedIn:
+		c.told, c.said = c.told&^ledger.ToldSignIn, c.said&^ledger.ToldSignIn // a later wait for a sign-in is another one
+	}
+	var why view.Reason
+	spare := false
+	switch {
+	case ln.unsettled():
+		why = view.OlderEnding // plan is asked again then
+	case !signedIn:
+		why = view.SignIn
+		l.tellWaiting(c, why)
+	case refused:
+		why = view.Session
+		l.tellWaiting(c, why)
+		if t := c.tries(); t.sessionNext == 0 { // the last owner's call was refused
+			t.refusals, t.sessionNext = 1, now+int64(firstSessionPause)
+		}
+		if spare = c.try.sessionNext <= now && !l.holds(ln); !spare {
+			pause = max(c.try.sessionNext, l.holdUntil)
+		}
+	case l.holds(ln):
+		why, pause = view.Hold, l.holdUntil
+	case c.try != nil && c.try.retry > now:
+		why, pause = view.Retry, c.try.retry
+	case l.flurries[ln].lasts(now):
+		why, pause = view.Debounce, l.flurries[ln].until
+	default:
+		why = view.Gate
+	}
+	l.waitFor(c, why)
+	l.wakeAt(c, c.until)
+	l.wakeAfter(c, pause)
+	switch {
+	case why == view.Gate:
+		l.ready.put(c, l.address(session))
+	case spare:
+		l.ready.putSpare(c)
+	default:
+		l.ready.remove(c)
+	}
+}
+
+// holds tells whether a call that the last owner made for the agent may still land.
+func (l *loop) holds(ln *lane) bool {
+	return (ln.held || l.term.HoldAll) && l.ticks() < l.holdUntil
+}
+
+// unsettled tells whether the lane waits for an older change: its ending must be stored before a newer one is sent.
+func (ln *lane) unsettled() bool {
+	return ln.inFlight != nil || ln.out.unsettled()
+}
+
+// refusedIn tells whether the gateway did not know the agent by this very session. A record that was written again
+// with nothing new in it is the same session; the revisions of a registry that was made anew tell nothing. After a
+// takeover there is only the revision to go by.
+func (c *change) refusedIn(s Session) bool {
+	switch {
+	case c.rev == 0:
+		return false
+	case c.try != nil && c.try.last != 0:
+		return s.SameAs(c.try.session.Session)
+	default:
+		return s.Rev == c.rev
+	}
+}
+
+// wakeAt has the change woken at an instant, in Unix nanoseconds.
+func (s *schedule) wakeAt(c *change, instant int64) {
+	if c.instant == 0 || c.wakesAt != instant {
+		c.wakesAt = instant
+		s.instants.put(c)
+	}
+}
+
+// wakeAfter has the change woken at that many ticks, too; 0: it does not pause.
+func (s *schedule) wakeAfter(c *change, ticks int64) {
+	switch {
+	case ticks == 0:
+		s.pauses.remove(c)
+	case c.pause == 0 || c.wakesAfter != ticks:
+		c.wakesAfter = ticks
+		s.pauses.put(c)
+	}
+}
+
+// waitFor sets what a change waits for: the one place where a change gets its reason.
+func (s *schedule) waitFor(c *change, why view.Reason) {
+	s.waiting[c.why]--
+	c.why = why
+	s.waiting[why]++
+}
+
+// unschedule takes the change out of all queues.
+func (s *schedule) unschedule(c *change) {
+	s.instants.remove(c)
+	s.pauses.remove(c)
+	s.ready.remove(c)
+}
+
+// due wakes the changes whose time has come.
+func (l *loop) due() {
+	for {
+		c, ok := l.pauses.first()
+		if !ok || c.wakesAfter > l.ticks() {
+			break
+		}
+		l.pauses.remove(c)
+		l.plan(c.lane)
+	}
+	for {
+		c, ok := l.instants.first()
+		if !ok || c.wakesAt > l.now.UnixNano() {
+			break
+		}
+		l.instants.remove(c)
+		l.wakeUp(c)
+	}
+	l.endPolicies()
+	l.tellProgress()
+}
+
+// wakeUp does what the instant of a change was waited for.
+func (l *loop) wakeUp(c *change) {
+	ln := c.lane
+	if slices.Contains(ln.later, c) {
+		if l.behind {
+			l.waitFor(c, view.Reading)
+			l.overdue = append(l.overdue, c)
+			return
+		}
+		l.takeEffect(c)
+	}
+	l.plan(ln)
+}
+
+// clockLook is how often the clock is looked at while changes wait for an instant: it may be set, and timers do not heed that.
+const clockLook = 5 * time.Second
+
+// untilNext returns how long the event loop may sleep if nothing happens.
+func (l *loop) untilNext() time.Duration {
+	next := l.now.Add(time.Hour)
+	if c, ok := l.pauses.first(); ok {
+		next = earlier(next, l.now.Add(time.Duration(c.wakesAfter-l.ticks())))
+	}
+	if c, ok := l.instants.first(); ok {
+		next = earlier(next, l.untilInstant(c.wakesAt))
+	}
+	if ln, ok := l.coverage.ends.first(); ok {
+		next = earlier(next, l.untilInstant(ln.ends))
+	}
+	if !l.gateAgain.IsZero() {
+		next = earlier(next, l.gateAgain)
+	}
+	if at := l.burst.next(); !at.IsZero() {
+		next = earlier(next, at)
+	}
+	if at := l.pipeline.next(); !at.IsZero() {
+		next = earlier(next, at)
+	}
+	if l.stopping {
+		next = earlier(next, l.pipeline.moved.Add(stopWaits))
+	}
+	if len(l.batches) > 0 {
+		next = earlier(next, l.toldAt.Add(progressEvery))
+	}
+	return max(0, next.Sub(l.now))
+}
+
+// untilInstant returns when to look whether an instant has come.
+func (s *schedule) untilInstant(ns int64) time.Time {
+	return s.now.Add(min(clockLook, time.Duration(ns-s.now.UnixNano())))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
