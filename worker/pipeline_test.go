@@ -90,8 +90,7 @@ func TestChangesOfAStuckAgentAreLeftInTheStream(t *testing.T) {
 				t.Errorf("lane %+v", ln)
 			}
 		})
-		s.journal.set(func() { s.journal.refuses = nil })
-		s.journal.takes = 0
+		s.journal.set(func() { s.journal.refuses, s.journal.takes = nil, 0 })
 		s.pass(time.Minute)
 		select {
 		case <-s.over:
