@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/status/httpauth"
 	"idlepolicy/worker/stream/access"
 )
 
@@ -100,6 +101,8 @@ func isToken(token string) bool {
 func (c *Config) checkPlaces(env *environment) {
 	env.check("IDLE_HTTP_ADDR", c.HTTPAddr == "" || isAddress(c.HTTPAddr))
 	checkToken(env, "IDLE_HTTP_TOKEN_FILE", c.HTTPTokenFile)
+	checkTokens(env, "IDLE_HTTP_PUBLISHERS_FILE", c.HTTPPublishersFile)
+	checkPair(env, "IDLE_HTTP_CERT", c.HTTPCert, "IDLE_HTTP_KEY", c.HTTPKey)
 	checkLog(env, c.LogFormat)
 }
 
@@ -142,6 +145,16 @@ func checkToken(env *environment, name, file string) {
 		err = errors.New("it is shorter")
 	}
 	env.check(name, err == nil, reason(err))
+}
+
+// checkTokens looks into a file of tokens as the server will.
+func checkTokens(env *environment, name, file string) {
+	if file == "" {
+		return
+	}
+	tokens := httpauth.Tokens{Path: file}
+	err := tokens.Load()
+	env.check(name, err == nil, err)
 }
 
 func checkAuthorities(env *environment, name, file string) {

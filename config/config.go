@@ -48,8 +48,14 @@ type Config struct {
 	Validity time.Duration `envconfig:"IDLE_VALIDITY" default:"12h" desc:"how long a change without valid_until stays in force, IDLE_RETENTION at most" want:"a duration above 0, such as 12h"`
 	Reapply  bool          `envconfig:"IDLE_REAPPLY" default:"true" desc:"apply what is in force anew after each sign-in" want:"true or false"`
 
-	HTTPAddr      string        `envconfig:"IDLE_HTTP_ADDR" default:"127.0.0.1:8080" empty:"off" desc:"/healthz, /readyz, /metrics and the status page at /; empty turns it off" want:"HOST:PORT or :PORT, or nothing to turn it off"`
-	HTTPTokenFile string        `envconfig:"IDLE_HTTP_TOKEN_FILE" desc:"file with the token that lets people pause, resume and replay on the status page; without it the page is read-only" want:"a file with a token of at least 12 characters"`
+	HTTPAddr      string `envconfig:"IDLE_HTTP_ADDR" default:"127.0.0.1:8080" empty:"off" desc:"/healthz, /readyz, /metrics and the status page at /; empty turns it off" want:"HOST:PORT or :PORT, or nothing to turn it off"`
+	HTTPTokenFile string `envconfig:"IDLE_HTTP_TOKEN_FILE" desc:"file with the token that lets people pause, resume and replay on the status page; without it the page is read-only" want:"a file with a token of at least 12 characters"`
+
+	HTTPPublishersFile string `envconfig:"IDLE_HTTP_PUBLISHERS_FILE" desc:"file with lines of NAME TOKEN: who may publish with POST /api/changes; without it nobody may; reread when it changes" want:"a file with lines of NAME TOKEN, the tokens of at least 12 characters"`
+	HTTPCert           string `envconfig:"IDLE_HTTP_CERT" desc:"PEM file of the certificate for HTTPS on IDLE_HTTP_ADDR; needs IDLE_HTTP_KEY" want:"a PEM certificate that fits the key in IDLE_HTTP_KEY"`
+	HTTPKey            string `envconfig:"IDLE_HTTP_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
+	HTTPInsecure       bool   `envconfig:"IDLE_HTTP_INSECURE" default:"false" desc:"accepts publishers' tokens over plain HTTP from other machines, and warns at start" want:"true or false"`
+
 	LogLevel      slog.Level    `envconfig:"IDLE_LOG_LEVEL" default:"info" desc:"debug, info, warn or error" want:"debug, info, warn or error"`
 	LogFormat     string        `envconfig:"IDLE_LOG_FORMAT" default:"auto" desc:"auto, tint or json; auto is tint on a terminal, JSON elsewhere" want:"auto, tint or json"`
 	ShutdownGrace time.Duration `envconfig:"IDLE_SHUTDOWN_GRACE" default:"20s" desc:"how long a stop waits for the calls under way" want:"a duration, 0 or more, such as 20s"`
@@ -97,6 +103,9 @@ func (c *Config) Warnings() (all []string) {
 	if c.ShutdownGrace < c.GatewayTimeout {
 		all = append(all, fmt.Sprintf("IDLE_SHUTDOWN_GRACE=%v is shorter than IDLE_GATEWAY_TIMEOUT=%v: a stop may break off calls under way, and the next owner waits for them",
 			c.ShutdownGrace, c.GatewayTimeout))
+	}
+	if c.HTTPInsecure && c.HTTPCert == "" && c.HTTPPublishersFile != "" {
+		all = append(all, "IDLE_HTTP_INSECURE=true: publishers' tokens come over plain HTTP: whoever is between can read them and publish")
 	}
 	return append(all, c.notes...)
 }

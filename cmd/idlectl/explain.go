@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,14 +13,8 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// explanation is all that is known of one agent.
-type explanation struct {
-	Worker  *view.AgentView   `json:"worker"`             // nil: none answers
-	InForce *messages.Result  `json:"in_force,omitempty"` // as the bucket has it
-	Results []messages.Result `json:"results"`
-
-	events []desk.Event
-}
+// explanation is what is said about one agent.
+type explanation struct{ desk.Explanation }
 
 func (a *app) explain() *cobra.Command {
 	last := 10
@@ -44,49 +37,30 @@ func (a *app) explainAgent(ctx context.Context, d *desk.Desk, agent string, last
 	if last < 1 {
 		return unusablef("--last %d: want 1 or more", last)
 	}
-	x, err := gather(ctx, d, agent, last)
+	all, err := d.Gather(ctx, agent, last)
 	if err != nil {
 		return err
 	}
 	if a.json {
-		return a.printJSON(x)
+		return a.printJSON(all)
 	}
+	x := explanation{all}
 	fmt.Fprintf(a.stdout, "agent %s: %s\n\n", agent, x.verdict(time.Now()))
 	x.facts(func(name, format string, args ...any) {
 		fmt.Fprintf(a.stdout, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	})
-	if len(x.events) == 0 {
+	if len(x.Events) == 0 {
 		fmt.Fprintln(a.stdout, "\nno results are stored of this agent")
 		return nil
 	}
 	fmt.Fprintln(a.stdout, "\nits last results:")
 	terminal.WriteResultHead(a.stdout)
-	for _, e := range x.events {
+	for _, e := range x.Events {
 		if err := terminal.WriteResult(a.stdout, e.At, e.Result); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func gather(ctx context.Context, d *desk.Desk, agent string, last int) (explanation, error) {
-	x := explanation{Results: []messages.Result{}}
-	view, err := d.Explain(ctx, agent)
-	var declined *desk.Declined
-	switch {
-	case err == nil:
-		x.Worker = &view
-	case !errors.Is(err, desk.ErrNoWorker) && !errors.As(err, &declined):
-		return x, err
-	}
-	if x.InForce, err = d.InForce(ctx, agent); err != nil {
-		return x, err
-	}
-	err = d.Results(ctx, desk.Query{Agent: agent, Last: last}, func(e desk.Event) error {
-		x.events, x.Results = append(x.events, e), append(x.Results, e.Result)
-		return nil
-	})
-	return x, err
 }
 
 // verdict is the answer in one sentence.

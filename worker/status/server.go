@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,7 +28,9 @@ type Server struct {
 	Connected func() bool                         // to NATS
 	Sessions  Sessions
 	Metrics   *Metrics
-	Actions   *Actions // what people may do on the page; nil: nothing
+	Actions   *Actions    // what people may do on the page; nil: nothing
+	API       *API        // what programs may ask and publish; nil: they read the status
+	TLS       *tls.Config // nil: plain HTTP
 	Version   string
 	Log       *slog.Logger // nil: slog.Default
 
@@ -94,6 +97,9 @@ func (s *Server) Listen() error {
 	if err != nil {
 		return fmt.Errorf("listen for the status page: %w", err)
 	}
+	if s.TLS != nil {
+		l = tls.NewListener(l, s.TLS)
+	}
 	s.listener = l
 	return nil
 }
@@ -142,8 +148,7 @@ func (s *Server) handler(ctx context.Context) http.Handler {
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", s.metrics())
-	mux.HandleFunc("GET /api/status", s.apiStatus)
-	mux.HandleFunc("GET /api/agents/{id}", s.apiAgent)
+	s.routes(ctx, mux)
 	mux.HandleFunc("GET /{$}", s.page)
 	mux.HandleFunc("GET /agents", s.findAgent)
 	mux.HandleFunc("GET /agents/{id}", s.agentPage)

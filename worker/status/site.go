@@ -1,6 +1,7 @@
 package status
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,19 +11,23 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// site is everything that is known of the site at one moment: what the page shows and /api/status says.
+// site is everything that is known of the site at one moment: what the page shows and /api/status says. The first fields are
+// those of idlectl status --json.
 type site struct {
-	At       time.Time         `json:"at"`
+	At       time.Time  `json:"at"`
+	Owner    string     `json:"owner"`   // empty: none is known
+	Why      string     `json:"trouble"` // why there is no view; empty: there is one
+	Replicas []Replica  `json:"replicas"`
+	View     *view.View `json:"view"`    // nil: no owner answers
+	Streams  any        `json:"streams"` // what the streams tell where no owner answers; else nil
+
 	Version  string            `json:"version"`
 	Name     string            `json:"name"` // of this process
 	Self     readiness         `json:"self"`
-	Owner    string            `json:"owner"` // empty: none is known
-	Replicas []Replica         `json:"replicas"`
-	View     *view.View        `json:"view"` // nil: no owner answers
 	Sessions signIns           `json:"sessions"`
-	Last     []messages.Result `json:"last"`    // the newest first
-	Trouble  []messages.Result `json:"trouble"` // the last failed, expired and rejected ones, the newest first
-	History  []point           `json:"history"` // of the last 15 minutes
+	Last     []messages.Result `json:"last"`     // the newest first
+	Trouble  []messages.Result `json:"failures"` // the last failed, expired and rejected ones, the newest first
+	History  []point           `json:"history"`  // of the last 15 minutes
 }
 
 // signIns is how many agents are signed in, and since when.
@@ -68,8 +73,19 @@ func (s *Server) signIns() signIns {
 }
 
 // apiStatus is the page for programs.
-func (s *Server) apiStatus(w http.ResponseWriter, _ *http.Request) {
-	s.writeJSON(w, http.StatusOK, s.site())
+func (s *Server) apiStatus(w http.ResponseWriter, r *http.Request) {
+	st := s.site()
+	if st.View == nil {
+		st.Why = "no owner answers: changes wait until a replica takes over"
+		if s.API != nil {
+			ctx, cancel := context.WithTimeout(r.Context(), apiTimeout)
+			defer cancel()
+			if streams, err := s.API.Streams(ctx); err == nil {
+				st.Streams = streams
+			}
+		}
+	}
+	s.writeJSON(w, http.StatusOK, st)
 }
 
 // agentSheet is what is known of one agent.
@@ -83,17 +99,6 @@ type agentSheet struct {
 func (s *Server) agentSheet(r *http.Request, id string) agentSheet {
 	v, ok := s.agent(r.Context(), id)
 	return agentSheet{AgentID: id, Known: ok, View: v, Results: s.Metrics.results.of(id)}
-}
-
-func (s *Server) apiAgent(w http.ResponseWriter, r *http.Request) {
-	id := r.PathValue("id")
-	if !messages.ValidAgentID(id) {
-		s.writeJSON(w, http.StatusBadRequest, struct {
-			Error string `json:"error"`
-		}{badAgentID})
-		return
-	}
-	s.writeJSON(w, http.StatusOK, s.agentSheet(r, id))
 }
 
 const badAgentID = "an agent ID is 101 to 999999, digits only"

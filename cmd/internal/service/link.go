@@ -6,6 +6,7 @@ import (
 
 	"idlepolicy/worker/status"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/stream/desk"
 	"idlepolicy/worker/view"
 )
 
@@ -13,7 +14,8 @@ import (
 type link struct {
 	mu        sync.Mutex // guards what follows
 	connected func() bool
-	desk      *stream.Service
+	asks      *stream.Service
+	programs  *desk.Desk // what the HTTP API goes through
 	trouble   string // what keeps the process from starting
 }
 
@@ -29,10 +31,16 @@ func (l *link) made(connected func() bool) {
 	l.connected, l.trouble = connected, ""
 }
 
-func (l *link) serves(desk *stream.Service) {
+func (l *link) serves(asks *stream.Service, programs *desk.Desk) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.desk, l.trouble = desk, ""
+	l.asks, l.programs, l.trouble = asks, programs, ""
+}
+
+func (l *link) desk() *desk.Desk {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.programs
 }
 
 func (l *link) isConnected() bool {
@@ -45,7 +53,7 @@ func (l *link) isConnected() bool {
 func (l *link) service() *stream.Service {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.desk
+	return l.asks
 }
 
 // role says what part the process plays, or why it plays none yet.
@@ -59,12 +67,12 @@ func (l *link) role(st stream.OwnerState) status.Role {
 }
 
 func (l *link) replicas(ctx context.Context) []status.Replica {
-	desk := l.service()
-	if desk == nil {
+	on := l.service()
+	if on == nil {
 		return nil
 	}
 	var all []status.Replica
-	for _, r := range desk.Replicas(ctx) {
+	for _, r := range on.Replicas(ctx) {
 		all = append(all, status.Replica(r))
 	}
 	return all
@@ -72,16 +80,16 @@ func (l *link) replicas(ctx context.Context) []status.Replica {
 
 // View asks the owner where that is another process. It implements status.Worker.
 func (l *link) View(ctx context.Context) (v view.View, ok bool) {
-	if desk := l.service(); desk != nil {
-		return desk.View(ctx)
+	if on := l.service(); on != nil {
+		return on.View(ctx)
 	}
 	return v, false
 }
 
 // Agent is View for one agent.
 func (l *link) Agent(ctx context.Context, id string) (v view.AgentView, ok bool) {
-	if desk := l.service(); desk != nil {
-		return desk.Agent(ctx, id)
+	if on := l.service(); on != nil {
+		return on.Agent(ctx, id)
 	}
 	return v, false
 }

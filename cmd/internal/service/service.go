@@ -3,6 +3,7 @@ package service
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"idlepolicy/worker"
 	"idlepolicy/worker/status"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/stream/desk"
 	"idlepolicy/worker/stream/access"
 	"idlepolicy/worker/trace"
 )
@@ -99,17 +101,22 @@ func (s *Service) work(ctx, rest context.Context, owner *stream.Owner) error {
 		return unlessStopped(ctx, err)
 	}
 	owner.Conn = conn
-	desk := &stream.Service{
+	programs, err := desk.On(conn, owner.Layout.Names)
+	if err != nil {
+		return err
+	}
+	programs.By = "HTTP API of " + s.Name
+	asks := &stream.Service{
 		Conn: conn, Names: owner.Layout.Names, Owner: owner, Worker: owner.Worker, Version: semantic(s.Version), Log: s.Log,
 	}
-	s.link.serves(desk)
+	s.link.serves(asks, programs)
 	others, end := context.WithCancel(rest)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer end()
 	wg.Go(func() { owner.FollowSessions(others) })
 	wg.Go(func() {
-		_ = s.retry(others, "operators cannot ask this process", func() (bool, error) { return false, desk.Run(others) })
+		_ = s.retry(others, "operators cannot ask this process", func() (bool, error) { return false, asks.Run(others) })
 	})
 	return unlessStopped(ctx, owner.Run(ctx))
 }
@@ -161,7 +168,20 @@ func (s *Service) statusServer(ctx context.Context, w *worker.Worker, owner *str
 	if err != nil {
 		return nil, err
 	}
+	api, err := s.api()
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := s.certificate()
+	if err != nil {
+		return nil, err
+	}
+	var https *tls.Config
+	if certificate != nil {
+		https = certificate.Config()
+	}
 	return &status.Server{
+		API: api, TLS: https,
 		Addr: s.Config.HTTPAddr, Name: s.Name, Site: s.Config.Prefix, Worker: w, Owner: &s.link, Sessions: w.Sessions,
 		Role: func() status.Role { return s.role(ctx, owner) }, Replicas: s.link.replicas,
 		Connected: s.link.isConnected, Metrics: metrics, Actions: actions, Version: s.Version, Log: s.Log,

@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -10,6 +11,22 @@ import (
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream"
 )
+
+// BatchNow returns what was stored last about a batch, its summary or its progress, as it stands in the stream; nil: nothing is.
+func (d *Desk) BatchNow(ctx context.Context, id string) ([]byte, error) {
+	var last stream.Message
+	for _, subject := range []string{d.names.Batch(id), d.names.BatchProgress(id)} {
+		m, err := stream.GetLastMsg(ctx, d.js, d.names.ResultsStream(), subject)
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+		case err != nil:
+			return nil, d.trouble("read about the batch", "stream "+d.names.ResultsStream(), err)
+		case m.Seq > last.Seq && json.Valid(m.Data):
+			last = m
+		}
+	}
+	return last.Data, nil
+}
 
 // Batch follows a batch to its summary and returns it. A summary that is the last thing stored of the ID is the answer
 // at once; one that is followed by progress belongs to an earlier batch of the same ID. Where nothing is stored of it

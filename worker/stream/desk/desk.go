@@ -62,6 +62,9 @@ func On(nc *nats.Conn, names messages.Names) (*Desk, error) {
 	return &Desk{names: names, nc: nc, js: js, where: stream.Where(nc)}, nil
 }
 
+// ChangesStream returns the name of the stream of changes.
+func (d *Desk) ChangesStream() string { return d.names.ChangesStream() }
+
 // Close ends the connection.
 func (d *Desk) Close() {
 	d.js.CleanupPublisher()

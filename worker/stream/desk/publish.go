@@ -41,6 +41,11 @@ func (d *Desk) Publish(ctx context.Context, msgs iter.Seq[Publication], stored f
 	if err := d.lookUpChanges(ctx); err != nil {
 		return err
 	}
+	return d.Store(ctx, msgs, stored)
+}
+
+// Store is Publish for those who know that the stream is there. It may be called by many at once.
+func (d *Desk) Store(ctx context.Context, msgs iter.Seq[Publication], stored func(Stored)) error {
 	p := &pipeline{desk: d, stored: stored, agents: map[string]struct{}{}}
 	for m := range msgs {
 		if p.send(ctx, m); p.failed != nil {
