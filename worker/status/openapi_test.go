@@ -2,6 +2,7 @@ package status
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/json"
 	"flag"
 	"net/http"
@@ -14,7 +15,6 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream/desk"
-	"idlepolicy/worker/view"
 )
 
 var update = flag.Bool("update", false, "write the schemas of messages/openapi.json again, from the types of the answers")
@@ -118,7 +118,7 @@ func (s schemas) of(t reflect.Type) any {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return map[string]any{"type": "string", "format": "date-time"}
-	case t == reflect.TypeFor[view.Reason]():
+	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
 		return map[string]any{"type": "string"}
 	}
 	switch t.Kind() {

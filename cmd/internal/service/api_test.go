@@ -224,7 +224,7 @@ func TestHostileRequests(t *testing.T) {
 			"two lengths":                  {authorized + "Content-Length: 5\r\nContent-Length: 33\r\n\r\n" + change, "400"},
 			"a chunk size that is none":    {authorized + "Transfer-Encoding: chunked\r\n\r\nzz\r\n" + change, "400"},
 			"an unknown transfer encoding": {authorized + "Transfer-Encoding: chunked, gzip\r\n\r\n", "501"},
-				"a space before the colon":     {head + "Authorization : Bearer " + publisher + "\r\nContent-Length: 2\r\n\r\n{}", "400"},
+			"a space before the colon":     {head + "Authorization : Bearer " + publisher + "\r\nContent-Length: 2\r\n\r\n{}", "400"},
 			"headers without end":          {head + "X: " + strings.Repeat("x", 64<<10), "431"},
 			"a body that is not sent":      {authorized + "Content-Length: 33\r\n\r\n{", "408"},
 			"a chunked body without end":   {authorized + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", "408"},

@@ -16,7 +16,7 @@ type link struct {
 	connected func() bool
 	asks      *stream.Service
 	programs  *desk.Desk // what the HTTP API goes through
-	trouble   string // what keeps the process from starting
+	trouble   string     // what keeps the process from starting
 }
 
 func (l *link) waits(trouble string) {

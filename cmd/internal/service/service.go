@@ -14,8 +14,8 @@ import (
 	"idlepolicy/worker"
 	"idlepolicy/worker/status"
 	"idlepolicy/worker/stream"
-	"idlepolicy/worker/stream/desk"
 	"idlepolicy/worker/stream/access"
+	"idlepolicy/worker/stream/desk"
 	"idlepolicy/worker/trace"
 )
 
