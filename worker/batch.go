@@ -87,6 +87,7 @@ type batch struct {
 	doubt    bool     // endings from before this term, or from elsewhere, are not counted
 	counting bool     // the results are being counted
 	closing  bool     // the summary of the first round is on its way
+	telling  bool     // its progress is on its way; what is told must not be stored after the summary
 
 	cameAt time.Time // when something of it came last
 	toldAt time.Time // when its progress was told last: a count tells it too
@@ -183,7 +184,7 @@ func (l *loop) counted(s *share, o messages.Outcome, seq uint64) {
 // closeIfComplete stores the summary once the last change of the round has ended; the messages that wait for it are
 // acknowledged afterwards. What was not read yet may belong to it, if there is more of it than its total says.
 func (l *loop) closeIfComplete(b *batch) {
-	if len(b.rounds) == 0 || b.counting || b.doubt || b.closing {
+	if len(b.rounds) == 0 || b.counting || b.doubt || b.closing || b.telling {
 		return
 	}
 	r := b.rounds[0]
@@ -209,6 +210,15 @@ func (s summarised) apply(l *loop) {
 	l.closings--
 	l.pipeline.moved = l.now
 	l.closedRound(s.batch)
+}
+
+type progressTold struct{ batch *batch }
+
+func (p progressTold) apply(l *loop) {
+	l.closings--
+	l.pipeline.moved = l.now
+	p.batch.telling = false
+	l.closeIfComplete(p.batch)
 }
 
 // closedRound goes on with the next round, whose endings are counted now: it may have begun in an earlier term.
@@ -270,13 +280,15 @@ func (l *loop) tellProgress() {
 	l.toldAt = l.now
 	prospects := sync.OnceValue(l.prospects) // most of the time no batch has moved
 	for _, b := range l.batches {
-		if len(b.rounds) == 0 || b.counting || b.doubt || b.closing || l.now.Sub(b.toldAt) < progressEvery {
+		if len(b.rounds) == 0 || b.counting || b.doubt || b.closing || b.telling || l.now.Sub(b.toldAt) < progressEvery {
 			continue
 		}
 		r := b.rounds[0]
 		if ended := r.sum.Ended(); ended != r.told {
 			r.told, b.toldAt = ended, l.now
-			l.term.Journal.Progress(r.query, l.progress(r.sofar(), prospects()[b]))
+			b.telling = true
+			l.closings++
+			l.term.Journal.Progress(r.query, l.progress(r.sofar(), prospects()[b]), func() { l.mail.push(progressTold{b}) })
 		} else if b.left == len(b.shares) && l.now.Sub(b.cameAt) > batchRests {
 			delete(l.batches, b.key) // what comes of it later has its endings counted again
 		}

@@ -326,3 +326,17 @@ func TestBatchOfManyMessagesTakesNoSquareTime(t *testing.T) {
 		s.wantNothingWaiting()
 	})
 }
+
+func TestProgressIsNeverStoredAfterTheSummary(t *testing.T) {
+	bubble(t, Policy{Rate: 2, Burst: 1}, func(s *site) {
+		all := s.agents(4)
+		s.journal.set(func() { s.journal.tells = 5 * time.Second })
+		s.start()
+		s.publish(`{"agent_ids":["` + strings.Join(all, `","`) + `"],"flag":"f","batch_id":"b"}`)
+		s.pass(time.Minute)
+		if len(s.journal.summaries) != 1 || len(s.journal.progress) == 0 || s.journal.outOfTurn {
+			t.Errorf("%d summaries, %d progress messages, out of turn: %v", len(s.journal.summaries), len(s.journal.progress), s.journal.outOfTurn)
+		}
+		s.wantNothingWaiting()
+	})
+}

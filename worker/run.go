@@ -34,7 +34,7 @@ type loop struct {
 	pipeline  pipeline
 	coverage  coverage
 	unkept    map[*lane]string // of those for whom something could not be stored as it was, what
-	closings  int              // summaries that are not stored
+	closings  int              // summaries and progress messages that are not stored
 	toldAt    time.Time        // when the progress of batches was told last
 	stopping  bool
 	speed     speed

@@ -249,6 +249,8 @@ type book struct {
 	dead      bool
 	takes     time.Duration // to store a result
 	answers   time.Duration // so long after a result was stored the worker learns of it
+	tells     time.Duration // to store progress
+	outOfTurn bool          // progress of a batch was stored after its summary
 	countsFor time.Duration // after it was looked up a count is on its way that long
 	lingers   time.Duration // so long after a death what was on its way arrives nevertheless; 0: it is lost
 	failNext  int           // results whose acknowledgement is lost although they are stored
@@ -443,8 +445,20 @@ func (b *book) Summarise(q BatchQuery, sum messages.BatchSummary, done func()) {
 	})
 }
 
-func (b *book) Progress(_ BatchQuery, p messages.BatchProgress) {
-	b.set(func() { b.progress = append(b.progress, p) })
+func (b *book) Progress(_ BatchQuery, p messages.BatchProgress, done func()) {
+	b.mu.Lock()
+	tells := b.tells
+	b.mu.Unlock()
+	b.later(func() func() {
+		time.Sleep(tells)
+		b.set(func() {
+			b.progress = append(b.progress, p)
+			for _, sum := range b.summaries {
+				b.outOfTurn = b.outOfTurn || sum.BatchID == p.BatchID && sum.StartedAt.Equal(p.StartedAt)
+			}
+		})
+		return done
+	})
 }
 
 // progressTold is how often progress was told so far.

@@ -70,8 +70,8 @@ type Journal interface {
 	Count(q BatchQuery, done func(BatchCount))
 	// Summarise stores the summary of a batch unless that was done before.
 	Summarise(q BatchQuery, s messages.BatchSummary, done func())
-	// Progress tells how far a batch is. Nobody waits for it.
-	Progress(q BatchQuery, p messages.BatchProgress)
+	// Progress stores how far a batch is, or gives up after one attempt. The batch's summary waits for it.
+	Progress(q BatchQuery, p messages.BatchProgress, done func())
 	// Ack takes a message whose changes have all ended out of the stream of changes. Nobody waits for it: a message
 	// that comes again is recognised.
 	Ack(d Receipt)

@@ -175,8 +175,8 @@ func (j *journal) summarise(ctx context.Context, q worker.BatchQuery, sum messag
 }
 
 // Progress implements worker.Journal.
-func (j *journal) Progress(q worker.BatchQuery, p messages.BatchProgress) {
-	j.progress.add(job{do: func(ctx context.Context, _ int) error {
+func (j *journal) Progress(q worker.BatchQuery, p messages.BatchProgress, done func()) {
+	j.progress.add(job{done: func(int) { done() }, do: func(ctx context.Context, _ int) error {
 		if err := j.tell(ctx, q, p); err != nil && ctx.Err() == nil {
 			j.log.Debug("progress of a batch is not told", "err", plain(err)) // a later one says more
 		}
