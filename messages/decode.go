@@ -59,9 +59,44 @@ func whole(data []byte) (body []byte, wrong string) {
 	var syntax *json.SyntaxError
 	var raw json.RawMessage
 	if err := json.Unmarshal(data, &raw); errors.As(err, &syntax) {
-		return nil, fmt.Sprintf("message: not JSON, wrong at byte %d: %s", syntax.Offset, strings.TrimPrefix(err.Error(), "json: "))
+		return nil, fmt.Sprintf("message: not JSON, wrong at byte %d: %s", syntax.Offset,
+			cmp.Or(usualMistake(data, int(syntax.Offset)), strings.TrimPrefix(err.Error(), "json: ")))
 	}
 	return nil, "message: not JSON"
+}
+
+// usualMistake names what programs and people write instead of JSON, by the text at the byte from 1 at which it is wrong, or
+// returns nothing.
+func usualMistake(data []byte, at int) string {
+	before, here := bytes.TrimRight(data[:max(0, at-1)], " \t\r\n"), data[max(0, at-1):]
+	var last, next byte
+	if len(before) > 0 {
+		last = before[len(before)-1]
+	}
+	if len(here) > 0 {
+		next = here[0]
+	}
+	switch {
+	case json.Valid(before) && next == ',':
+		return "a comma after the value; want one value without it"
+	case json.Valid(before) && (next == '{' || next == '['):
+		return "a second value after the first; want each in a message or on a line of its own"
+	case last == ',' && (next == ']' || next == '}'):
+		return "a comma before the closing bracket; want none after the last element"
+	case next == '\'':
+		return "a single quote; want double quotes around names and texts"
+	case bytes.HasPrefix(here, []byte("NaN")) || bytes.HasPrefix(here, []byte("Infinity")) || bytes.HasPrefix(here, []byte("None")):
+		return "a word of another language; want null, or leave the field out"
+	case bytes.HasPrefix(here, []byte("True")) || bytes.HasPrefix(here, []byte("False")):
+		return "a word of another language; want true or false in lower case"
+	case next == 0x1e:
+		return "a record separator as in JSON text sequences; want the JSON alone"
+	case next == '<':
+		return "XML or HTML; want JSON"
+	case at >= len(data) && bytes.ContainsAny(data[:1], "{["):
+		return "it ends in the middle; want one whole value, in NDJSON on one line"
+	}
+	return ""
 }
 
 // isUTF16 reports whether data begins like text in UTF-16: with its byte order mark, or with an ASCII character of two bytes.

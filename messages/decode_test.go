@@ -271,3 +271,32 @@ func TestDecodeEncodings(t *testing.T) {
 		}
 	}
 }
+
+// Programs that write almost JSON: the sentence says what to change.
+func TestDecodeNamesUsualMistakes(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"agent_id":"1001","flag":"true"},`:               "a comma after the value",
+		`{"agent_id":"1001"}{"agent_id":"1002"}`:           "a second value after the first",
+		"{\"agent_id\":\"1001\"}\n{\"agent_id\":\"1002\"}": "a second value after the first",
+		`[{"agent_id":"1001","flag":"true"},]`:             "a comma before the closing bracket",
+		`{"agent_id":"1001","flag":"true", }`:              "a comma before the closing bracket",
+		`{'agent_id':'1001'}`:                              "a single quote",
+		`{"agent_id":'1001'}`:                              "a single quote",
+		`{"agent_id":NaN}`:                                 "want null",
+		`{"agent_id":"1001","id":None}`:                    "want null",
+		`{"agent_id":"1001","flag":True}`:                  "in lower case",
+		"\x1e" + `{"agent_id":"1001"}`:                     "a record separator",
+		`<changes/>`:                                       "XML or HTML",
+		`{`:                                                "it ends in the middle",
+		`{"agent_id":"1001",`:                              "it ends in the middle",
+		`{"agent_id":"10`:                                  "it ends in the middle",
+		`agent_id,flag`:                                    "invalid character 'a'",
+	} {
+		m := Decode([]byte(body), defaultName)
+		if len(m.Rejected) != 1 || !strings.Contains(m.Rejected[0].Message, want) {
+			t.Errorf("%s: %+v, want %q", body, m.Rejected, want)
+			continue
+		}
+		checkSentence(t, m.Rejected[0].Message)
+	}
+}

@@ -83,8 +83,11 @@ func missingOf(text string) string {
 	}
 	seconds, fraction, zone, bracket := part[1], part[2], part[3], part[4]
 	var wrong []string
-	if seconds == "" {
+	switch seconds {
+	case "":
 		wrong = append(wrong, "no seconds")
+	case ":60":
+		wrong = append(wrong, "a leap second, which no clock here counts")
 	}
 	switch offset := strings.TrimSpace(zone); {
 	case zone == "":

@@ -34,6 +34,7 @@ func TestWhatInstantsLack(t *testing.T) {
 		`"2026-11-23T14:00[Europe/Vienna]"`:          "has no seconds and no zone and a zone in brackets",
 		`"2026-11-23 14:00:00 +0100"`:                "has a space before its zone",
 		`"2026-11-23T14:00:00,000000000+01:00"`:      "has a comma before its fraction",
+		`"2016-12-31T23:59:60Z"`:                     "has a leap second, which no clock here counts",
 		`"2026-11-23"`:                               "is a date without a time of day and a zone",
 		`1795424400000`:                              "is a number, perhaps seconds or milliseconds since 1970",
 		`1795424400.5`:                               "is a number, perhaps seconds or milliseconds since 1970",

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,6 +59,8 @@ func (c *Client) read(resp *http.Response, session messages.Session, now time.Ti
 		a.Fault = "HTTP status " + strconv.Itoa(resp.StatusCode) + ": the gateway, or a proxy before it, asks for fewer calls"
 	case http.StatusSwitchingProtocols:
 		return notOurs(a), nil // its body is the connection, which has no end
+	case http.StatusBadRequest:
+		return refusedByProxy(a, resp.Body), nil
 	default:
 		a = notOurs(a)
 	}
@@ -66,7 +69,22 @@ func (c *Client) read(resp *http.Response, session messages.Session, now time.Ti
 }
 
 func notOurs(a worker.Answer) worker.Answer {
+	if a.Status >= 300 && a.Status < 400 {
+		return unsound(a, fmt.Sprintf("HTTP status %d: a redirect, which is not followed: IDLE_GATEWAY_URL must be the gateway's own address, scheme and port", a.Status))
+	}
 	return unsound(a, fmt.Sprintf("HTTP status %d: not the gateway's own answer; is its address right?", a.Status))
+}
+
+// refusedByProxy names what proxies say in the text of a 400 only.
+func refusedByProxy(a worker.Answer, body io.Reader) worker.Answer {
+	text, _ := io.ReadAll(io.LimitReader(body, maxDrain))
+	switch {
+	case bytes.Contains(text, []byte("SSL certificate")): // "No required SSL certificate was sent", "The SSL certificate error"
+		return unsound(a, "HTTP status 400: "+demandsCertificate)
+	case bytes.Contains(text, []byte("HTTP request")) && bytes.Contains(text, []byte("HTTPS")): // "… was sent to HTTPS port", "… to an HTTPS server"
+		return unsound(a, "HTTP status 400: the gateway speaks TLS at this address; IDLE_GATEWAY_URL must begin with https")
+	}
+	return notOurs(a)
 }
 
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -107,21 +125,34 @@ type said struct {
 // understand reads the gateway's own JSON: the return code as a string or a number, the message if there is one. What
 // result holds differs from version to version and is not looked at.
 func understand(body []byte) said {
-	var fields struct {
-		Retcode json.RawMessage `json:"retcode"`
-		Message json.RawMessage `json:"message"`
-	}
-	if len(body) > maxBody || json.Unmarshal(asUTF8(body), &fields) != nil {
+	var fields map[string]json.RawMessage // a struct would take "Retcode" for the retcode as well
+	if len(body) > maxBody || json.Unmarshal(asUTF8(unpacked(body)), &fields) != nil {
 		return said{body: body, fault: "an answer without the gateway's JSON: is its address right?"}
 	}
-	retcode, err := readRetcode(fields.Retcode)
+	retcode, err := readRetcode(fields["retcode"])
 	if err != nil {
 		return said{body: body, fault: "the gateway's JSON has " + err.Error()}
 	}
 	s := said{body: body, retcode: retcode}
-	_ = json.Unmarshal(fields.Message, &s.message)   // not stable, and only for people: none is as good
-	s.message = cut(s.message, maxMessage+maxSecret) // so that none is cut in two before it is concealed
+	_ = json.Unmarshal(fields["message"], &s.message) // not stable, and only for people: none is as good
+	s.message = cut(s.message, maxMessage+maxSecret)  // so that none is cut in two before it is concealed
 	return s
+}
+
+// unpacked returns a body without the gzip that some proxies put around it unasked, with or without saying so.
+func unpacked(body []byte) []byte {
+	if !bytes.HasPrefix(body, []byte("\x1f\x8b")) {
+		return body
+	}
+	r, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return body
+	}
+	plain, err := io.ReadAll(io.LimitReader(r, maxBody))
+	if err != nil {
+		return body
+	}
+	return plain
 }
 
 // asUTF8 returns a body without byte order marks, and as UTF-8 if it is in GBK as some versions write it. In GBK the second byte of a

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"bytes"
+	"compress/gzip"
 	"net/http"
 	"strings"
 	"testing"
@@ -33,6 +35,10 @@ func TestVerdict(t *testing.T) {
 		{"{\"message\":\"\xd7\xf9\xcf\xaf\x81\x5c\",\"retcode\":\"100-006\"}", worker.NoAgent, "100-006", "座席乗"},
 		{"{\"message\":\"\xd7\xf9\xcf\xaf\xce\xb4\xb5\xc7\xc2\xbc\",\"retcode\":\"100-006\"}", worker.NoAgent, "100-006", "座席未登录"},
 		{`{"message":"caf` + "\xe9" + `","retcode":"0"}`, worker.Success, "0", "caf\ufffd"}, // Latin-1
+		{gzipped(`{"message":"success","retcode":"0"}`), worker.Success, "0", "success"},
+		{gzipped(`{"retcode":"0"}`)[:20], worker.Unsound, "", ""},
+		{`{"retcode":"100-006","Retcode":"0"}`, worker.NoAgent, "100-006", ""},
+		{`{"RETCODE":"0"}`, worker.Unsound, "", ""},
 		{`{"retcode":"00"}`, worker.Passing, "00", ""},
 		{`{"retcode":0.0}`, worker.Passing, "0.0", ""},
 		{`{"retcode":-1}`, worker.Passing, "-1", ""},
@@ -56,6 +62,15 @@ func TestVerdict(t *testing.T) {
 			t.Errorf("%s: %+v", test.body, a)
 		}
 	}
+}
+
+// gzipped is what a proxy makes of an answer that compresses whatever passes.
+func gzipped(text string) string {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write([]byte(text))
+	_ = w.Close()
+	return b.String()
 }
 
 func TestEveryDocumentedCodeIsInTheTable(t *testing.T) {

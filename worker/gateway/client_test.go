@@ -200,6 +200,25 @@ func TestGatewaysJSONBehindOtherStatuses(t *testing.T) {
 	}
 }
 
+// What proxies say in their own way is named, with the way out.
+func TestWordsOfProxies(t *testing.T) {
+	for name, test := range map[string]struct{ head, body, want string }{
+		"no client certificate":    {"400 Bad Request", "<center>No required SSL certificate was sent</center><hr>nginx", "IDLE_GATEWAY_CERT"},
+		"wrong client certificate": {"400 Bad Request", "<center>The SSL certificate error</center><hr>nginx", "IDLE_GATEWAY_CERT"},
+		"plain to nginx":           {"400 Bad Request", "<center>The plain HTTP request was sent to HTTPS port</center>", "must begin with https"},
+		"plain to Go":              {"400 Bad Request", "Client sent an HTTP request to an HTTPS server.\n", "must begin with https"},
+		"another 400":              {"400 Bad Request", "Bad Request", "is its address right?"},
+		"redirect":                 {"302 Found\r\nLocation: https://elsewhere/login", "", "a redirect, which is not followed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := answering(t, "HTTP/1.1 "+test.head+"\r\nContent-Length: "+strconv.Itoa(len(test.body))+"\r\n\r\n"+test.body)
+			if a := c.Set(t.Context(), callOf("1001", "f", "guid")); a.Class != worker.Unsound || !strings.Contains(a.Fault, test.want) {
+				t.Errorf("answer %+v, want %q", a, test.want)
+			}
+		})
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	g := start(t, gatewaytest.Options{})
 	c := open(t, g, nil)
