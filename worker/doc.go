@@ -3,14 +3,13 @@
 //
 // worker.go has the Worker and the few small interfaces it needs, run.go the event loop, mailbox.go how events come to
 // it, admit.go what comes in, change.go and lane.go a change and its agent's lane (cancel.go: withdrawing; flurry.go: changes
-// that keep replacing each other; reapply.go: applying anew), gate.go the one way to the gateway (its rate in bucket.go and
-// pace.go, what a gateway in trouble gets in breaker.go and silence.go, whose trouble it is in sightings.go), attempt.go
-// a call and its answer, judge.go and backoff.go what becomes of the change, ending.go the way from a verdict over the
+// that keep replacing each other; reapply.go: applying anew), ready.go who is called next as the
+// gate lets calls through (package worker/gate), attempt.go a call and its answer, judge.go and backoff.go what becomes of the change, ending.go the way from a verdict over the
 // ledger (package worker/ledger) to the acknowledgement (outbox.go: one result of an agent after another; letter.go: dead
 // letters), reconcile.go what to do where the ledger says otherwise, batch.go and round.go what counts together, session.go
 // who is signed in, control.go what operators ask for, view.go, estimate.go, recent.go and story.go what they see.
 //
-// The rate limit as operators state it is a variable of package config, and how it is kept is bucket.go: the one is what
+// The rate limit as operators state it is a variable of package config, and how it is kept is gate/bucket.go: the one is what
 // is allowed, the other never changes with it. Fields of messages and results are in package messages, return codes in
 // gateway/retcode.go; README has the whole list, with the test that fails where a place was forgotten.
 //

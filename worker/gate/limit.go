@@ -23,7 +23,7 @@ type limit struct {
 	since time.Time
 	why   string
 	below float64 // the rate began by that share below most
-	late  bool // most is a count of accepted calls, to which those in flight are yet to be added
+	late  bool    // most is a count of accepted calls, to which those in flight are yet to be added
 
 	recent   recent    // accepted calls
 	lastSent time.Time // when a call was sent last

@@ -57,7 +57,7 @@ func playGateway() (obeying, error) {
 				return reply{}, nil
 			}
 			rule.Times = 0
-			for i := 0; i < o.N; i++ {
+			for i := range o.N {
 				if agent := firstAgent + i; agent%2 == 1 {
 					g.On(strconv.Itoa(agent), rule)
 				}

@@ -64,7 +64,9 @@ func room(kind string, refusal order) scene {
 
 // oneOfTwo has every other agent behind a second gateway address that is down.
 func oneOfTwo(kind string, down order) scene {
-	return scene{"one of two " + kind, []string{"one of two addresses " + kind + ", 200/s: ideal time over time for 95 % of the others"},
+	return scene{
+		"one of two " + kind,
+		[]string{"one of two addresses " + kind + ", 200/s: ideal time over time for 95 % of the others"},
 		func(tb testing.TB, s side) []float64 {
 			tb.Helper()
 			n := sized(600, 120)
@@ -72,7 +74,7 @@ func oneOfTwo(kind string, down order) scene {
 			second := start(tb, "gateway", "IDLEBENCH_STORE="+tb.TempDir())
 			ca := a.bothAuthorities(second)
 			guids := second.ask(order{Do: "sign in", N: n}).Texts
-			for i := 0; i < n; i++ {
+			for i := range n {
 				if agent := firstAgent + i; agent%2 == 1 {
 					a.store("$KV."+names.SessionsBucket()+"."+strconv.Itoa(agent),
 						fmt.Sprintf(`{"guid":%q,"gateway_url":%q}`, guids[i], second.ready))
@@ -90,7 +92,8 @@ func oneOfTwo(kind string, down order) scene {
 			a.begin(s, 200, quickRetry, "IDLE_GATEWAY_CA="+ca, "IDLE_GATEWAY_HOSTS="+host(a.gateway.ready)+","+host(second.ready))
 			took := a.untilApplied(0.95, n/2, even)
 			return []float64{0.95 * float64(n/2) / 200 / took.Seconds()}
-		}}
+		},
+	}
 }
 
 // deadNode is one of two nodes behind the same address that fails: the other half of the calls, or of the agents, get at
