@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,17 +26,7 @@ var weekAgents = flag.Int("plan.agents", 40, "agents in the schedule of TestPlan
 func TestPlanOfAWeek(t *testing.T) {
 	s := newSite(t)
 	dir := t.TempDir()
-	tool := filepath.Join(dir, "idlectl")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", tool, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	mapFile := filepath.Join(dir, "map.yaml")
-	text := "name: week\nzone: Europe/Vienna\nagent: agent\ndate: day\nstart: from\nend: to\nactivity: activity\n" +
-		"activities: {phone: true, break: false}\nafter: leave\n"
-	if err := os.WriteFile(mapFile, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "week.csv")
+	tool, mapFile, file := buildTool(t, dir), writeWeekMap(t, dir), filepath.Join(dir, "week.csv")
 	rows := writeWeek(t, file, *weekAgents, "08:00")
 	run := func(what string, want string, args ...string) {
 		t.Helper()
@@ -72,6 +63,55 @@ func TestPlanOfAWeek(t *testing.T) {
 	run("one agent's shift moved", "1 new, 0 changed, 1 withdrawn for 1 agent", "--apply", "--max-change", "100")
 	if now := last(); now != published+1 {
 		t.Errorf("one agent's shift moved: %d messages more", now-published)
+	}
+}
+
+func buildTool(t *testing.T, dir string) (tool string) {
+	t.Helper()
+	tool = filepath.Join(dir, "idlectl")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", tool, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return tool
+}
+
+func writeWeekMap(t *testing.T, dir string) (file string) {
+	t.Helper()
+	file = filepath.Join(dir, "map.yaml")
+	text := "name: week\nzone: Europe/Vienna\nagent: agent\ndate: day\nstart: from\nend: to\nactivity: activity\n" +
+		"activities: {phone: true, break: false}\nafter: leave\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// A process that is killed while it applies leaves nothing that the next one does not put right: each of the steps waits
+// under its id, once, and none is recorded that does not.
+func TestPlanKilled(t *testing.T) {
+	p := newPlanSite(t)
+	tool, mapFile, file := buildTool(t, p.dir), writeWeekMap(t, p.dir), filepath.Join(p.dir, "week.csv")
+	writeWeek(t, file, 30, "08:00")
+	r := rand.New(rand.NewPCG(4, 4))
+	for range 20 {
+		c := exec.CommandContext(t.Context(), tool, "plan", file, "--map", mapFile, "--apply")
+		c.Env = append(os.Environ(), "IDLE_NATS_URL="+p.url)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		kill := time.AfterFunc(time.Duration(r.IntN(200))*time.Millisecond, func() { _ = c.Process.Kill() })
+		_ = c.Wait() // killed or not
+		kill.Stop()
+	}
+	p.run("plan", file, "--map", mapFile, "--apply").want(t, statusFine)
+	p.run("plan", file, "--map", mapFile, "--detailed-exitcode").want(t, statusFine, "nothing to do: 1680 steps stay as they are")
+	if n := len(p.published()); n != 30*56 {
+		t.Errorf("%d changes wait, want %d", n, 30*56)
+	}
+	writeWeek(t, file, 29, "08:30") // the last agent is gone, and the first one's shift has moved
+	p.run("plan", file, "--map", mapFile, "--apply").want(t, statusFine, "1 new, 0 changed, 57 withdrawn for 2 agents; 1623 steps stay")
+	if n := len(p.published()); n != 29*56 {
+		t.Errorf("%d changes wait, want %d", n, 29*56)
 	}
 }
 

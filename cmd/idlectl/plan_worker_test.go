@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestPlanThroughTheWorker(t *testing.T) {
 	b.WriteString("agent,from,to,activity\n")
 	want := map[string]string{}
 	for i := range 20 {
-		agent := fmt.Sprint(1001 + i)
+		agent := strconv.Itoa(1001 + i)
 		p.run("session", "put", agent, "--guid", g.SignIn(agent)).want(t, statusFine)
 		newest := time.Time{}
 		for range 1 + r.IntN(4) {
@@ -41,7 +42,7 @@ func TestPlanThroughTheWorker(t *testing.T) {
 	begun := []string{"plan", file, "--map", filepath.Join(p.dir, "map.yaml"), "--until", "now", "--apply", "--wait", "--timeout", "1m"}
 	p.run(begun...).want(t, statusFine, "applied as batch now-1-")
 	for i := range 20 {
-		agent := fmt.Sprint(1001 + i)
+		agent := strconv.Itoa(1001 + i)
 		flag, _ := g.Flag(agent)
 		if calls := len(g.CallsOf(agent)); want[agent] == "" && calls > 0 || want[agent] != "" && flag != want[agent] {
 			t.Errorf("agent %s has flag %q at the gateway after %d calls, want %q", agent, flag, calls, want[agent])

@@ -132,8 +132,13 @@ func (v *planView) show(r *report) error {
 		n    int
 		what string
 	}{
-		{c.Ignored, "rows ignored"}, {c.Filtered, "rows left out"}, {c.Empty, "rows of no length"}, {c.UnknownAgents, "rows of unknown agents"},
-		{c.UnknownActivities, "rows of other activities"}, {c.Skipped, "times that clocks skip"}, {c.Twice, "times that exist twice"},
+		{c.Ignored, "rows ignored"},
+		{c.Filtered, "rows left out"},
+		{c.Empty, "rows of no length"},
+		{c.UnknownAgents, "rows of unknown agents"},
+		{c.UnknownActivities, "rows of other activities"},
+		{c.Skipped, "times that clocks skip"},
+		{c.Twice, "times that exist twice"},
 	} {
 		if left.n > 0 {
 			fmt.Fprintf(out, ", %d %s", left.n, left.what)

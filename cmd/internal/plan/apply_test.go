@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -36,6 +37,7 @@ type store struct {
 var errDied = errors.New("killed")
 
 func newStore(t *testing.T) *store {
+	t.Helper()
 	return &store{
 		t: t, ids: map[string]bool{}, waiting: map[string]messages.Change{}, entries: map[string]plan.Entry{}, left: -1,
 		batches: map[string]int{}, totals: map[string]int{},
@@ -187,7 +189,7 @@ func randomPlan(seed uint64) *plan.Plan {
 			start := int64(applyAt + 86400 + r.IntN(20)*3600)
 			all = append(all, steps.Interval{Start: start, End: start + int64(1+r.IntN(5))*3600, Flag: []string{"true", "false"}[r.IntN(2)], Activity: "x"})
 		}
-		p.Agents[fmt.Sprint(1001+agent)] = steps.Overlay(all, []string{"", "false"}[r.IntN(2)])
+		p.Agents[strconv.Itoa(1001+agent)] = steps.Overlay(all, []string{"", "false"}[r.IntN(2)])
 	}
 	return p
 }
@@ -231,7 +233,7 @@ func TestApplyKilledAtAnyPoint(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for kill := 0; kill < 1+r.IntN(3); kill++ {
+		for range 1 + r.IntN(3) {
 			s.left, s.late = r.IntN(100), r.IntN(2) == 0
 			if err := s.apply(second, now); err != nil && !errors.Is(err, errDied) {
 				t.Fatalf("seed %d: %v", seed, err)

@@ -209,11 +209,11 @@ func (b *builder) flagOf(r rows.Row) (flag, activity string, ok bool) {
 		b.plan.Counts.UnknownActivities++
 		flag = b.m.Default
 	}
-	switch {
-	case flag == mapping.Ignore:
+	switch flag {
+	case mapping.Ignore:
 		b.plan.Counts.Ignored++
 		return "", "", false
-	case flag == "" || flag == mapping.Error:
+	case "", mapping.Error:
 		message := fmt.Sprintf("%.40q is not among the activities of the map", activity)
 		if activity == "" {
 			message = "missing"

@@ -2,7 +2,7 @@ package desk_test
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"testing"
 
 	"idlepolicy/worker/stream/desk"
@@ -17,7 +17,7 @@ func TestPlanIsStoredByRevision(t *testing.T) {
 	}
 	entries := make([]desk.PlanEntry, 2500)
 	for i := range entries {
-		entries[i] = desk.PlanEntry{Key: fmt.Sprint(1000 + i), Value: []byte{1, byte(i)}}
+		entries[i] = desk.PlanEntry{Key: strconv.Itoa(1000 + i), Value: []byte{1, byte(i)}}
 	}
 	if err := d.StorePlan(t.Context(), "vienna", entries); err != nil {
 		t.Fatal(err)

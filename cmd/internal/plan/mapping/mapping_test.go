@@ -51,9 +51,17 @@ func TestProblems(t *testing.T) {
 		line    int
 		message string
 	}{
-		{2, `format: "xls"; want csv`}, {3, `zone: there is no time zone "Europe/Viena"`}, {4, "agnet: unknown; did you mean agent?"},
-		{6, `date_layout: "dd.mm.yyyy" is not a layout`}, {8, "end: an empty list"}, {10, "agents.too: unknown; did you mean to?"},
-		{11, "activities.Lunch: "}, {13, "name: given twice"}, {14, `until: "tomorrow"`}, {15, `skip: "-1"`}, {16, "after: given twice"},
+		{2, `format: "xls"; want csv`},
+		{3, `zone: there is no time zone "Europe/Viena"`},
+		{4, "agnet: unknown; did you mean agent?"},
+		{6, `date_layout: "dd.mm.yyyy" is not a layout`},
+		{8, "end: an empty list"},
+		{10, "agents.too: unknown; did you mean to?"},
+		{11, "activities.Lunch: "},
+		{13, "name: given twice"},
+		{14, `until: "tomorrow"`},
+		{15, `skip: "-1"`},
+		{16, "after: given twice"},
 	} {
 		if !slices.ContainsFunc(problems, func(p mapping.Problem) bool { return p.Line == want.line && strings.HasPrefix(p.Message, want.message) }) {
 			t.Errorf("no problem %q on line %d in\n%v", want.message, want.line, err)

@@ -141,13 +141,14 @@ func icsDuration(s string) (time.Duration, error) {
 		return 0, wrong
 	}
 	units := map[byte]time.Duration{'W': 7 * 24 * time.Hour, 'D': 24 * time.Hour, 'H': time.Hour, 'M': time.Minute, 'S': time.Second}
-	var sum, n time.Duration
+	var sum time.Duration
+	n := 0
 	for i := range len(rest) {
 		switch c := rest[i]; {
 		case c >= '0' && c <= '9' && n < 100_000:
-			n = n*10 + time.Duration(c-'0')
+			n = n*10 + int(c-'0')
 		case units[c] > 0:
-			sum, n = sum+n*units[c], 0
+			sum, n = sum+time.Duration(n)*units[c], 0
 		case c != 'T':
 			return 0, wrong
 		}

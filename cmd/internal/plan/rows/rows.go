@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -163,13 +164,8 @@ func (s Spec) fits(kind file.Kind) error {
 	fits := map[Format][]file.Kind{
 		CSV: {file.Text, file.JSON}, Workbook: {file.Workbook}, JSON: {file.JSON}, NDJSON: {file.JSON}, XML: {file.XML}, Calendar: {file.Calendar},
 	}[s.Format]
-	for _, k := range fits {
-		if k == kind {
-			return nil
-		}
-	}
-	if len(fits) == 0 {
-		return nil // Read names the wrong format
+	if slices.Contains(fits, kind) || len(fits) == 0 { // without any, Read names the wrong format
+		return nil
 	}
 	if kind == file.Text {
 		return fmt.Errorf("the file is plain text, not %s", s.Format)

@@ -20,14 +20,15 @@ func read(t *testing.T, r io.Reader, s rows.Spec) ([]string, error) {
 	t.Helper()
 	var all []string
 	_, err := rows.Read(r, s, func(r rows.Row) error {
-		line := r.Place + ":"
+		var line strings.Builder
+		line.WriteString(r.Place + ":")
 		for _, v := range r.Values {
-			line += " " + v.Text
+			line.WriteString(" " + v.Text)
 			if v.Zone != "" {
-				line += "[" + v.Zone + "]"
+				line.WriteString("[" + v.Zone + "]")
 			}
 		}
-		all = append(all, line)
+		all = append(all, line.String())
 		return nil
 	})
 	return all, err
