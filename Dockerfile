@@ -1,6 +1,7 @@
 # The programs of idlepolicy, each alone in an image without anything else:
 #
 #   docker build -t idleworker .                      the worker (the last stage)
+#   docker build -t idletap --target idletap .        sessions from the desktops' own traffic
 #   docker build -t idlectl --target idlectl .        the operator's tool
 #   docker build -t idledemo --target idledemo .      the demonstration, which is also the simulated gateway
 #
@@ -47,6 +48,16 @@ LABEL org.opencontainers.image.title=idledemo \
       org.opencontainers.image.description="idlepolicy in one process, and a simulated gateway"
 COPY --from=build /out/idledemo /idledemo
 ENTRYPOINT ["/idledemo"]
+
+FROM base AS idletap
+LABEL org.opencontainers.image.title=idletap \
+      org.opencontainers.image.description="Keeps the sessions of idlepolicy from the desktops' own traffic"
+COPY --from=build /out/idletap /idletap
+ENV IDLE_TAP_ADDR=:8044 IDLE_HTTP_ADDR=:8081 IDLE_LOG_FORMAT=json
+EXPOSE 8044 8081
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/idletap", "-health"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/idletap"]
 
 FROM base AS idleworker
 LABEL org.opencontainers.image.title=idleworker \

@@ -59,7 +59,8 @@ func demonstrate(ctx context.Context, o options, stdin io.Reader, stdout, stderr
 func (d *show) play(ctx context.Context, fail func(error)) error {
 	cast := castOf(d.plan.agents())
 	prepare(d.gateway, d.plan.sample)
-	desktops := newDesktops(d.site, len(cast))
+	desktops := newDesktops(d.gateway, d.tap, len(cast))
+	desktops.desk = d.desk
 	d.ends = append(d.ends, desktops.end)
 	d.introduce(cast)
 	if err := desktops.begin(ctx, cast); err != nil {

@@ -44,9 +44,9 @@ const (
 	toSee          = 50 // of the agents who signed in last, the worker has to know so many
 )
 
-func newDesktops(s *site, agents int) *desktops {
+func newDesktops(g *gatewaytest.Gateway, tap string, agents int) *desktops {
 	return &desktops{
-		gateway: s.gateway, desk: s.desk, tap: s.tap, polling: agents <= pollingMost,
+		gateway: g, tap: tap, polling: agents <= pollingMost,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: pollingMost}}, stop: func() {},
 	}
 }

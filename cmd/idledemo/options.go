@@ -18,6 +18,7 @@ type options struct {
 	log       string
 	simulator string
 	ca        string
+	tap       string
 	names     string
 	version   bool
 }
@@ -32,6 +33,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.StringVar(&o.log, "log", "", "write the log of the worker and the server to this `file`")
 	f.StringVar(&o.simulator, "simulator", "", "be nothing but the simulated gateway, at this `address`, for workers elsewhere")
 	f.StringVar(&o.ca, "ca", "", "with -simulator: write the `file` with the authority of its certificate")
+	f.StringVar(&o.tap, "tap", "", "with -simulator: the agents' desktops sign in through the idletap at this `URL`, and nothing else writes sessions")
 	f.StringVar(&o.names, "names", "", "with -simulator: more host `names` for its certificate, comma-separated")
 	f.BoolVar(&o.version, "version", false, "print the version")
 	return f
@@ -56,8 +58,8 @@ func parse(args []string) (o options, err error) {
 
 func (o *options) check() error {
 	switch {
-	case o.simulator == "" && (o.ca != "" || o.names != ""):
-		return errors.New("-ca and -names are for -simulator")
+	case o.simulator == "" && (o.ca != "" || o.names != "" || o.tap != ""):
+		return errors.New("-ca, -names and -tap are for -simulator")
 	case o.simulator != "" && (o.file != "" || o.serve || o.http != "" || o.natsPort != 0 || o.log != ""):
 		return errors.New("-simulator is the gateway alone: want no file, -serve, -http, -nats-port or -log with it")
 	case o.natsPort < 0 || o.natsPort > 65535:
@@ -83,7 +85,8 @@ The gateway and NATS are always its own: IDLE_GATEWAY_ and IDLE_NATS_ variables 
 IDLE_RATE (calls per second), IDLE_MAX_ATTEMPTS, IDLE_PREFIX, IDLE_LOG_LEVEL and the others count as for idleworker.
 
 With -simulator it is the gateway alone, and puts the sessions of agents 1001 to 1300 into the bucket of the worker that
-works at NATS at IDLE_NATS_URL (and IDLE_NATS_CREDS, IDLE_NATS_CA, IDLE_NATS_CERT, IDLE_NATS_KEY, IDLE_PREFIX).
+works at NATS at IDLE_NATS_URL (and IDLE_NATS_CREDS, IDLE_NATS_CA, IDLE_NATS_CERT, IDLE_NATS_KEY, IDLE_PREFIX). With -tap as
+well it leaves NATS alone: the agents' desktops sign in and poll through that idletap, which writes the sessions.
 
 Exit status: 0 every change of the file got exactly one ending, whatever it was; 1 it did not, or FILE or the environment
 cannot be used; 2 wrong usage; 130 interrupted. With -serve or -simulator, 0 when it was interrupted.

@@ -27,7 +27,7 @@ func simulate(ctx context.Context, o options, stdout io.Writer) error {
 	if err == nil {
 		names = append(names, host)
 	}
-	g, err := gatewaytest.Start(gatewaytest.Options{Addr: o.simulator, Names: names, ForgetCalls: true}) //nolint:contextcheck // taking an address is done at once
+	g, err := gatewaytest.Start(gatewaytest.Options{Addr: o.simulator, Names: names, ForgetCalls: true, OldGUIDFor: oldGUIDFor}) //nolint:contextcheck // taking an address is done at once
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,17 @@ func simulate(ctx context.Context, o options, stdout io.Writer) error {
 	}
 	prepare(g, true)
 	fmt.Fprintf(stdout, "simulated gateway at %s\n", g.URL())
-	if err := handOver(ctx, c, g, stdout); err != nil {
+	var cast []member
+	for _, id := range sampleAgents() {
+		cast = append(cast, member{id, signedIn})
+	}
+	desktops := newDesktops(g, o.tap, len(cast))
+	defer desktops.end()
+	handOver := func() error { return handOver(ctx, c, g, cast) }
+	if o.tap != "" {
+		handOver = func() error { return desktops.begin(ctx, cast) }
+	}
+	if err := untilSignedIn(ctx, handOver, stdout); err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -68,15 +78,11 @@ func writeWhole(file string, data []byte) error {
 
 const tryAgain = time.Second
 
-// handOver puts the sessions of the sample's agents where the worker looks for them, once there is such a place.
-func handOver(ctx context.Context, c config.Client, g *gatewaytest.Gateway, stdout io.Writer) error {
-	var cast []member
-	for _, id := range sampleAgents() {
-		cast = append(cast, member{id, signedIn})
-	}
+// untilSignedIn tries until the sample's agents are signed in.
+func untilSignedIn(ctx context.Context, try func() error, stdout io.Writer) error {
 	said := ""
 	for {
-		err := handOverOnce(ctx, c, g, cast)
+		err := try()
 		if err == nil {
 			fmt.Fprintf(stdout, "agents %d to %d are signed in\n", firstAgent, lastAgent)
 			return nil
@@ -96,7 +102,8 @@ func handOver(ctx context.Context, c config.Client, g *gatewaytest.Gateway, stdo
 	}
 }
 
-func handOverOnce(ctx context.Context, c config.Client, g *gatewaytest.Gateway, cast []member) error {
+// handOver puts the sessions of agents where the worker looks for them.
+func handOver(ctx context.Context, c config.Client, g *gatewaytest.Gateway, cast []member) error {
 	d, err := desk.Open(ctx, stream.Options{
 		URLs: c.NATSURLs, Name: "idledemo", Creds: c.NATSCreds, CA: c.NATSCA, Cert: c.NATSCert, Key: c.NATSKey,
 	}, messages.Names{Prefix: c.Prefix})

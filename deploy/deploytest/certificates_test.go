@@ -127,7 +127,7 @@ func TestCertificatesAreForWhatTheyAreMadeFor(t *testing.T) {
 	if err := s.verify("server", x509.ExtKeyUsageServerAuth, "elsewhere"); err == nil {
 		t.Error("the server may call itself as it likes")
 	}
-	for _, user := range []string{"worker", "operator", "publisher", "sessions", "observer"} {
+	for _, user := range []string{"worker", "operator", "publisher", "sessions", "tap", "observer"} {
 		if err := s.verify(user, x509.ExtKeyUsageClientAuth, ""); err != nil {
 			t.Errorf("%s: %v", user, err)
 		}
@@ -278,7 +278,7 @@ func TestUnknownUserIsRefused(t *testing.T) {
 	s := newSecrets(t)
 	was := s.files()
 	if said := s.make(false, "USERS=worker bogus"); !strings.Contains(said, `"bogus"`) ||
-		!strings.Contains(said, "worker operator publisher sessions observer admin") {
+		!strings.Contains(said, "worker operator publisher sessions tap observer admin") {
 		t.Errorf("said: %s", said)
 	}
 	s.wantChanged(was)

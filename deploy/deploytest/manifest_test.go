@@ -14,7 +14,7 @@ import (
 )
 
 // overlays are what is handed to kubectl apply -k.
-var overlays = []string{"trial", "production", "sites"}
+var overlays = []string{"trial", "production", "sites", "tap"}
 
 // site is what an overlay makes of the manifests.
 type site struct {

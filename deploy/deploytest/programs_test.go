@@ -65,12 +65,15 @@ var (
 	flagName = regexp.MustCompile(`(?m)^\s+-([a-z-]+)`)
 )
 
-// variables are those that the worker reads.
+// variables are those that the worker and the tap read.
 func variables(t *testing.T) map[string]bool {
 	t.Helper()
 	known := found(variable, help(t, "idleworker"))
 	if len(known) < 20 {
 		t.Fatalf("idleworker -help names only %d variables", len(known))
+	}
+	for name := range found(variable, help(t, "idletap")) {
+		known[name] = true
 	}
 	known["GOMEMLIMIT"] = true // the Go runtime's own
 	return known

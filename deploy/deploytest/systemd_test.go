@@ -12,8 +12,15 @@ import (
 
 // The service names programs, flags and variables that are there, and grants a stop more time than the worker takes.
 func TestServiceNamesWhatIsThere(t *testing.T) {
-	unit, env := read(t, "deploy", "systemd", "idleworker.service"), map[string]string{}
-	for line := range strings.Lines(read(t, "deploy", "systemd", "idleworker.env")) {
+	for _, program := range []string{"idleworker", "idletap"} {
+		t.Run(program, func(t *testing.T) { checkService(t, program) })
+	}
+}
+
+func checkService(t *testing.T, program string) {
+	t.Helper()
+	unit, env := read(t, "deploy", "systemd", program+".service"), map[string]string{}
+	for line := range strings.Lines(read(t, "deploy", "systemd", program+".env")) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok && !strings.HasPrefix(name, "#") {
 			env[name] = value
 		}
@@ -23,13 +30,13 @@ func TestServiceNamesWhatIsThere(t *testing.T) {
 	}
 	checkVariables(t, env)
 	command := strings.Fields(setting(t, unit, "ExecStart"))
-	if command[0] != "/usr/local/bin/idleworker" {
+	if command[0] != "/usr/local/bin/"+program {
 		t.Errorf("it starts %s", command[0])
 	}
-	checkFlags(t, "idleworker", command[1:])
+	checkFlags(t, program, command[1:])
 	patience, err := time.ParseDuration(setting(t, unit, "TimeoutStopSec"))
 	if grace := 20 * time.Second; err != nil || patience <= grace {
-		t.Errorf("a stop may take %v (%v), and the worker takes up to %v", patience, err, grace)
+		t.Errorf("a stop may take %v (%v), and the program takes up to %v", patience, err, grace)
 	}
 }
 
@@ -49,13 +56,15 @@ func TestServiceIsUnderstood(t *testing.T) {
 		t.Log("systemd is not here: nobody has looked at the unit")
 		return
 	}
-	unit := strings.ReplaceAll(read(t, "deploy", "systemd", "idleworker.service"), "/usr/local/bin", bin)
-	file := filepath.Join(t.TempDir(), "idleworker.service")
-	if err := os.WriteFile(file, []byte(unit), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(systemd, "verify", "--man=no", "--recursive-errors=no", file).CombinedOutput()
-	if err != nil || strings.Contains(string(out), "idleworker.service:") {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	for _, name := range []string{"idleworker.service", "idletap.service"} {
+		unit := strings.ReplaceAll(read(t, "deploy", "systemd", name), "/usr/local/bin", bin)
+		file := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(file, []byte(unit), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(systemd, "verify", "--man=no", "--recursive-errors=no", file).CombinedOutput()
+		if err != nil || strings.Contains(string(out), name+":") {
+			t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -73,58 +72,29 @@ func (r *Registry) Get(ctx context.Context, agent string) (SessionRecord, error)
 	if err != nil {
 		return SessionRecord{}, err
 	}
-	ask, err := json.Marshal(map[string]string{"last_by_subj": r.subject(agent)})
-	if err != nil {
-		return SessionRecord{}, err
+	m, err := GetLastMsg(ctx, js, r.stream(), r.subject(agent))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return SessionRecord{}, nil
 	}
-	asking, cancel := context.WithTimeout(ctx, requestFor)
-	defer cancel()
-	m, err := r.conn.RequestWithContext(asking, apiPrefix(js)+"STREAM.MSG.GET."+r.stream(), ask)
 	if err != nil {
 		return SessionRecord{}, fmt.Errorf("read a session: %w", plain(err))
 	}
-	var answer struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Seq  uint64    `json:"seq"`
-			Hdrs []byte    `json:"hdrs"`
-			Data []byte    `json:"data"`
-			Time time.Time `json:"time"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(m.Data, &answer); err != nil {
-		return SessionRecord{}, errors.New("read a session: the server's answer cannot be read")
-	}
-	switch {
-	case answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return SessionRecord{}, nil
-	case answer.Error != nil:
-		return SessionRecord{}, fmt.Errorf("read a session: %w", plain(answer.Error))
-	}
-	rec := SessionRecord{Rev: answer.Message.Seq, Written: answer.Message.Time}
-	rec.readHeaders(string(answer.Message.Hdrs))
+	rec := SessionRecord{Rev: m.Seq, Written: m.At}
+	rec.readHeaders(m.Header)
 	if rec.Since.After(rec.Written.Add(clockSlack)) {
 		rec.Since = rec.Written // a clock that is wrong must not keep later writers out
 	}
 	if !rec.Gone {
-		rec.Session, _ = messages.DecodeSession(answer.Message.Data) // the worker reports what cannot be used
+		rec.Session, _ = messages.DecodeSession(m.Data) // the worker reports what cannot be used
 	}
 	return rec, nil
 }
 
-// readHeaders goes by the text alone: it may be a block that the library would not read.
-func (rec *SessionRecord) readHeaders(block string) {
-	for line := range strings.SplitSeq(block, "\r\n") {
-		name, value, _ := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		switch name {
-		case "KV-Operation", "Nats-Marker-Reason":
-			rec.Gone = true
-		case sinceHeader:
-			rec.Since, _ = time.Parse(time.RFC3339Nano, value) // what cannot be read was not said
-		case retiredHeader:
-			rec.Retired = strings.SplitN(value, ",", mostRetired)
-		}
+func (rec *SessionRecord) readHeaders(h nats.Header) {
+	rec.Gone = isGone(h)
+	rec.Since, _ = time.Parse(time.RFC3339Nano, h.Get(sinceHeader)) // what cannot be read was not said
+	if retired := h.Get(retiredHeader); retired != "" {
+		rec.Retired = strings.SplitN(retired, ",", mostRetired)
 	}
 }
 
@@ -219,17 +189,6 @@ func (r *Registry) Attend(ctx context.Context, known func(agents []string) []str
 			return nil
 		}
 	}
-}
-
-// apiPrefix is what the subjects of requests to JetStream begin with.
-func apiPrefix(js jetstream.JetStream) string {
-	switch o := js.Options(); {
-	case o.APIPrefix != "":
-		return strings.TrimSuffix(o.APIPrefix, ".") + "."
-	case o.Domain != "":
-		return "$JS." + o.Domain + ".API."
-	}
-	return jetstream.DefaultAPIPrefix
 }
 
 func (r *Registry) stream() string { return "KV_" + r.names.SessionsBucket() }

@@ -199,5 +199,6 @@ func (s *Service) follow(ctx context.Context) error {
 func natsOptions(c config.Tap, name string, log *slog.Logger) stream.Options {
 	return stream.Options{
 		URLs: c.NATSURLs, Name: name, Creds: c.NATSCreds, CA: c.NATSCA, Cert: c.NATSCert, Key: c.NATSKey, Log: log,
+		Domain: c.NATSDomain, InboxPrefix: c.NATSInboxPrefix, TLSFirst: c.NATSTLSFirst,
 	}
 }
