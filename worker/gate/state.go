@@ -40,6 +40,7 @@ func (g *Gate) State(now time.Time) State {
 	for _, address := range g.addresses {
 		r := g.routes[address]
 		switch {
+		case g.unused(r, now):
 		case r.breaker.open && s.State != "probing":
 			s.State, s.Since, s.Until = "probing", r.breaker.since, r.breaker.next
 			s.Why = "only single calls are made" + g.to(address) + g.times(s.Since, time.Time{}) + ": the last of them: " + r.breaker.why
@@ -54,6 +55,13 @@ func (g *Gate) State(now time.Time) State {
 	}
 	return s
 }
+
+// unused reports whether an address beside others was not asked for lately: its trouble holds nothing back.
+func (g *Gate) unused(r *route, now time.Time) bool {
+	return len(g.routes) > 1 && now.Sub(r.asked) > longUnasked
+}
+
+const longUnasked = 10 * time.Minute
 
 // to names the address where there is more than one.
 func (g *Gate) to(address string) string {

@@ -131,6 +131,9 @@ func TestBreakerOfOneAddressIsNobodyElses(t *testing.T) {
 	if s.State != "probing" || !strings.Contains(s.Why, "node2:8043") || !strings.Contains(s.Why, "reset") {
 		t.Errorf("state %+v", s)
 	}
+	if s := g.State(now.Add(longUnasked + time.Second)); s.State != "open" {
+		t.Errorf("an address that nobody asks for any more: %+v", s)
+	}
 	if g.Doubts("") || !g.Doubts("node2:8043") || !g.Decides("node2:8043", now) || g.Decides("", now) {
 		t.Error("the doubts are about the wrong address")
 	}
