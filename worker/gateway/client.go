@@ -200,7 +200,8 @@ func (c *Client) failure(err error, once *passage) worker.Answer {
 			a.TimedOut = true // what that means is said where it is known how other calls do
 			a.Fault = "no answer within " + c.Timeout.String()
 		}
-	case hint != "" && !strings.Contains(a.Fault, hint):
+	case hint != "" && !errors.As(err, new(*dialError)): // which has its hint
+
 		a.Fault += ": " + hint
 	}
 	return a

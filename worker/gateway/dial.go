@@ -58,7 +58,11 @@ func (c *Client) handshake(ctx context.Context, network, addr string, lease func
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = socket.Close()
-		return nil, nil, &dialError{fmt.Errorf("TLS with %s: %w", addr, withHint(inHandshake{err}))}
+		hinted := withHint(inHandshake{err})
+		if c.lacking.Load() { // which is more likely than anything that an alert can say
+			hinted = fmt.Errorf("%w: %s", err, demandsCertificate)
+		}
+		return nil, nil, &dialError{fmt.Errorf("TLS with %s: %w", addr, hinted)}
 	}
 	return conn, socket, nil
 }

@@ -79,8 +79,12 @@ func TestTroubleWithTLS(t *testing.T) {
 		debug  string // GODEBUG
 		want   string // empty: it works
 	}{
-		"certificate demanded, none given":          {config: demands(), want: "asks for a client certificate: IDLE_GATEWAY_CERT"},
-		"certificate demanded, none given, HTTP/2":  {config: demands("h2"), want: "asks for a client certificate: IDLE_GATEWAY_CERT"},
+		"certificate demanded, none given":         {config: demands(), want: "asks for a client certificate: IDLE_GATEWAY_CERT"},
+		"certificate demanded, none given, HTTP/2": {config: demands("h2"), want: "asks for a client certificate: IDLE_GATEWAY_CERT"},
+		"certificate demanded by TLS 1.2, none given": {
+			config: &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trusted, MaxVersion: tls.VersionTLS12},
+			want:   "asks for a client certificate: IDLE_GATEWAY_CERT",
+		},
 		"certificate demanded, wrong given":         {config: demands(), set: withCertificate(theirs), want: "client certificate: IDLE_GATEWAY_CERT"},
 		"certificate demanded, right given":         {config: demands(), set: withCertificate(ours)},
 		"certificate demanded, right given, HTTP/2": {config: demands("h2"), set: withCertificate(ours)},
