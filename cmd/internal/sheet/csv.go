@@ -24,6 +24,9 @@ type table struct {
 
 func newTable(name string, data []byte) table {
 	text, separator := file.CutSeparatorLine(data)
+	if !bytes.ContainsRune(text, '\n') { // lines end as on a classic Mac, which Excel still offers
+		text = bytes.ReplaceAll(text, []byte("\r"), []byte("\n"))
+	}
 	t := table{Reader: csv.NewReader(bytes.NewReader(text))}
 	switch {
 	case separator != 0:
@@ -86,6 +89,9 @@ func (s *Sheet) faultCSV(t table, err error) {
 	switch {
 	case errors.Is(err, io.EOF):
 		s.fault(1, "", "the file is empty; want a header line with agent_id and flag")
+	case errors.As(err, &wrong) && errors.Is(wrong.Err, csv.ErrBareQuote):
+		s.fault(t.before+wrong.Line, "", fmt.Sprintf("character %d: a quote inside a value; put the whole value in quotes and write each quote in it twice, "+
+			"or export values instead of formulas", wrong.Column))
 	case errors.As(err, &wrong):
 		s.fault(t.before+wrong.Line, "", fmt.Sprintf("character %d: %v", wrong.Column, wrong.Err))
 	default:
