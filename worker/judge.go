@@ -36,7 +36,7 @@ func (l *loop) judge(c *change, a *answered) {
 	case a.Class == Passing:
 		t.attempts++
 		l.again(c, t.attempts, "")
-	case before.back != 0 && isAbout(a, before.seen, tally):
+	case before.back != 0 && before.session.GatewayURL == a.session.GatewayURL && isAbout(a, before.seen, tally):
 		t.faults++
 		t.attempts++
 		t.fault = alone(&a.Answer)
@@ -53,7 +53,7 @@ func (l *loop) judge(c *change, a *answered) {
 }
 
 // isAbout reports whether an answer that is not the gateway's own is about this very change: it was heard, and others
-// were answered properly since its last attempt came back. The agent has only one call in flight, so all answers in
+// were answered properly at the same address since its last attempt came back. The agent has only one call in flight, so all answers in
 // between were others'. Where room is short, everybody can be refused now and then.
 func isAbout(a *answered, then, now gate.Tally) bool {
 	switch a.Class {
