@@ -55,7 +55,7 @@ Exit status: 0 fine or nothing to do, 2 problems, with --detailed-exitcode 4 if 
 	c.Flags().BoolVar(&f.apply, "apply", false, "publish the difference as one batch, and record it")
 	c.Flags().BoolVar(&f.wait, "wait", false, "with --apply: wait for the ending of every change")
 	c.Flags().DurationVar(&f.timeout, "timeout", 0, "with --wait: no longer than this; default: as long as it takes")
-	c.Flags().BoolVar(&f.force, "force", false, "apply also what would change more than --max-change")
+	c.Flags().BoolVar(&f.force, "force", false, "apply also what would change more than --max-change, and a schedule that is over")
 	c.Flags().Float64Var(&f.most, "max-change", 30, "ask if more than this percentage of what stands would be withdrawn or get another flag")
 	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit with status 4 if there is something to do")
 	c.Flags().StringVar(&f.by, "by", "agent", "show the difference by agent or by step")
@@ -80,6 +80,10 @@ func (a *app) planFile(ctx context.Context, name string, f planFlags) error {
 	shown := planView{app: a, plan: p, zone: m.Location, flags: f, file: name}
 	if p.Faults() > 0 {
 		return shown.problems()
+	}
+	if p.IsOver(now) && !f.force {
+		return unusablef("%s: everything in it is in the past (%s): is it an old file? Nothing was published; --force goes on all the same",
+			name, terminal.Plural(p.Counts.Steps, "step"))
 	}
 	d, err := a.open(ctx)
 	if err != nil {

@@ -119,6 +119,8 @@ func TestPlanProblems(t *testing.T) {
 	p := newPlanSite(t)
 	p.plan("E9;11.01.2099;08:00;16:00;Phone\nE1;11/01/2099;08:00;16:00;Phone\nE1;11.01.2099;8 o'clock;16:00;Phone\nE1;11.01.2099;08:00;08:00;Nap\n").
 		want(t, statusUsage, "line 2: Employee ID: \"E9\" is not in the file of agents", "line 3: Day: ", "line 4: From: ", "line 5: Activity: \"Nap\"", "4 faults in", "nothing was published")
+	p.plan("E1;11.01.2020;08:00;16:00;Phone\n").want(t, statusUsage, "everything in it is in the past (1 step)", "--force")
+	p.plan("E1;11.01.2020;08:00;16:00;Phone\n", "--force").want(t, statusFine, "1 steps in the past", "nothing to do")
 	p.plan("").want(t, statusUsage, "the file has no rows")
 	p.write("map.yaml", viennaMap+"aftr: leave\nuntil: tomorow\n")
 	p.plan(roster).want(t, statusUsage, "map.yaml:13: aftr: unknown; did you mean after?", "map.yaml:14: until: ", "2 faults in the map")

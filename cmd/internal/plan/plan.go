@@ -27,7 +27,11 @@ type Plan struct {
 	Problems    []Problem // if there are any, nothing can be published
 	Notes       []Problem // what was decided about a row that can be used
 	more        int       // problems that are not in Problems
+	last        int64     // when the last interval ends
 }
+
+// IsOver reports whether everything in the schedule has passed, so that it is probably an old file.
+func (p *Plan) IsOver(now time.Time) bool { return p.Counts.Steps > 0 && p.last <= now.Unix() }
 
 // Counts says what became of the rows of a file.
 type Counts struct {
@@ -35,6 +39,7 @@ type Counts struct {
 	Intervals         int `json:"intervals"`
 	Agents            int `json:"agents"`
 	Steps             int `json:"steps"`
+	Passed            int `json:"passed"`             // steps that have ended
 	Ignored           int `json:"ignored"`            // of an activity that the map ignores
 	Filtered          int `json:"filtered"`           // left out by where
 	Empty             int `json:"empty"`              // of no length
@@ -117,7 +122,7 @@ func Read(r io.Reader, name string, m *mapping.Map, agents map[string]string, no
 	if b.plan.Counts.Rows == 0 {
 		return nil, b.noRows()
 	}
-	b.overlay()
+	b.overlay(now.Unix())
 	if b.plan.Counts.Intervals == 0 && b.plan.Faults() == 0 {
 		return nil, fmt.Errorf("none of the %d rows counts (%s): a schedule without any shift would withdraw everything, which is not done",
 			b.plan.Counts.Rows, b.plan.Counts.leftOut())
@@ -421,11 +426,19 @@ func (b *builder) lengthy(r rows.Row, start, end int64) (int64, int64, bool) {
 }
 
 // overlay turns the intervals of each agent into steps.
-func (b *builder) overlay() {
+func (b *builder) overlay(now int64) {
 	b.plan.Agents = make(map[string][]steps.Step, len(b.intervals))
 	for agent, intervals := range b.intervals {
 		b.plan.Agents[agent] = steps.Overlay(intervals, b.m.After)
 		b.plan.Counts.Steps += len(b.plan.Agents[agent])
+		for _, s := range b.plan.Agents[agent] {
+			if s.End <= now {
+				b.plan.Counts.Passed++
+			}
+			if s.End != steps.Open {
+				b.plan.last = max(b.plan.last, s.End)
+			}
+		}
 		delete(b.intervals, agent)
 	}
 	b.plan.Counts.Agents = len(b.plan.Agents)

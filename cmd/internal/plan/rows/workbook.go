@@ -3,6 +3,7 @@ package rows
 import (
 	"archive/zip"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -18,8 +19,15 @@ const (
 	inMemory    = 16 << 20  // bytes of a sheet, above which it is unpacked into a temporary file
 )
 
+var errDamaged = errors.New("the workbook is damaged; open it and save it again")
+
 // readWorkbook reads one sheet. Formulas count as the values that were saved with them; macros are never looked at.
-func readWorkbook(r io.Reader, s Spec, each func(Row) error) error {
+func readWorkbook(r io.Reader, s Spec, each func(Row) error) (err error) {
+	defer func() {
+		if recover() != nil { // the library panics over some damaged workbooks
+			err = errDamaged
+		}
+	}()
 	data, err := io.ReadAll(&limited{r: r, left: maxWhole, what: "the workbook"})
 	if err != nil {
 		return err
@@ -31,7 +39,7 @@ func readWorkbook(r io.Reader, s Spec, each func(Row) error) error {
 		RawCellValue: true, UnzipSizeLimit: maxUnpacked, UnzipXMLSizeLimit: inMemory,
 	})
 	if err != nil {
-		return fmt.Errorf("the workbook cannot be read: %w", err)
+		return fmt.Errorf("%w (%w)", errDamaged, err)
 	}
 	defer f.Close() // removes its temporary files
 	sheet, err := sheetOf(f, s.Rows)
@@ -65,7 +73,7 @@ func readWorkbook(r io.Reader, s Spec, each func(Row) error) error {
 func checkZip(data []byte) error {
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return fmt.Errorf("the workbook cannot be read: it is damaged (%w)", err)
+		return fmt.Errorf("%w (%w)", errDamaged, err)
 	}
 	var unpacked uint64
 	for _, f := range z.File {
