@@ -169,7 +169,7 @@ func (r *Reader) ready(ctx context.Context) error {
 			r.why = err
 		}
 	}
-	if r.sub == nil || r.left > 0 {
+	if r.sub == nil || r.left > r.batch/2 { // so that the server need not wait for the next request
 		return nil
 	}
 	r.asked++
@@ -179,7 +179,7 @@ func (r *Reader) ready(ctx context.Context) error {
 		r.lose(plain(err))
 		return nil
 	}
-	r.left = r.batch
+	r.left += r.batch
 	return nil
 }
 
@@ -212,7 +212,7 @@ func (r *Reader) onStatus(m *nats.Msg) {
 	switch status := m.Header.Get("Status"); {
 	case status == "100": // it is there
 	case status == "404", status == "408", strings.EqualFold(about, "batch completed"):
-		if m.Subject == r.request() {
+		if m.Subject == r.request() { // all before it are over as well
 			r.left = 0
 		}
 	default: // the consumer was deleted, or its server is gone
@@ -242,7 +242,7 @@ func (r *Reader) open(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	if most := info.Config.MaxRequestBatch; most > 0 { // of the server or the account
 		r.batch = min(r.batch, most)
 	}
-	r.name, r.inbox, r.msgs = info.Name, r.js.Conn().NewInbox(), make(chan *nats.Msg, readAtOnce+64)
+	r.name, r.inbox, r.msgs = info.Name, r.js.Conn().NewInbox(), make(chan *nats.Msg, 2*readAtOnce+64)
 	if r.sub, err = r.js.Conn().ChanSubscribe(r.inbox+".*", r.msgs); err != nil {
 		return nil, err
 	}
