@@ -100,7 +100,7 @@ func (j *journal) deadLetter(letter worker.DeadLetter, original *original, id st
 		m.Data = j.item(original, letter.Pos.Index)
 	}
 	most := max(0, int(j.conn.MaxPayload())-2*headerRoom)
-	cut := false
+	var cut bool
 	switch form {
 	case letterWhole:
 		m.Header, cut = keepHeaders(original.Block)

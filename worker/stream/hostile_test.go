@@ -20,6 +20,7 @@ import (
 // Whoever may publish can write any header. Each of these blocks is on all that is unfinished when somebody wants to
 // become the owner.
 func TestOwnerIsPickedWhateverTheUnfinishedChangesCarry(t *testing.T) {
+	t.Parallel()
 	for _, b := range natstest.Blocks() {
 		if !strings.Contains(b.Name, "pin") && !strings.Contains(b.Name, "Status 4") &&
 			!slices.Contains([]string{"a line without a colon", "garbage", "one byte", "no end"}, b.Name) {
@@ -171,8 +172,13 @@ func TestAnyHeaderBlockAnywhere(t *testing.T) {
 			id      string
 			outcome messages.Outcome
 		}{
-			{applying, "one", messages.Applied}, {rejecting, "one", messages.Rejected}, {failing, "one", messages.Failed}, {awaiting, "one", messages.Applied},
-			{applying, "two", messages.Applied}, {rejecting, "two", messages.Rejected}, {failing, "two", messages.Failed},
+			{applying, "one", messages.Applied},
+			{rejecting, "one", messages.Rejected},
+			{failing, "one", messages.Failed},
+			{awaiting, "one", messages.Applied},
+			{applying, "two", messages.Applied},
+			{rejecting, "two", messages.Rejected},
+			{failing, "two", messages.Failed},
 		} {
 			if got := of[agentOf(want.kind, i)+" "+want.id]; len(got) != 1 || got[0] != want.outcome {
 				t.Errorf("%s: change %s of the agents at %d has the endings %v, want %s", block.Name, want.id, want.kind, got, want.outcome)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
@@ -87,7 +88,7 @@ func TestReaderGoesOn(t *testing.T) {
 		t.Helper()
 		n++
 		s.wait("a message is stored", func() bool {
-			_, err := s.js.Publish(t.Context(), "s", fmt.Append(nil, n), jetstream.WithMsgID(fmt.Sprint(n)))
+			_, err := s.js.Publish(t.Context(), "s", fmt.Append(nil, n), jetstream.WithMsgID(strconv.Itoa(n)))
 			return err == nil
 		})
 		var m Message
@@ -99,7 +100,7 @@ func TestReaderGoesOn(t *testing.T) {
 			m = got
 			return err == nil
 		})
-		if string(m.Data) != fmt.Sprint(n) {
+		if string(m.Data) != strconv.Itoa(n) {
 			t.Errorf("%s: %q was read, want %d", what, m.Data, n)
 		}
 	}
@@ -110,7 +111,7 @@ func TestReaderGoesOn(t *testing.T) {
 	next("after its consumer was deleted")
 	s.restartServer()
 	next("after the server was restarted")
-	s.nc.ForceReconnect()
+	_ = s.nc.ForceReconnect() // fails if it is closed, which the next step shows
 	next("after a reconnect")
 	if err := s.js.DeleteStream(t.Context(), "S"); err != nil {
 		t.Fatal(err)

@@ -154,7 +154,7 @@ func isRefused(err error) bool {
 	if errors.Is(err, nats.ErrBadHeaderMsg) || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) {
 		return true
 	}
-	const tooLarge, headersTooLarge = 10054, 10097 // codes that the library has no names for
+	const headersTooLarge = 10097 // the library has no name for it
 	answer, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && (answer.ErrorCode == tooLarge || answer.ErrorCode == headersTooLarge)
+	return ok && (answer.ErrorCode == jetstream.JSErrCodeStreamMessageExceedsMaximum || answer.ErrorCode == headersTooLarge)
 }

@@ -33,7 +33,7 @@ func scan(ctx context.Context, js jetstream.JetStream, stream, subject string, c
 	if err != nil {
 		return plain(err)
 	}
-	defer r.Stop()
+	defer r.Stop() //nolint:contextcheck // ctx may have ended: that is why the reading ends
 	// The message at last may be deleted meanwhile: whatever is the last one then will do.
 	for seen, patience := uint64(0), scanPatience; seen < last.Seq; {
 		m, err := r.Next(ctx, scanQuiet)

@@ -150,6 +150,7 @@ func TestStopWhileTakingOver(t *testing.T) {
 
 // Somebody changes the consumer of changes while there is an owner: that one sets it right, and nothing is passed over.
 func TestOwnerWhoseConsumerIsChangedByHand(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(c *jetstream.ConsumerConfig){
 		"a filter":           func(c *jetstream.ConsumerConfig) { c.FilterSubject = "idlepolicy.changes.late" },
 		"a smallest pull":    func(c *jetstream.ConsumerConfig) { c.MaxRequestBatch = 1 },
@@ -183,7 +184,7 @@ func TestServerThatLimitsPulls(t *testing.T) {
 		s.publish(fmt.Sprintf(`{"agent_id":"1001","flag":"f%d"}`, i%1000))
 	}
 	s.waitFinished()
-	a.owner.Conn.ForceReconnect() //nolint:errcheck // it takes over from itself
+	_ = a.owner.Conn.ForceReconnect() // it takes over from itself
 	s.publish(`{"agent_id":"1001","flag":"last"}`)
 	s.waitFinished()
 	if said := log.lines("max_request_batch"); len(said) != 1 {

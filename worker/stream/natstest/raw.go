@@ -24,7 +24,8 @@ func DialRaw(tb testing.TB, address string) *Raw {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	conn, err := net.Dial("tcp", u.Host)
+	var d net.Dialer
+	conn, err := d.DialContext(tb.Context(), "tcp", u.Host)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -36,6 +37,7 @@ func DialRaw(tb testing.TB, address string) *Raw {
 
 // For returns the same connection for another test, such as one run of a fuzz target.
 func (r *Raw) For(tb testing.TB) *Raw {
+	tb.Helper()
 	same := *r
 	same.tb = tb
 	return &same
