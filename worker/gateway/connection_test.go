@@ -113,6 +113,7 @@ func TestCutConnectionsRepeatNoCall(t *testing.T) {
 }
 
 func number(t *testing.T, s string) int {
+	t.Helper()
 	n, err := strconv.Atoi(s)
 	if err != nil {
 		t.Error(err)

@@ -114,3 +114,17 @@ func TestGUIDInThePlaceOfTheAgentIsNotLogged(t *testing.T) {
 		t.Errorf("told %q", told)
 	}
 }
+
+// A record with a field that cannot be used counts, and each kind of such a field is logged once, however many records have it.
+func TestSessionsWithUnusableFieldsCount(t *testing.T) {
+	s := newSite(t)
+	log := &notebook{}
+	s.log = slog.NewTextHandler(log, nil)
+	s.startOwner("a")
+	for _, agent := range []string{"1001", "1002", "1003"} {
+		s.signIn(agent, `{"guid":"g-`+agent+`","signed_in_at":1795424400,"cookies":["very secret"]}`)
+	}
+	if told := log.lines("part of a session cannot be used"); len(told) != 2 || len(log.lines("very secret")) > 0 {
+		t.Errorf("told %q", told)
+	}
+}
