@@ -77,3 +77,32 @@ func TestPauseAndRateByOperators(t *testing.T) {
 		}
 	})
 }
+
+// One line when a state of the gate begins and one when it ends, but only a few a minute while the gateway flaps.
+func TestAFlappingGateIsLoggedSparingly(t *testing.T) {
+	var log strings.Builder
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	var g gateLog
+	lines := func() int { return strings.Count(log.String(), "\n") }
+	open, shut := view.GateState{State: "open"}, view.GateState{State: "probing", Why: "it does not answer"}
+	g.note(logger, &open, dawn)
+	if lines() != 0 {
+		t.Errorf("an open gate is news at the start:\n%s", log.String())
+	}
+	g.note(logger, &shut, dawn)
+	g.note(logger, &shut, dawn.Add(time.Second))
+	g.note(logger, &open, dawn.Add(2*time.Second))
+	if lines() != 2 || !strings.Contains(log.String(), "after=2s") {
+		t.Errorf("one state that began and ended:\n%s", log.String())
+	}
+	now := dawn.Add(2 * time.Second)
+	for range 300 { // ten minutes
+		now = now.Add(time.Second)
+		g.note(logger, &shut, now)
+		now = now.Add(time.Second)
+		g.note(logger, &open, now)
+	}
+	if n := lines(); n > 11*gateLines || n < 9*gateLines || !strings.Contains(log.String(), "changes_left_out") {
+		t.Errorf("%d lines in ten minutes of flapping", n)
+	}
+}
