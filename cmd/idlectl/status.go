@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,6 +65,7 @@ func (a *app) view(v view.View) {
 	fact := func(name, format string, args ...any) {
 		fmt.Fprintf(a.stdout, "%-13s %s\n", name, fmt.Sprintf(format, args...))
 	}
+	fact("coverage", "%s", coverageText(v.Coverage))
 	fact("gate", "%s", gateText(v.Gate, v.At))
 	fact("unfinished", "%s, of %s known", terminal.Plural(v.Unfinished, "message"), terminal.Plural(v.Agents, "agent"))
 	fact("ready", "%d, %d called right now, %d pause before another attempt", v.Due, v.InFlight, v.Retrying)
@@ -80,6 +82,20 @@ func (a *app) view(v view.View) {
 		t.AppendRow([]any{terminal.Clean(b.ID), p.Ended(), p.Total, p.Failed, p.Rejected, p.Expired, terminal.Age(p.StartedAt, v.At)})
 	}
 	t.Render()
+}
+
+// coverageText says who has the policy.
+func coverageText(c view.Coverage) string {
+	if c.Agents() == 0 {
+		return "no agent has a desired policy now"
+	}
+	text := fmt.Sprintf("%d of %s have their policy", c.InForce, terminal.Plural(c.Agents(), "agent"))
+	for _, s := range view.CoverStates() {
+		if n := c.Of(s); n > 0 && s != view.CoverInForce {
+			text += fmt.Sprintf(", %d %s", n, strings.ReplaceAll(s.String(), "_", " "))
+		}
+	}
+	return text
 }
 
 func gateText(g view.GateState, now time.Time) string {

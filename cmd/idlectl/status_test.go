@@ -20,13 +20,14 @@ func TestStatus(t *testing.T) {
 		Replicas: []desk.Replica{{Name: "a", Role: "owner", Since: now.Add(-time.Hour)}, {Name: "b", Role: "standby", Trouble: "no\x1b"}},
 		View: &view.View{
 			At: now, Gate: view.GateState{State: "shut", Why: "the gateway is away", Until: now.Add(2 * time.Second), Rate: 25, Limit: 50, ByOperator: true},
+			Coverage: view.Coverage{InForce: 12, NotSignedIn: 3, Failed: 1},
 			Agents: 20, Unfinished: 7, NotSignedIn: 3, Later: 2, Due: 4,
 			Batches:  []view.BatchView{{ID: "late-7", Progress: messages.BatchSummary{Total: 40, Applied: 11, StartedAt: now}}},
 			Estimate: view.Estimate{Due: 4, Rate: 25, End: now.Add(time.Minute), Missed: 1},
 		},
 	}})
 	s.run("status").want(t, statusFine, "owner", "standby", "no·", "shut: the gateway is away, next look in 2s; 25 calls per second of 50 calls per second, set by an operator",
-		"7 messages, of 20 agents", "3 for their sign-in, 2 for their instant", "late-7", "4 changes due, done in 1m", "1 of them later")
+		"12 of 16 agents have their policy, 3 not signed in, 1 failed", "7 messages, of 20 agents", "3 for their sign-in, 2 for their instant", "late-7", "4 changes due, done in 1m", "1 of them later")
 	s.run("status", "--json").want(t, statusFine, `"replicas"`, `"late-7"`)
 }
 

@@ -98,6 +98,18 @@ func (s *Server) agent(ctx context.Context, id string) (v view.AgentView, ok boo
 	return s.Owner.Agent(far, id)
 }
 
+// covered asks the owner for agents with a desired policy.
+func (s *Server) covered(ctx context.Context, q view.CoverageQuery) (page view.CoveragePage, ok bool) {
+	near, cancel := context.WithTimeout(ctx, viewTimeout)
+	defer cancel()
+	if page, ok = s.Worker.Covered(near, q); ok || s.Owner == nil {
+		return page, ok
+	}
+	far, cancel := context.WithTimeout(ctx, farTimeout)
+	defer cancel()
+	return s.Owner.Covered(far, q)
+}
+
 // replicas returns the processes that stand for the site, this one among them.
 func (s *Server) replicas() []Replica {
 	if s.Replicas != nil {

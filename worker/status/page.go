@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/view"
 )
 
 //go:embed page
@@ -35,7 +36,7 @@ func asset(name, kind string) http.HandlerFunc {
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"clock": clock, "ago": ago, "lasting": lasting, "count": count, "rate": perSecond, "flag": messages.PolicyText, "sign": outcomeSign,
-	"why": whyText, "said": lastCallText,
+	"covered": func(c view.CoverState) string { return coverText[c] }, "why": whyText, "said": lastCallText,
 	"details": details, "first": first, "rest": rest,
 }).ParseFS(files, "page/*.html"))
 
@@ -57,6 +58,8 @@ type sheet struct {
 	Plot     plot
 	Batches  []batchLine
 	Waits    []waitLine
+	Covering covering
+	Covered  coverList
 	Hidden   hidden
 }
 
@@ -98,13 +101,14 @@ func (s *Server) siteSheet() sheet {
 		p.Gate, p.Work = gateFigures(v), workFigures(v)
 		p.Batches, p.Hidden.Batches = batchLines(v)
 		p.Waits, p.Hidden.Waits = waitLines(v)
+		p.Covering = newCovering(v)
 	}
 	return p
 }
 
 // sectionNames are the parts of the first page that change while it is open: each is an element of this ID and the
 // template of its content.
-var sectionNames = []string{"headline", "owner", "gate", "burst", "batches", "trouble", "waits", "results", "sessions"}
+var sectionNames = []string{"headline", "coverage", "owner", "gate", "burst", "batches", "trouble", "waits", "results", "sessions"}
 
 // sections returns the parts of the first page as they are now.
 func (s *Server) sections() []section {

@@ -40,6 +40,7 @@ var (
 	oldestDueDesc  = desc("oldest_due_age_seconds", "Time since the oldest change that is ready for a call took effect; 0: there is none.")
 	agentsDesc     = desc("agents", "Agents that results or changes tell of.")
 	batchesDesc    = desc("batches", "Batches that are under way.")
+	coverageDesc   = desc("coverage_agents", "Agents with a desired policy, by how they stand with it.", "state")
 	endDesc        = desc("estimate_end_seconds", "Time until what is due now will have been applied; absent when not known.")
 	missedDesc     = desc("estimate_missed", "Changes that are due and whose valid_until will have passed before their turn.")
 )
@@ -48,7 +49,7 @@ var (
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		ownerDesc, connectedDesc, sessionsDesc, signInDesc, gateOpenDesc, gateStateDesc, rateDesc, limitDesc, holdingDesc, reachDesc,
-		inFlightDesc, backlogDesc, unfinishedDesc, oldestDesc, oldestDueDesc, agentsDesc, batchesDesc, endDesc, missedDesc,
+		inFlightDesc, backlogDesc, unfinishedDesc, oldestDesc, oldestDueDesc, agentsDesc, batchesDesc, coverageDesc, endDesc, missedDesc,
 	} {
 		ch <- d
 	}
@@ -104,6 +105,9 @@ func collectWork(set setter, v view.View) {
 	set(oldestDesc, secondsSince(v.Oldest))
 	set(oldestDueDesc, secondsSince(v.OldestDue))
 	set(agentsDesc, float64(v.Agents))
+	for _, state := range view.CoverStates() {
+		set(coverageDesc, float64(v.Coverage.Of(state)), state.String())
+	}
 	set(batchesDesc, float64(len(v.Batches)+v.MoreBatches))
 }
 

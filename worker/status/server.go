@@ -42,11 +42,12 @@ type Server struct {
 	live     live
 }
 
-// Worker is what the server asks about the work. Both methods report false while this process is not the owner, or when
+// Worker is what the server asks about the work. All methods report false while this process is not the owner, or when
 // no answer came before ctx ended.
 type Worker interface {
 	View(ctx context.Context) (view.View, bool)
 	Agent(ctx context.Context, id string) (view.AgentView, bool)
+	Covered(ctx context.Context, q view.CoverageQuery) (view.CoveragePage, bool)
 }
 
 // Sessions is what the server asks about who is signed in.
@@ -150,6 +151,8 @@ func (s *Server) handler(ctx context.Context) http.Handler {
 	mux.Handle("GET /metrics", s.metrics())
 	s.routes(ctx, mux)
 	mux.HandleFunc("GET /{$}", s.page)
+	mux.HandleFunc("GET /coverage", s.coveragePage)
+	mux.HandleFunc("GET /coverage.csv", s.coverageCSV)
 	mux.HandleFunc("GET /agents", s.findAgent)
 	mux.HandleFunc("GET /agents/{id}", s.agentPage)
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) { s.events(ctx, w, r) })

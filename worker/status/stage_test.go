@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,12 +32,13 @@ type stage struct {
 
 // actor plays a worker.
 type actor struct {
-	mu     sync.Mutex // guards what follows
-	view   view.View
-	agents map[string]view.AgentView
-	ok     bool
-	stuck  bool // it answers nobody
-	asked  int
+	mu      sync.Mutex // guards what follows
+	view    view.View
+	agents  map[string]view.AgentView
+	covered []view.Covered
+	ok      bool
+	stuck   bool // it answers nobody
+	asked   int
 }
 
 func (a *actor) set(f func(a *actor)) {
@@ -66,6 +68,25 @@ func (a *actor) Agent(_ context.Context, id string) (view.AgentView, bool) {
 		v.AgentID = id
 	}
 	return v, a.ok
+}
+
+func (a *actor) Covered(_ context.Context, q view.CoverageQuery) (page view.CoveragePage, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, c := range a.covered {
+		switch {
+		case q.State != view.NotCounted && c.State != q.State, !strings.HasPrefix(c.AgentID, q.Prefix), q.Batch != "" && c.BatchID != q.Batch:
+		case q.After != "" && c.AgentID <= q.After:
+			page.Total++
+		case len(page.Agents) == q.Limit:
+			page.Total++
+			page.More = true
+		default:
+			page.Total++
+			page.Agents = append(page.Agents, a.covered[i])
+		}
+	}
+	return page, a.ok
 }
 
 // newStage is a stage before it is opened: an owner, connected, who knows who is signed in.

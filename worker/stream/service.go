@@ -154,6 +154,16 @@ func (s *Service) answerReplicas(ctx context.Context) error {
 			}
 			return nil
 		},
+		"covered": func(m *nats.Msg) any {
+			var q view.CoverageQuery
+			if json.Unmarshal(m.Data, &q) != nil {
+				return nil
+			}
+			if page, ok := s.Worker.Covered(ctx, q); ok {
+				return page
+			}
+			return nil
+		},
 	} {
 		sub, err := s.Conn.Subscribe(s.subject("among."+verb), func(m *nats.Msg) {
 			if a := answer(m); a != nil {
@@ -219,6 +229,15 @@ func (s *Service) View(ctx context.Context) (v view.View, ok bool) {
 func (s *Service) Agent(ctx context.Context, id string) (v view.AgentView, ok bool) {
 	err := s.askOwner(ctx, "agent", []byte(id), &v)
 	return v, err == nil
+}
+
+// Covered asks the owner for agents with a desired policy; ok is false where none answers.
+func (s *Service) Covered(ctx context.Context, q view.CoverageQuery) (page view.CoveragePage, ok bool) {
+	text, err := json.Marshal(q)
+	if err == nil {
+		err = s.askOwner(ctx, "covered", text, &page)
+	}
+	return page, err == nil
 }
 
 // Replicas asks all replicas who they are, and stops when no further one answers.

@@ -93,3 +93,11 @@ func (l *link) Agent(ctx context.Context, id string) (v view.AgentView, ok bool)
 	}
 	return v, false
 }
+
+// Covered is View for a page of agents with a desired policy.
+func (l *link) Covered(ctx context.Context, q view.CoverageQuery) (page view.CoveragePage, ok bool) {
+	if on := l.service(); on != nil {
+		return on.Covered(ctx, q)
+	}
+	return page, false
+}
