@@ -21,7 +21,7 @@ func TestStatus(t *testing.T) {
 		View: &view.View{
 			At: now, Gate: view.GateState{State: "shut", Why: "the gateway is away", Until: now.Add(2 * time.Second), Rate: 25, Limit: 50, ByOperator: true},
 			Coverage: view.Coverage{InForce: 12, NotSignedIn: 3, Failed: 1},
-			Agents: 20, Unfinished: 7, NotSignedIn: 3, Later: 2, Due: 4,
+			Agents:   20, Unfinished: 7, NotSignedIn: 3, Later: 2, Due: 4,
 			Batches:  []view.BatchView{{ID: "late-7", Progress: messages.BatchSummary{Total: 40, Applied: 11, StartedAt: now}}},
 			Estimate: view.Estimate{Due: 4, Rate: 25, End: now.Add(time.Minute), Missed: 1},
 		},
