@@ -1,0 +1,7 @@
+// Package taptest runs idletap as real processes: many desktops go through two taps behind a TCP balancer, while taps and the NATS
+// server are killed, restarted and rolled and a real worker applies a shift change.
+//
+//	go test ./cmd/internal/taptest
+//	go test ./cmd/internal/taptest -run TestDesktopsThroughTwoTaps -desktops 2000 -span 20s -v -timeout 20m
+//	go test ./cmd/internal/taptest -run '^$' -bench . -benchtime 20000x
+package taptest

@@ -1,0 +1,259 @@
+package taptest
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/cmd/internal/faulttest"
+	"idlepolicy/messages"
+	"idlepolicy/worker/gateway/gatewaytest"
+	"idlepolicy/worker/stream"
+)
+
+var (
+	desktops = flag.Int("desktops", 60, "how many desktops there are")
+	span     = flag.Duration("span", time.Second, "the time between two faults")
+)
+
+const tapProgram = "idlepolicy/cmd/idletap"
+
+var built struct{ server, worker, tap string }
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "taptest")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	for name, into := range map[string]*string{
+		faulttest.ServerProgram: &built.server, faulttest.WorkerProgram: &built.worker, tapProgram: &built.tap,
+	} {
+		if *into, err = faulttest.Build(dir, name); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// site is everything that runs.
+type site struct {
+	t       *testing.T
+	natsAt  string // URL
+	config  string // of the NATS server: a file
+	nats    *faulttest.Process
+	gateway *gatewaytest.Gateway
+	ca      string
+	names   messages.Names
+	conn    *nats.Conn
+
+	mu      sync.Mutex // guards what follows
+	results map[messages.Outcome]map[string]int
+	waits   map[string]time.Time
+	longest time.Duration // that a change waited for its sign-in
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{t: t, names: messages.Names{Prefix: "idlepolicy"}, results: map[messages.Outcome]map[string]int{}, waits: map[string]time.Time{}}
+	port := freePort(t)
+	dir := t.TempDir()
+	s.natsAt, s.config = "nats://127.0.0.1:"+port, filepath.Join(dir, "server.conf")
+	text := fmt.Sprintf("listen: 127.0.0.1:%s\njetstream { store_dir: %q }\n", port, dir)
+	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.startNATS()
+	g, err := gatewaytest.Start(gatewaytest.Options{OldGUIDFor: 2 * rotation, ForgetCalls: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Close)
+	s.gateway = g
+	if s.ca, err = g.WriteCA(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+func (s *site) startNATS() {
+	s.nats = faulttest.Start(s.t, built.server, faulttest.Options{Args: []string{"-c", s.config}})
+}
+
+func (s *site) startWorker() {
+	faulttest.Start(s.t, built.worker, faulttest.Options{Env: append(s.env(), "IDLE_HTTP_ADDR=", "IDLE_RATE=0")})
+}
+
+func (s *site) env() []string {
+	return []string{
+		"IDLE_NATS_URL=" + s.natsAt, "IDLE_GATEWAY_URL=" + s.gateway.URL(), "IDLE_GATEWAY_CA=" + s.ca, "IDLE_LOG_LEVEL=debug",
+	}
+}
+
+// tap is one process of the tap, which can be killed and started again at the same address.
+type tap struct {
+	at, page string
+	proc     *faulttest.Process
+}
+
+func (s *site) newTap() *tap {
+	p := &tap{at: "127.0.0.1:" + freePort(s.t), page: "127.0.0.1:" + freePort(s.t)}
+	s.startTap(p)
+	return p
+}
+
+func (s *site) startTap(p *tap) {
+	s.t.Helper()
+	p.proc = faulttest.Start(s.t, built.tap, faulttest.Options{
+		Env: append(s.env(), "IDLE_TAP_ADDR="+p.at, "IDLE_HTTP_ADDR="+p.page),
+	})
+	s.until("the tap at "+p.at+" is ready", func() bool {
+		resp, err := http.Get("http://" + p.page + "/readyz")
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// roll stops a tap cleanly and starts it again.
+func (s *site) roll(p *tap) {
+	s.t.Helper()
+	if err := p.proc.Signal(syscall.SIGTERM); err != nil {
+		s.t.Fatal(err)
+	}
+	if code := p.proc.Wait(); code != 0 {
+		s.t.Errorf("the tap ended with status %d:\n%s", code, p.proc.Output())
+	}
+	s.startTap(p)
+}
+
+func (s *site) until(what string, ok func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// follow connects and counts the results.
+func (s *site) follow() {
+	s.t.Helper()
+	conn, err := nats.Connect(s.natsAt, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(conn.Close)
+	s.conn = conn
+	if _, err := conn.Subscribe(s.names.ResultsAll(), s.count); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) count(m *nats.Msg) {
+	var r messages.Result
+	if json.Unmarshal(m.Data, &r) != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.results[r.Outcome] == nil {
+		s.results[r.Outcome] = map[string]int{}
+	}
+	s.results[r.Outcome][r.AgentID]++
+	switch began, waits := s.waits[r.AgentID]; {
+	case r.Outcome == messages.Waiting:
+		s.waits[r.AgentID] = time.Now()
+	case waits:
+		s.longest = max(s.longest, time.Since(began))
+		delete(s.waits, r.AgentID)
+	}
+}
+
+// number returns of how many agents there is a result, and how many results there are.
+func (s *site) number(o messages.Outcome) (agents, all int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.results[o] {
+		all += n
+	}
+	return len(s.results[o]), all
+}
+
+func (s *site) publish(agents []string) {
+	s.t.Helper()
+	js, err := jetstream.New(s.conn)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	body, _ := json.Marshal(map[string]any{"agent_ids": agents, "flag": false})
+	s.until("the change is stored", func() bool {
+		_, err := js.Publish(s.t.Context(), s.names.Changes(), body, jetstream.WithMsgID("shift-"+agents[0]))
+		return err == nil
+	})
+}
+
+// differences says where the registry does not hold what the gateway knows.
+func (s *site) differences() string {
+	r, err := stream.OpenRegistry(s.t.Context(), stream.Options{URLs: []string{s.natsAt}, Name: "test"}, s.names)
+	if err != nil {
+		return err.Error()
+	}
+	defer r.Close()
+	agents, err := r.Agents(s.t.Context())
+	if err != nil {
+		return err.Error()
+	}
+	want, wrong := s.gateway.Signed(), 0
+	var which []string
+	for _, agent := range agents {
+		rec, err := r.Get(s.t.Context(), agent)
+		if err != nil {
+			return err.Error()
+		}
+		if rec.Session.GUID != want[agent] || want[agent] != "" && rec.Session.SignedInAt.IsZero() {
+			wrong++
+			which = append(which, agent)
+		}
+		delete(want, agent)
+	}
+	if wrong == 0 && len(want) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d wrong (%.60s), %d missing", wrong, strings.Join(which, " "), len(want))
+}
