@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -86,7 +85,7 @@ const notNow = 30 * time.Second
 // changes are those of one message, stored under a sequence.
 func (p *plan) changes(i int, seq uint64, now time.Time, add func(place, awaited)) {
 	m := p.Messages[i]
-	for _, c := range messages.Decode(m.Body, p.prefix+"-"+strconv.Itoa(m.Line)).Changes {
+	for _, c := range messages.Decode(m.Body, m.ID(p.prefix)).Changes {
 		if c.Cancel {
 			continue
 		}

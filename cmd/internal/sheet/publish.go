@@ -51,14 +51,15 @@ func (s *Sheet) Fits(most int) error {
 func (s *Sheet) Publications(prefix string) iter.Seq[desk.Publication] {
 	return func(yield func(desk.Publication) bool) {
 		for _, l := range s.Messages {
-			if !yield(desk.Publication{ID: l.id(prefix), Body: l.Body, Agents: l.Agents}) {
+			if !yield(desk.Publication{ID: l.ID(prefix), Body: l.Body, Agents: l.Agents}) {
 				return
 			}
 		}
 	}
 }
 
-func (m *Message) id(prefix string) string {
+// ID returns the Nats-Msg-Id of the message under a prefix, which is also the default id of its changes.
+func (m *Message) ID(prefix string) string {
 	sum := sha256.Sum256(m.Body)
 	return fmt.Sprintf("%s-%d-%x", prefix, m.Line, sum[:6])
 }
