@@ -34,6 +34,9 @@ const tapProgram = "idlepolicy/cmd/idletap"
 var built struct{ server, worker, tap string }
 
 func TestMain(m *testing.M) {
+	if gateway := os.Getenv(bareGateway); gateway != "" {
+		os.Exit(bare(gateway, os.Getenv(bareAddr)))
+	}
 	flag.Parse()
 	os.Exit(run(m))
 }
