@@ -69,7 +69,7 @@ func TestRestoredMessageOfWhichSomeHadEnded(t *testing.T) {
 // were saved later, and is only acknowledged.
 func TestBackupWhileTheWorkerRuns(t *testing.T) {
 	s := newSite(t)
-	s.desk.answer = func(c worker.Call) worker.Answer {
+	s.gateway.answer = func(c worker.Call) worker.Answer {
 		if c.AgentID == "1003" {
 			return worker.Answer{Class: worker.Refused, Retcode: "000-002", Message: "bad parameter"}
 		}
@@ -114,12 +114,12 @@ func TestRestoredOnThreeServers(t *testing.T) {
 	r := s.startOwner("before")
 	s.signIn("1001", "guid")
 	s.publish(`{"id":"m","agent_ids":["1001","1002"],"flag":"true"}`)
-	s.wait("the first is called for", func() bool { return len(s.desk.made()) == 1 })
+	s.wait("the first is called for", func() bool { return len(s.gateway.made()) == 1 })
 	r.finish()
 	s.anew(n.ChangesStream(), s.backup(n.ChangesStream()))
 	r = s.startOwner("after")
 	s.publish(`{"id":"new","agent_id":"1001","flag":"false"}`)
-	s.wait("the new one is called for", func() bool { return len(s.desk.made()) == 2 })
+	s.wait("the new one is called for", func() bool { return len(s.gateway.made()) == 2 })
 	r.finish()
 	leader := ""
 	s.wait("the others have all that was restored", func() bool {

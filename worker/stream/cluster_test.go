@@ -18,7 +18,7 @@ import (
 // newCluster is a site on three servers; its own connection knows them all.
 func newCluster(t *testing.T) (*site, []*server.Server) {
 	t.Helper()
-	s := &site{t: t, desk: &desk{}, hold: 50 * time.Millisecond, layout: testLayout()}
+	s := &site{t: t, gateway: &fakeGateway{}, hold: 50 * time.Millisecond, layout: testLayout()}
 	s.layout.Replicas = 3
 	var servers []*server.Server
 	var routes []*url.URL
@@ -90,7 +90,7 @@ func TestNodeOfThreeIsKilled(t *testing.T) {
 		}
 	}
 	publish(50)
-	s.wait("calls are made", func() bool { return len(s.desk.made()) > 0 })
+	s.wait("calls are made", func() bool { return len(s.gateway.made()) > 0 })
 	st, err := s.js.Stream(t.Context(), s.layout.Names.ChangesStream())
 	if err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func TestPauseAndRateHoldOverATakeover(t *testing.T) {
 	if g := s.gateOf(b); g.State != "paused" || g.Limit != rate {
 		t.Errorf("the gate of the new owner is %+v", g)
 	}
-	if calls := s.desk.made(); len(calls) > 0 {
+	if calls := s.gateway.made(); len(calls) > 0 {
 		t.Errorf("calls during the pause: %q", calls)
 	}
 	ctx, over := context.WithCancel(t.Context())

@@ -63,7 +63,7 @@ func TestLettersThatCannotBeWrittenHoldUpNothing(t *testing.T) {
 		}
 	}
 	last := fmt.Sprintf("1001 f%d g", pullMany+49)
-	s.wait("the last change behind is called for", func() bool { return slices.Contains(s.desk.made(), last) })
+	s.wait("the last change behind is called for", func() bool { return slices.Contains(s.gateway.made(), last) })
 	if _, err := s.js.UpdateStream(t.Context(), s.layout.dead()); err != nil {
 		t.Fatal(err)
 	}

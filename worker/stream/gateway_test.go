@@ -9,12 +9,12 @@ import (
 	"idlepolicy/worker"
 )
 
-// asksForRest has the desk answer one call with a Retry-After, and returns functions that tell when it did and when the
+// asksForRest has the gateway answer one call with a Retry-After, and returns functions that tell when it did and when the
 // next call came; zero: not yet.
 func (s *site) asksForRest(pause time.Duration) (asked, next func() time.Time) {
 	var mu sync.Mutex
 	var first, second time.Time
-	s.desk.answer = func(worker.Call) worker.Answer {
+	s.gateway.answer = func(worker.Call) worker.Answer {
 		mu.Lock()
 		defer mu.Unlock()
 		if first.IsZero() {

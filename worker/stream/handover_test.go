@@ -47,7 +47,7 @@ func TestLostOwnerIsWaitedFor(t *testing.T) {
 	s.publish(`{"agent_id":"1002","flag":"f","id":"c2"}`)
 	s.wait("the other agent's change is applied", func() bool { return len(s.results()) == 2 })
 	s.wantResults("waiting 1001 c1", "applied 1002 c2")
-	if calls := s.desk.made(); len(calls) != 1 || calls[0] != "1002 f g" {
+	if calls := s.gateway.made(); len(calls) != 1 || calls[0] != "1002 f g" {
 		t.Errorf("calls: %q", calls)
 	}
 }
@@ -86,7 +86,7 @@ func (s *site) storeApplied(t *testing.T, j *journal, agent string, seq, expect 
 func TestDeposedOwnersResultIsRefusedAndUnderstood(t *testing.T) {
 	s := newSite(t)
 	called, goOn := make(chan struct{}), make(chan struct{})
-	s.desk.answer = func(worker.Call) worker.Answer {
+	s.gateway.answer = func(worker.Call) worker.Answer {
 		close(called)
 		<-goOn
 		return worker.Answer{Class: worker.Success, Retcode: "0", Message: "success"}
@@ -119,7 +119,7 @@ func TestStoredResultIsAcknowledgedWithoutACall(t *testing.T) {
 	s.start("a")
 	s.waitFinished()
 	s.wantResults("applied 1001 c1")
-	if calls := s.desk.made(); len(calls) > 0 {
+	if calls := s.gateway.made(); len(calls) > 0 {
 		t.Errorf("calls: %q", calls)
 	}
 }
@@ -141,7 +141,7 @@ func TestMessagesThatComeAgainFindTheirChanges(t *testing.T) {
 	s.publish(`{"agent_id":"1001","id":"later","cancel":true}`)
 	s.waitFinished()
 	s.wantOneEndingEach(all)
-	if n := len(s.desk.made()); n != 3 {
+	if n := len(s.gateway.made()); n != 3 {
 		t.Errorf("%d calls for 3 changes", n)
 	}
 }

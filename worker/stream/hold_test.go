@@ -31,9 +31,9 @@ func (s *site) waitHeld(r *replica, agent string) {
 	s.t.Helper()
 	s.wait(agent+" waits for the hold", func() bool {
 		view, ok := r.owner.Worker.Agent(context.Background(), agent)
-		return ok && view.Live != nil && view.Live.WaitsFor.String() == "hold" || len(s.desk.made()) > 0
+		return ok && view.Live != nil && view.Live.WaitsFor.String() == "hold" || len(s.gateway.made()) > 0
 	})
-	if calls := s.desk.made(); len(calls) > 0 {
+	if calls := s.gateway.made(); len(calls) > 0 {
 		s.t.Errorf("calls: %q", calls)
 	}
 }

@@ -68,7 +68,7 @@ const (
 func newHostile(t *testing.T) *hostile {
 	t.Helper()
 	s := newSite(t)
-	s.desk.answer = func(c worker.Call) worker.Answer {
+	s.gateway.answer = func(c worker.Call) worker.Answer {
 		if n, err := strconv.Atoi(c.AgentID); err == nil && n >= failing && n < awaiting {
 			return worker.Answer{Class: worker.Refused, Retcode: "000-002", Message: "no"}
 		}

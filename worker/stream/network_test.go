@@ -23,7 +23,7 @@ func throughProxy(t *testing.T) (*site, *proxy) {
 // The server stores the result, and its answer never arrives: what the owner does not know, the ledger tells it.
 func TestLostAcknowledgementOfAResult(t *testing.T) {
 	s, p := throughProxy(t)
-	s.desk.answer = func(worker.Call) worker.Answer {
+	s.gateway.answer = func(worker.Call) worker.Answer {
 		p.silence()
 		return worker.Answer{Class: worker.Success, Retcode: "0", Message: "success"}
 	}
@@ -35,7 +35,7 @@ func TestLostAcknowledgementOfAResult(t *testing.T) {
 	p.cut()
 	s.waitFinished()
 	s.wantResults("applied 1001 c1")
-	if n := len(s.desk.made()); n != 1 {
+	if n := len(s.gateway.made()); n != 1 {
 		t.Errorf("%d calls", n)
 	}
 }
@@ -53,14 +53,14 @@ func TestConnectionIsCut(t *testing.T) {
 		for i := range 100 {
 			all = append(all, s.publish(fmt.Sprintf(`{"agent_id":"%d","flag":"%d"}`, 1001+i%20, 100*round+i)))
 		}
-		calls := len(s.desk.made())
-		s.wait("calls are made", func() bool { return len(s.desk.made()) > calls })
+		calls := len(s.gateway.made())
+		s.wait("calls are made", func() bool { return len(s.gateway.made()) > calls })
 		p.cut()
 	}
 	s.waitFinished()
 	s.wantOneEndingEach(all)
 	last := map[string]int{}
-	for _, c := range s.desk.made() {
+	for _, c := range s.gateway.made() {
 		agent, rest, _ := strings.Cut(c, " ")
 		number, _, _ := strings.Cut(rest, " ")
 		flag, err := strconv.Atoi(number)
@@ -114,7 +114,7 @@ func TestEverythingStalls(t *testing.T) {
 	s, p := throughProxy(t)
 	resume := func() {}
 	calls := 0
-	s.desk.answer = func(worker.Call) worker.Answer { // one at a time
+	s.gateway.answer = func(worker.Call) worker.Answer { // one at a time
 		if calls++; calls == 5 {
 			resume = p.stall()
 		}
@@ -128,12 +128,12 @@ func TestEverythingStalls(t *testing.T) {
 		s.signIn(agent, "g")
 		all = append(all, s.publish(`{"agent_id":"`+agent+`","flag":"f"}`))
 	}
-	s.wait("the lease has run out", func() bool { return len(s.desk.made()) >= 5 && a.owner.Lease.Check() != nil })
+	s.wait("the lease has run out", func() bool { return len(s.gateway.made()) >= 5 && a.owner.Lease.Check() != nil })
 	s.wait("it says so", func() bool { return a.owner.State().Trouble != "" })
 	resume()
 	s.waitFinished()
 	s.wantOneEndingEach(all)
-	if n := len(s.desk.made()); n < 10 || n > 11 {
+	if n := len(s.gateway.made()); n < 10 || n > 11 {
 		t.Errorf("%d calls for 10 changes", n) // one that was under way may be made again
 	}
 }

@@ -30,7 +30,7 @@ func TestNothingIsDoubledByATakeover(t *testing.T) {
 		s.publish(fmt.Sprintf(`{"agent_id":"%d","flag":"f%d"}`, 1001+i%50, i))
 	}
 	b := s.start("b")
-	s.wait("some are applied", func() bool { return len(s.desk.made()) > 20 })
+	s.wait("some are applied", func() bool { return len(s.gateway.made()) > 20 })
 	a.finish()
 	s.waitOwner(b)
 	s.waitFinished()
@@ -82,7 +82,7 @@ func TestServerRestart(t *testing.T) {
 
 func TestDeadLetter(t *testing.T) {
 	s := newSite(t)
-	s.desk.answer = func(worker.Call) worker.Answer {
+	s.gateway.answer = func(worker.Call) worker.Answer {
 		return worker.Answer{Class: worker.Refused, Retcode: "000-002", Message: "no"}
 	}
 	s.startOwner("a")

@@ -85,7 +85,7 @@ func TestResultsWithoutRoomWaitForIt(t *testing.T) {
 	}
 	s.waitFinished()
 	s.wantResults("applied 1001 c1")
-	if n := len(s.desk.made()); n != 1 {
+	if n := len(s.gateway.made()); n != 1 {
 		t.Errorf("%d calls", n)
 	}
 	s.signIn("1002", "g")
@@ -110,7 +110,7 @@ func TestDeadLettersWithoutRoomWaitAlone(t *testing.T) {
 	s.wait("State says so", func() bool { return strings.Contains(a.owner.State().Trouble, "dead letter") })
 	s.signIn("1001", "g")
 	s.publish(`{"batch_id":"b","flag":"f","agent_id":"1001","id":"c1"}`)
-	s.wait("a good one is applied", func() bool { return len(s.desk.made()) == 1 && s.unfinished() == 10 })
+	s.wait("a good one is applied", func() bool { return len(s.gateway.made()) == 1 && s.unfinished() == 10 })
 	if _, err := s.js.UpdateStream(t.Context(), s.layout.dead()); err != nil {
 		t.Fatal(err)
 	}

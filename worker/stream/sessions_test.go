@@ -59,7 +59,7 @@ func TestBucketOfSessionsThatIsPurgedOrDeleted(t *testing.T) {
 	s.publish(`{"id":"c1","agent_id":"1001","flag":"true"}`)
 	s.signIn("1001", "g3")
 	s.waitFinished()
-	if calls := s.desk.made(); len(calls) != 1 || calls[0] != "1001 true g3" {
+	if calls := s.gateway.made(); len(calls) != 1 || calls[0] != "1001 true g3" {
 		t.Errorf("calls: %q", calls)
 	}
 }

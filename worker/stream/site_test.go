@@ -21,45 +21,45 @@ import (
 
 // site is one site on a real server: what tests publish with and read results with is a connection of its own.
 type site struct {
-	t      testing.TB
-	dir    string
-	server *server.Server
-	nc     *nats.Conn
-	js     jetstream.JetStream
-	layout Layout
-	desk   *desk
-	policy worker.Policy
-	hold   time.Duration
-	via    string // where replicas find the server; empty: where it is
-	proxy  *proxy // through which replicas find it; nil: directly
-	change func(*server.Options)
-	log    slog.Handler // nil: of the replicas nothing is written down
+	t       testing.TB
+	dir     string
+	server  *server.Server
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	layout  Layout
+	gateway *fakeGateway
+	policy  worker.Policy
+	hold    time.Duration
+	via     string // where replicas find the server; empty: where it is
+	proxy   *proxy // through which replicas find it; nil: directly
+	change  func(*server.Options)
+	log     slog.Handler // nil: of the replicas nothing is written down
 
 	replicas []*replica
 }
 
-// desk is a gateway in memory: what it answers is up to the test. The real one has tests of its own.
-type desk struct {
+// fakeGateway is a gateway in memory: what it answers is up to the test. The real one has tests of its own.
+type fakeGateway struct {
 	mu     sync.Mutex
 	calls  []string
 	answer func(c worker.Call) worker.Answer
 }
 
-func (d *desk) Set(_ context.Context, c worker.Call) worker.Answer {
-	d.mu.Lock()
-	d.calls = append(d.calls, c.AgentID+" "+c.Flag+" "+c.Session.GUID)
-	answer := d.answer
-	d.mu.Unlock()
+func (g *fakeGateway) Set(_ context.Context, c worker.Call) worker.Answer {
+	g.mu.Lock()
+	g.calls = append(g.calls, c.AgentID+" "+c.Flag+" "+c.Session.GUID)
+	answer := g.answer
+	g.mu.Unlock()
 	if answer != nil {
 		return answer(c)
 	}
 	return worker.Answer{Class: worker.Success, Retcode: "0", Message: "success"}
 }
 
-func (d *desk) made() []string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return slices.Clone(d.calls)
+func (g *fakeGateway) made() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.calls)
 }
 
 func newSite(tb testing.TB) *site {
@@ -70,7 +70,7 @@ func newSite(tb testing.TB) *site {
 // newSiteWith is a site whose server is set up otherwise.
 func newSiteWith(tb testing.TB, change func(*server.Options)) *site {
 	tb.Helper()
-	s := &site{t: tb, dir: tb.TempDir(), desk: &desk{}, hold: 50 * time.Millisecond, layout: testLayout(), change: change}
+	s := &site{t: tb, dir: tb.TempDir(), gateway: &fakeGateway{}, hold: 50 * time.Millisecond, layout: testLayout(), change: change}
 	s.startServer(-1)
 	s.connect()
 	return s
@@ -143,7 +143,7 @@ func (s *site) start(name string) *replica {
 		s.t.Fatal(err)
 	}
 	sessions := worker.NewSessions()
-	w := &worker.Worker{Gateway: s.desk, Sessions: sessions, Policy: s.policy, Log: log}
+	w := &worker.Worker{Gateway: s.gateway, Sessions: sessions, Policy: s.policy, Log: log}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &replica{proxy: s.proxy, stop: cancel, over: make(chan struct{})}
 	r.owner = &Owner{Conn: nc, Layout: s.layout, Lease: NewLease(s.layout), Worker: w, Name: name, Hold: s.hold, Log: log}
