@@ -6,13 +6,13 @@ import (
 )
 
 // row is what came of the calls to an address that were sent after the last one that was answered properly, in the
-// order of sending: some have failed, the others are in flight. Tripping [row.trips] the breaker takes
+// order of sending: some have failed, the others are in flight. The breaker trips after
 // enoughFaults neighbours in that order that all failed, of at least two agents. The order of sending counts and not that
 // of the answers, because a fault often comes back much sooner than a proper answer.
 //
 // With a share p of calls failing at random a row of k begins at a given call with probability (1-p)·p^k. For k = 10
 // that is 0.7·0.3^10 = 4e-6 at p = 0.3, once in 240,000 calls, and 0.5·0.5^10 = 5e-4 at p = 0.5, once in 2,000. The goals
-// are once in 10,000 and once in 1,000, and k = 9 would miss the second by a hair.
+// are once in 10,000 and once in 1,000, and k = 9 would meet the second by a hair only.
 //
 // From the third fault in a row on, no more calls go out than could complete the row, so that an outage costs ten
 // calls, however many are in flight otherwise. At p = 0.3 that happens to 0.7·0.3^3 = 2 % of the calls, and ends with the
