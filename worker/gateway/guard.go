@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // errUnasked is returned by a connection's Read.
@@ -16,44 +17,29 @@ var errUnasked = errors.New("the gateway sent something that it was not asked fo
 // guarded is a connection of HTTP/1.1 as net/http sees it, above TLS.
 type guarded struct {
 	net.Conn
-	socket *leased // below TLS
-
-	mu    sync.Mutex // guards what follows
-	asked bool       // a request was written since the last call took the connection
+	socket *leased     // below TLS
+	asked  atomic.Bool // a request was written since the last call took the connection
 }
 
 // take is called when a call has got the connection and before anything of it is written. It waits until all that came has been
 // read: net/http reads ahead, and closes a connection on which it finds more than an answer.
 func (g *guarded) take() {
-	g.setAsked(false)
+	g.asked.Store(false)
 	g.socket.awaitReader()
 }
 
-func (g *guarded) setAsked(asked bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.asked = asked
-}
-
-// wasAsked reports whether the call that took the connection has written to it.
-func (g *guarded) wasAsked() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.asked
-}
-
 func (g *guarded) Write(b []byte) (int, error) {
-	g.setAsked(true)
+	g.asked.Store(true)
 	n, err := g.Conn.Write(b)
 	if n == 0 && err != nil {
-		g.setAsked(false) // a part of a TLS record at most, which nobody can read
+		g.asked.Store(false) // a part of a TLS record at most, which nobody can read
 	}
 	return n, err
 }
 
 func (g *guarded) Read(b []byte) (int, error) {
 	n, err := g.Conn.Read(b)
-	if n > 0 && !g.wasAsked() {
+	if n > 0 && !g.asked.Load() {
 		return 0, errUnasked
 	}
 	return n, err

@@ -33,7 +33,7 @@ func (p *passage) watch(ctx context.Context) context.Context {
 // sent reports whether the gateway may have seen the request.
 func (p *passage) sent() bool {
 	if g, ok := p.on.(*guarded); ok {
-		return g.wasAsked()
+		return g.asked.Load()
 	}
 	return p.on != nil && (p.wrote.Load() || p.moved)
 }
@@ -42,7 +42,7 @@ func (p *passage) sent() bool {
 func (p *passage) stale(err error) bool {
 	g, ok := p.on.(*guarded)
 	var dial *dialError
-	return ok && !g.wasAsked() && !errors.As(err, &dial) && !errors.Is(err, errNoLease)
+	return ok && !g.asked.Load() && !errors.As(err, &dial) && !errors.Is(err, errNoLease)
 }
 
 // take is called with each connection that the request is about to be sent on. A connection that turns out to be closed
