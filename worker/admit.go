@@ -27,7 +27,7 @@ func (l *loop) admit(d *Delivery) {
 		m.receipt = d.Receipt // it came again while its changes are in the lanes
 		return
 	}
-	m := &message{receipt: d.Receipt, hash: ledger.HashID(d.MsgID), open: 1, items: int32(d.Message.Items)}
+	m := &message{receipt: d.Receipt, hash: ledger.HashID(d.MsgID), holders: 1, items: int32(d.Message.Items)}
 	if d.TraceParent != "" {
 		m.trace = &trace{d.TraceParent, d.TraceState}
 	}
@@ -68,7 +68,7 @@ func (l *loop) skips(m *message, agent string) bool {
 		return false
 	}
 	ln.skipped = true
-	m.open++ // which nobody takes back
+	m.hold() // which nobody takes back
 	return true
 }
 
@@ -81,7 +81,7 @@ func (l *loop) reject(m *message, r *messages.Rejection) {
 		lane: l.lane(r.AgentID), msg: m, id: r.ID, flag: r.Flag, reason: r.Reason, source: r.Source,
 		index: int32(r.Index), share: l.shareOf(m, r.BatchID, r.BatchTotal),
 	}
-	m.open++
+	m.hold()
 	if !l.knownBefore(c) {
 		l.refuse(c, r.Message)
 	}

@@ -54,7 +54,7 @@ type Mark struct {
 	Stored int64 // Unix nanoseconds; 0: an older version of the worker did not say
 }
 
-// Covers tells whether another message is this one or came before it.
+// Covers reports whether another message is this one or came before it.
 func (m Mark) Covers(o Mark) bool {
 	if m.Pos.Incarnation != o.Pos.Incarnation && m.Stored != 0 && o.Stored != 0 {
 		return cmp.Or(cmp.Compare(o.Stored, m.Stored), cmp.Compare(o.Pos.Seq, m.Pos.Seq)) <= 0
@@ -245,25 +245,6 @@ func (l *loop) ackShares(b *batch) {
 	for _, s := range slices.Clone(b.shares) {
 		l.ackIfDone(s.msg)
 	}
-}
-
-// release takes one hold from a message: a change or a cancel of it is finished.
-func (l *loop) release(m *message) {
-	m.open--
-	l.ackIfDone(m)
-}
-
-// ackIfDone acknowledges a message as soon as nothing of it is unfinished.
-func (l *loop) ackIfDone(m *message) {
-	if m.open > 0 || l.msgs[m.receipt.Seq] != m || slices.ContainsFunc(m.shares, (*share).holds) {
-		return
-	}
-	delete(l.msgs, m.receipt.Seq)
-	for _, s := range m.shares {
-		s.leave()
-		l.dropIfEmpty(s.batch)
-	}
-	l.term.Journal.Ack(m.receipt)
 }
 
 // How often a batch's progress is told at most, and how much may be told at once.

@@ -45,7 +45,7 @@ func (c Class) String() string {
 	return [numClass]string{"not_sent", "success", "refused", "session", "passing", "busy", "unsound"}[c]
 }
 
-// Answered tells whether the gateway itself answered about this very change.
+// Answered reports whether the gateway itself answered about this very change.
 func (c Class) Answered() bool {
 	return c == Success || c == Refused || c == NoAgent || c == Passing
 }

@@ -29,7 +29,7 @@ func (l *loop) cancel(m *message, mc *messages.Change) {
 func (l *loop) cancelOne(m *message, c *change) {
 	t := c.tries()
 	t.cancels = append(t.cancels, m)
-	m.open++
+	m.hold()
 	if c.lane.inFlight == c {
 		t.cancelled = true // a call under way is not called back
 		return

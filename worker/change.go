@@ -10,24 +10,11 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// message is one message of the stream that is unfinished: some of its changes have not ended, or the summary of its
-// batch is not stored. Its bytes are not kept.
-type message struct {
-	receipt Receipt
-	hash    uint64 // of its Nats-Msg-Id; 0: it has none
-	open    int32  // changes and cancels that hold it, and 1 while it is being admitted
-	items   int32
-	shares  []*share // in batches
-	trace   *trace   // nil: none
-}
-
-type trace struct{ parent, state string }
-
 // change is one agent's wish on its way to its ending. Thousands of them wait for hours, so what only attempts need
 // is in try.
 type change struct {
 	lane       *lane
-	msg        *message // nil: it is a policy in force that is applied anew
+	msg        *message // nil: it is a policy in force that is reapplied
 	share      *share   // in its batch; nil: it has none
 	id         string
 	flag       string

@@ -63,7 +63,7 @@ func TestClockSetBackEndsNoDebounce(t *testing.T) {
 		if v, _ := s.worker.Agent(s.t.Context(), "1001"); v.Live == nil || v.Live.WaitsFor != view.Debounce {
 			t.Errorf("%+v", v)
 		}
-		s.pass(flurryPause)
+		s.pass(debouncePause)
 		if told := s.told(); !slices.Contains(told, "applied 1001 3") {
 			t.Errorf("told %q", told)
 		}

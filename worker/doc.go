@@ -1,13 +1,22 @@
-// Package worker is what the product is, in time and memory only: it knows neither NATS nor HTTP. Changes come in, each
-// agent's newest one goes to the gateway when the gate lets it through, and each gets exactly one ending.
+// Package worker holds the scheduling core. It does no I/O: it knows neither NATS nor HTTP. Changes come in, each agent's
+// newest one goes to the gateway when the gate lets it through, and each change gets exactly one ending.
 //
-// worker.go has the Worker and the few small interfaces it needs, run.go the event loop, mailbox.go how events come to
-// it, admit.go what comes in, change.go and lane.go a change and its agent's lane (cancel.go: withdrawing; flurry.go: changes
-// that keep replacing each other; reapply.go: applying anew), ready.go who is called next as the
-// gate lets calls through (package worker/gate), attempt.go a call and its answer, judge.go and backoff.go what becomes of the change, ending.go the way from a verdict over the
-// ledger (package worker/ledger) to the acknowledgement (outbox.go: one result of an agent after another; letter.go: dead
-// letters), reconcile.go what to do where the ledger says otherwise, batch.go and round.go what counts together, session.go
-// who is signed in, control.go what operators ask for, view.go, estimate.go, recent.go and story.go what they see.
+// The files, in the order in which a change passes through them:
+//
+//	worker.go     the Worker and the few small interfaces that it needs
+//	loop.go       the event loop, which starts all goroutines; mailbox.go takes events to it
+//	admit.go      a message comes in; message.go says who still holds it and acknowledges it
+//	change.go     a change; lane.go its agent's lane, where the latest wins (cancel.go, reapply.go)
+//	schedule.go   what a lane waits for, and why (debounce.go); ready.go who is called next; heap.go
+//	attempt.go    a call and its answer (call.go); judge.go what becomes of the change (backoff.go)
+//	ending.go     an ending on its way to the ledger; outbox.go one result of an agent after another; letter.go dead
+//	              letters; pipeline.go what an agent whose results are stuck may hold up; reconcile.go what to do if the
+//	              ledger says otherwise
+//	batch.go      changes that are counted together; round.go the rounds of a batch
+//	session.go    who is signed in; control.go what operators ask for
+//	view.go       what operators see: coverage.go, estimate.go, recent.go, trace.go
+//
+// Three packages are part of the core: worker/ledger, worker/gate and worker/view.
 //
 // The rate limit as operators state it is a variable of package config, and how it is kept is gate/bucket.go: the one is what
 // is allowed, the other never changes with it. Fields of messages and results are in package messages, return codes in
@@ -21,7 +30,7 @@
 //     ending is stored before the newer one is sent.
 //  3. For one agent there is never more than one call under way.
 //  4. No call leaves without the gate: rate, calls under way, breaker and pause hold for all agents together, first
-//     attempts, retries and applying anew alike.
+//     attempts, retries and reapplying alike.
 //  5. Waiting for a sign-in, for an instant or for the gate to open spends no attempt and makes no call.
 //  6. A message is acknowledged once all its changes have their endings stored, and never before.
 //

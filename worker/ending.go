@@ -21,7 +21,7 @@ type entry struct {
 	ticket    uint64      // its number among the agent's
 	told      ledger.Told // what a waiting result tells
 	signIn    ledger.SignIn
-	inForce   ledger.Position // of the policy that was applied anew
+	inForce   ledger.Position // of the policy that was reapplied
 	failed    int             // attempts to store it that failed, conflicts apart
 }
 

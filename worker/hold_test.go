@@ -19,7 +19,7 @@ func TestHoldForApplyingAnewThatOnlyTheDeadOwnerKnew(t *testing.T) {
 			s.sessions.Delete("1001")
 			s.sessions.Put("1001", messages.Session{GUID: "g2"}, 3)
 			s.pass(time.Second)
-			s.wantCalls("1001 old g1", "1001 old g2") // applying anew is under way
+			s.wantCalls("1001 old g1", "1001 old g2") // reapplying is under way
 			s.crash()
 			s.gateway.set(func() { s.gateway.takes = 0 })
 			s.sessions = NewSessions()

@@ -96,7 +96,7 @@ const (
 	longestSessionPause = 5 * time.Minute
 )
 
-// succeed ends a change, or tells that a policy was applied anew.
+// succeed ends a change, or tells that a policy was reapplied.
 func (l *loop) succeed(c *change, a *answered) {
 	ln := c.lane
 	signIn := a.session.signIn(a.sent.UnixNano())
@@ -135,7 +135,7 @@ func (l *loop) fail(c *change, fault string) {
 		ln := c.lane
 		l.gaveUp[ln], ln.reapply = c.try.session.signIn(c.try.last), nil
 		l.drop(c)
-		l.log().Warn("policy in force could not be applied anew", "agent", ln.agent, "change", c.id,
+		l.log().Warn("policy in force could not be reapplied", "agent", ln.agent, "change", c.id,
 			"retcode", c.try.retcode, "message", c.try.message, "fault", fault)
 		return
 	}

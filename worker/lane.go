@@ -18,7 +18,7 @@ type lane struct {
 	ledger    ledger.Ledger  // as stored
 	ahead     *ledger.Effect // newest of all that is known, where the ledger does not say so yet; nil: it does
 	live      *change
-	inFlight  *change // the change of the call under way: live, one that was overtaken, or one applied anew
+	inFlight  *change // the change of the call under way: live, one that was overtaken, or one reapplied
 	later     []*change
 	reapply   *change
 	unended   []*change // all whose ending is not stored, in the order of their positions
@@ -74,7 +74,7 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 		lane: ln, msg: m, id: mc.ID, flag: mc.Flag, reason: mc.Reason, source: mc.Source, index: int32(mc.Index),
 		share: l.shareOf(m, mc.BatchID, mc.BatchTotal),
 	}
-	m.open++
+	m.hold()
 	if l.knownBefore(c) {
 		return
 	}
@@ -127,7 +127,7 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// knownBefore tells whether the change needs no ending from us: it has had one, or its message came again. Else it is the
+// knownBefore reports whether the change needs no ending from us: it has had one, or its message came again. Else it is the
 // lane's from here on.
 func (l *loop) knownBefore(c *change) bool {
 	ln := c.lane
@@ -204,7 +204,7 @@ func (l *loop) takeEffect(c *change) {
 	ln.setNewest(e)
 	old := ln.live
 	ln.live = c
-	l.heedFlurry(ln, old != nil && ln.inFlight != old)
+	l.noteDebounce(ln, old != nil && ln.inFlight != old)
 	l.drop(ln.reapply)
 	ln.reapply = nil
 	if old != nil {

@@ -43,7 +43,7 @@ func (l *loop) buryLast(ln *lane, c *change) {
 	if last := &ln.ledger.Last; !ended || last.Pos != at || !last.Outcome.Dead() {
 		return
 	}
-	c.msg.open++
+	c.msg.hold()
 	letter := DeadLetter{Pos: at, Agent: ln.agent, Whole: c.msg.items == 1, Seq: ln.ledger.Seq}
 	l.buryFirst(ln, letter, c.msg)
 }
@@ -76,7 +76,7 @@ func (b buriedLast) apply(l *loop) {
 	l.plan(b.lane)
 }
 
-// mayLackLetter tells whether the agent's last result is one from before this term whose change may come yet, and with it
+// mayLackLetter reports whether the agent's last result is one from before this term whose change may come yet, and with it
 // the need for its dead letter, for which nobody has looked yet.
 func (l *loop) mayLackLetter(ln *lane) bool {
 	last := &ln.ledger.Last

@@ -87,7 +87,7 @@ func (allRead) apply(l *loop) {
 	}
 }
 
-// WaitRoom waits until there is room for more, ctx ends or the time has passed, and tells whether there is.
+// WaitRoom waits until there is room for more, ctx ends or the time has passed, and reports whether there is.
 func (i *Inbox) WaitRoom(ctx context.Context, atMost time.Duration) bool {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()

@@ -20,7 +20,7 @@ func (w *world) checkCalls(endings map[*item]*ending) {
 			w.t.Errorf("call of %d.%d at %v: %s %v", it.seq, it.Index, s.from, why, by)
 		}
 		e := endings[it]
-		first := e == nil || !e.at.Before(s.from) // else what is in force is applied anew
+		first := e == nil || !e.at.Before(s.from) // else what is in force is reapplied
 		if !first {
 			anew[s.AgentID] = append(anew[s.AgentID], s)
 		}
@@ -48,14 +48,14 @@ func (w *world) checkCalls(endings map[*item]*ending) {
 				wrong("the gateway had accepted a newer one:", o)
 			}
 			if !first && !e.late && it.before(o) && !o.at.After(s.from) && oe.at.After(s.from) && o.asked.Before(s.from) {
-				wrong("applied anew although a newer one waits:", o)
+				wrong("reapplied although a newer one waits:", o)
 			}
 		}
 	}
 	w.checkAnew(endings)
 }
 
-// checkAnew: applied anew for sign-ins only, at most once for each.
+// checkAnew: reapplied for sign-ins only, at most once for each.
 func (w *world) checkAnew(endings map[*item]*ending) {
 	told := map[string]int{}
 	for _, rec := range w.journal.records {
@@ -66,12 +66,12 @@ func (w *world) checkAnew(endings map[*item]*ending) {
 		told[r.AgentID]++
 		it := w.itemOf(r.ChangeSeq, r.ChangeIndex)
 		if it == nil || endings[it] == nil || endings[it].Outcome != messages.Applied {
-			w.t.Errorf("applied anew, but never applied: %+v", r)
+			w.t.Errorf("reapplied, but never applied: %+v", r)
 		}
 	}
 	for agent, n := range told {
 		if n > w.ins[agent] {
-			w.t.Errorf("agent %s: applied anew %d times, signed in %d times", agent, n, w.ins[agent])
+			w.t.Errorf("agent %s: reapplied %d times, signed in %d times", agent, n, w.ins[agent])
 		}
 	}
 }

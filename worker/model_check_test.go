@@ -21,14 +21,14 @@ type ending struct {
 	late bool // it was stored after its term had died, and the next one may not know of it
 }
 
-// withdrawn tells whether the result waits for no other of its agent.
+// withdrawn reports whether the result waits for no other of its agent.
 func (e *ending) withdrawn() bool {
 	return e.Outcome == messages.Rejected || e.Message == "cancelled" || strings.HasPrefix(e.Message, "replaced")
 }
 
 func (it *item) String() string { return fmt.Sprintf("%d.%d %q", it.seq, it.Index, it.ID) }
 
-// before tells whether an item takes effect before another.
+// before reports whether an item takes effect before another.
 func (it *item) before(o *item) bool {
 	return cmp.Or(it.at.Compare(o.at), cmp.Compare(it.seq, o.seq), cmp.Compare(it.Index, o.Index)) < 0
 }

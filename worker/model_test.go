@@ -21,7 +21,7 @@ import (
 // changes which are overdue wait until all is read, and those before an immediate one do not; the place of an overtaken
 // change among the endings; the wait for an older ending before a newer change is sent; the hold after a takeover; the
 // list of open changes in the ledger; the ledger's recent message IDs; replacing, cancelling and expiring; telling a
-// wait once, and again where that was not stored; applying anew only for a later sign-in and only once all is read; the count of a batch after a crash, and
+// wait once, and again where that was not stored; reapplying only for a later sign-in and only once all is read; the count of a batch after a crash, and
 // that its last message waits for the summary.
 func FuzzModel(f *testing.F) {
 	random := rand.New(rand.NewPCG(1, 2))

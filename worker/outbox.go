@@ -86,12 +86,12 @@ func (o *outbox) first(in line) *entry {
 
 func (o *outbox) waiting() int { return len(o.lines[unordered]) + len(o.lines[ordered]) }
 
-// busy tells whether the next result has to wait for the last one.
+// busy reports whether the next result has to wait for the last one.
 func (o *outbox) busy() bool { return o != nil && (o.storing != nil || o.reloading || o.burying > 0) }
 
 func (o *outbox) empty() bool { return o == nil || !o.busy() && o.waiting() == 0 }
 
-// unsettled tells whether the ending of a change that took effect is not stored.
+// unsettled reports whether the ending of a change that took effect is not stored.
 func (o *outbox) unsettled() bool {
 	return o != nil && (o.first(ordered) != nil || o.reloading || o.storing != nil && o.storing.line == ordered)
 }

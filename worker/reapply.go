@@ -2,7 +2,7 @@ package worker
 
 import "idlepolicy/worker/view"
 
-// considerReapply starts to apply anew what is in force if the agent signed in since the gateway was last told.
+// considerReapply starts to reapply what is in force if the agent signed in since the gateway was last told.
 func (l *loop) considerReapply(ln *lane) {
 	f := ln.ledger.InForce
 	if ln.reapply != nil || f == nil || l.policy.NoReapply || l.stopping || l.behind || ln.skipped {
@@ -26,7 +26,7 @@ func (l *loop) considerReapply(ln *lane) {
 	ln.held = ln.held || !session.SignedInAt.After(l.began)
 }
 
-// drop forgets a change that is applied anew; a call of it under way goes on and finds nobody waiting.
+// drop forgets a change that is reapplied; a call of it under way goes on and finds nobody waiting.
 func (l *loop) drop(c *change) {
 	if c != nil {
 		c.ended = true

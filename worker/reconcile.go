@@ -42,7 +42,7 @@ func (r reloaded) apply(l *loop) {
 	}
 }
 
-// has tells whether the ledger, as it is read now, knows what the entry says.
+// has reports whether the ledger, as it is read now, knows what the entry says.
 func (l *loop) has(known *ledger.Ledger, e *entry) bool {
 	switch {
 	case e.ends():

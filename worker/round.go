@@ -79,7 +79,7 @@ func (l *loop) enlist(s *share, r *round) {
 	s.round = r
 }
 
-// arrange puts the messages into their rounds anew, now that it is known what has ended. A message that is here no longer
+// arrange puts the messages into their rounds again, now that it is known what has ended. A message that is here no longer
 // belongs to the first round, because those of the later ones stay in the stream until it is summed up.
 func (l *loop) arrange(b *batch, c *BatchCount) {
 	here := b.muster()
@@ -180,7 +180,7 @@ func (s *share) mistrust() {
 	}
 }
 
-// holds tells whether a message whose changes have all ended must stay in the stream for the batch's sake.
+// holds reports whether a message whose changes have all ended must stay in the stream for the batch's sake.
 func (s *share) holds() bool {
 	b := s.batch
 	switch {

@@ -13,14 +13,14 @@ import (
 // why. Instants that messages name are on the wall clock. Pauses and holds are on a clock that nobody can set, so that a
 // wall clock that is set back delays only what names an instant.
 type schedule struct {
-	now      time.Time
-	start    time.Time // of the term
-	ticks0   int64     // what ticks returned then
-	ready    ready
-	instants heapOf[*change]   // by wakesAt
-	pauses   heapOf[*change]   // by wakesAfter
-	waiting  [view.Unknown]int // unfinished changes and policies to be reapplied, by what they wait for
-	flurries map[*lane]*flurry // of those whose changes replace each other while they wait
+	now       time.Time
+	start     time.Time // of the term
+	ticks0    int64     // what ticks returned then
+	ready     ready
+	instants  heapOf[*change]     // by wakesAt
+	pauses    heapOf[*change]     // by wakesAfter
+	waiting   [view.Unknown]int   // unfinished changes and policies to be reapplied, by what they wait for
+	debounces map[*lane]*debounce // of those whose changes replace each other while they wait
 
 	gateAgain time.Time // when to ask the gate again; zero: an event will say so
 	holdUntil int64     // in ticks; 0: there is no hold
@@ -29,7 +29,7 @@ type schedule struct {
 
 func newSchedule(now time.Time) schedule {
 	s := schedule{
-		now: now, start: now, ticks0: now.UnixNano(), flurries: map[*lane]*flurry{},
+		now: now, start: now, ticks0: now.UnixNano(), debounces: map[*lane]*debounce{},
 		instants: heapOf[*change]{
 			less:  func(a, b *change) bool { return cmp.Or(cmp.Compare(a.wakesAt, b.wakesAt), byPublication(a, b)) < 0 },
 			place: func(c *change) *int32 { return &c.instant },
@@ -112,8 +112,8 @@ func (l *loop) planNext(ln *lane) {
 		why, pause = view.Hold, l.holdUntil
 	case c.try != nil && c.try.retry > now:
 		why, pause = view.Retry, c.try.retry
-	case l.flurries[ln].lasts(now):
-		why, pause = view.Debounce, l.flurries[ln].until
+	case l.debounces[ln].lasts(now):
+		why, pause = view.Debounce, l.debounces[ln].until
 	default:
 		why = view.Gate
 	}
@@ -130,18 +130,18 @@ func (l *loop) planNext(ln *lane) {
 	}
 }
 
-// holds tells whether a call that the last owner made for the agent may still land.
+// holds reports whether a call that the last owner made for the agent may still land.
 func (l *loop) holds(ln *lane) bool {
 	return (ln.held || l.term.HoldAll) && l.ticks() < l.holdUntil
 }
 
-// unsettled tells whether the lane waits for an older change: its ending must be stored before a newer one is sent.
+// unsettled reports whether the lane waits for an older change: its ending must be stored before a newer one is sent.
 func (ln *lane) unsettled() bool {
 	return ln.inFlight != nil || ln.out.unsettled()
 }
 
-// refusedIn tells whether the gateway did not know the agent by this very session. A record that was written again
-// with nothing new in it is the same session; the revisions of a registry that was made anew tell nothing. After a
+// refusedIn reports whether the gateway did not know the agent by this very session. A record that was written again
+// with nothing new in it is the same session; the revisions of a registry that was made again tell nothing. After a
 // takeover there is only the revision to go by.
 func (c *change) refusedIn(s Session) bool {
 	switch {

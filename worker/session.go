@@ -13,7 +13,7 @@ type Sessions struct {
 	mu      sync.RWMutex // guards what follows
 	signed  map[string]*record
 	gone    map[string]uint64 // revision before it was seen deleted: a key that comes back is a new sign-in
-	anew    bool              // the registry was made anew: revisions of before say nothing any more
+	anew    bool              // the registry was made again: revisions of before say nothing any more
 	bad     map[string]string // records that cannot be used, with the reason
 	synced  bool
 	ready   chan struct{} // closed once synced
@@ -25,7 +25,7 @@ type Session struct {
 	messages.Session
 	Rev      uint64 // revision of the record in the registry
 	CameBack uint64 // revision at which the key came back after it was seen deleted; 0: it was not
-	Anew     int64  // when that was, in Unix nanoseconds, if the registry was made anew meanwhile; 0: it was not
+	Anew     int64  // when that was, in Unix nanoseconds, if the registry was made again meanwhile; 0: it was not
 }
 
 // record is a Session as it is kept: tens of thousands are, and few have more than a GUID.
@@ -66,7 +66,7 @@ func (s *Sessions) Put(agent string, session messages.Session, rev uint64) {
 	now := Session{Session: session, Rev: rev}
 	if old := s.signed[agent]; old != nil {
 		was := old.session()
-		if was.Rev == rev && was.SameAs(session) { // revisions begin anew with a registry made anew
+		if was.Rev == rev && was.SameAs(session) { // revisions begin again with a registry made again
 			s.mu.Unlock()
 			return
 		}
@@ -182,7 +182,7 @@ func (s *Sessions) follow(f func(agent string)) {
 	s.changed = f
 }
 
-// newSince tells whether the session belongs to a later sign-in than the one for which the gateway was last told a
+// newSince reports whether the session belongs to a later sign-in than the one for which the gateway was last told a
 // policy. A sign-in without a time is a new one where its key came back after it was seen deleted. Revisions tell that
 // more surely than the clocks of two workers, but only within one registry.
 func (s Session) newSince(last ledger.SignIn) bool {

@@ -18,8 +18,8 @@ func TestSessionsFollowTheRegistry(t *testing.T) {
 	s.follow(func(agent string) { told = append(told, agent) })
 	one := messages.Session{GUID: "g1"}
 	s.Put("1001", one, 1)
-	s.Put("1001", one, 1)                          // told again as the registry is read anew
-	s.Put("1001", messages.Session{GUID: "g2"}, 1) // by a registry that was made anew
+	s.Put("1001", one, 1)                          // told again as the registry is read again
+	s.Put("1001", messages.Session{GUID: "g2"}, 1) // by a registry that was made again
 	s.Put("1002", messages.Session{GUID: "other"}, 2)
 	select {
 	case <-s.Ready():
@@ -264,7 +264,7 @@ func TestSameRevisionInARegistryMadeAnewIsAnotherSession(t *testing.T) {
 	})
 }
 
-// Its revisions begin anew, and may even be the same ones.
+// Its revisions begin again, and may even be the same ones.
 func TestComesBackInARegistryMadeAnew(t *testing.T) {
 	for _, rev := range []uint64{1, 7} {
 		bubble(t, Policy{}, func(s *site) {

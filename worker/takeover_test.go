@@ -316,7 +316,7 @@ func TestMessagesThatComeTwiceWhileReading(t *testing.T) {
 		unread := s.startUnread() // three messages: the first is no longer there
 		for _, i := range []int{0, 1, 0, 1, 2} {
 			s.inbox.Deliver(unread[i : i+1])
-			s.pass(100 * time.Millisecond) // what is in force is applied anew as soon as all was read
+			s.pass(100 * time.Millisecond) // what is in force is reapplied as soon as all was read
 		}
 		s.pass(2 * time.Hour)
 		s.wantTold("applied 1001 now", "waiting 1002 b", "waiting 1003 c", "waiting 1001 later", "reapplied 1001 now",
@@ -382,7 +382,7 @@ func TestOwnerThatDiedDuringItsHold(t *testing.T) {
 	})
 }
 
-// A policy that the dead owner may be applying anew can still land: what is published after the takeover waits too.
+// A policy that the dead owner may be reapplying can still land: what is published after the takeover waits too.
 func TestHoldForApplyingAnewAlsoBeforeANewChange(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)

@@ -113,22 +113,6 @@ func (l *loop) viewBatches(v *view.View) {
 	}
 }
 
-// oldest looks at all messages only when the one it found last is finished: hundreds of thousands can wait for hours.
-func (l *loop) oldest() time.Time {
-	m := l.msgs[l.oldestSeq]
-	if m == nil {
-		for seq, other := range l.msgs {
-			if m == nil || seq < l.oldestSeq {
-				m, l.oldestSeq = other, seq
-			}
-		}
-	}
-	if m == nil {
-		return time.Time{}
-	}
-	return instant(m.receipt.Stored)
-}
-
 func (l *loop) oldestDue() time.Time {
 	var at int64
 	for c := range l.ready.all() {
@@ -196,7 +180,7 @@ func (l *loop) waitEnds(c *change) time.Time {
 	case view.Hold:
 		return l.fromTicks(l.holdUntil)
 	case view.Debounce:
-		return l.fromTicks(l.flurries[c.lane].until)
+		return l.fromTicks(l.debounces[c.lane].until)
 	case view.None, view.Reading, view.SignIn, view.OlderEnding, view.Gate, view.Answer, view.Storing, view.Unknown:
 	}
 	return time.Time{}

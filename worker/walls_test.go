@@ -27,7 +27,7 @@ type source struct {
 
 func (s source) isTest() bool { return strings.HasSuffix(s.name, "_test.go") }
 
-// within tells whether the file is in one of the folders or below.
+// within reports whether the file is in one of the folders or below.
 func (s source) within(folders ...string) bool {
 	return slices.ContainsFunc(folders, func(folder string) bool { return isBelow(s.folder, folder) })
 }

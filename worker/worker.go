@@ -40,7 +40,7 @@ type Policy struct {
 	MaxAttempts int           // answers about one change before it fails; default 8
 	Validity    time.Duration // of a change that names no end; default 12 h
 	Retention   time.Duration // of results: no change stays in force longer; default 720 h
-	NoReapply   bool          // do not apply anew after a sign-in
+	NoReapply   bool          // do not reapply after a sign-in
 	Names       messages.Names
 }
 

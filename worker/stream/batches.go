@@ -28,6 +28,7 @@ const (
 	lastHeader    = "Idle-Batch-Last"    // the last message of the last round that was closed
 	closedHeader  = "Idle-Batch-Closed"  // the last messages of this ID that were closed as batches of their own, newest last
 	keepClosed    = 64
+	mostClosed    = 1000 // the header of a summary holds 64 KiB
 )
 
 func batchText(k worker.BatchKey) string { return k.ID + " " + strconv.FormatUint(k.Seq, 36) }
@@ -144,6 +145,28 @@ func (j *journal) Summarise(q worker.BatchQuery, sum messages.BatchSummary, done
 	})
 }
 
+// stillClosed forgets the oldest names above keepClosed, except those whose message the stream of changes still holds:
+// another of its changes waits, and a new owner would sum the batch up again.
+func (j *journal) stillClosed(ctx context.Context, names []string) ([]string, error) {
+	more := len(names) - keepClosed
+	if more <= 0 {
+		return names, nil
+	}
+	kept := make([]string, 0, len(names))
+	for _, name := range names[:more] {
+		pos, _, _ := ledger.CutPosition(name)
+		_, err := GetMsg(ctx, j.js, j.names.ChangesStream(), pos.Seq)
+		switch {
+		case err == nil:
+			kept = append(kept, name)
+		case !errors.Is(err, jetstream.ErrMsgNotFound):
+			return nil, err
+		}
+	}
+	kept = append(kept, names[more:]...)
+	return kept[max(0, len(kept)-mostClosed):], nil
+}
+
 func (j *journal) summarise(ctx context.Context, q worker.BatchQuery, sum messages.BatchSummary) error {
 	was, err := j.lastSummary(ctx, q.Key.ID)
 	if err != nil {
@@ -156,7 +179,9 @@ func (j *journal) summarise(ctx context.Context, q worker.BatchQuery, sum messag
 	case q.Key.Seq == 0:
 		was.last, name = q.Last, "several"
 	default:
-		was.closed = append(was.closed, name)
+		if was.closed, err = j.stillClosed(ctx, append(was.closed, name)); err != nil {
+			return err
+		}
 	}
 	body, err := json.Marshal(sum)
 	if err != nil {
@@ -165,7 +190,7 @@ func (j *journal) summarise(ctx context.Context, q worker.BatchQuery, sum messag
 	m := nats.NewMsg(j.names.Batch(q.Key.ID))
 	m.Data = body
 	m.Header.Set(lastHeader, markText(was.last))
-	m.Header.Set(closedHeader, strings.Join(was.closed[max(0, len(was.closed)-keepClosed):], " "))
+	m.Header.Set(closedHeader, strings.Join(was.closed, " "))
 	m.Header.Set(nats.MsgIdHdr, "batch."+q.Key.ID+"."+name+"."+strconv.FormatUint(was.seq, 36))
 	ack, err := j.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(was.seq))
 	if err == nil && ack.Duplicate {

@@ -146,3 +146,24 @@ func TestManyBatchesInDoubtAreCountedTogether(t *testing.T) {
 		t.Errorf("%d readings of the results for %d batches", own, n)
 	}
 }
+
+// A message whose batch was summed up long ago still waits for another of its changes when a new owner reads it.
+func TestBatchIDThatIsUsedOftenHasOneSummaryForEachUse(t *testing.T) {
+	s := newSite(t)
+	r := s.startOwner("a")
+	s.signIn("1001", "g")
+	s.publish(`{"changes":[{"agent_id":"1001","flag":"f","batch_id":"b"},{"agent_id":"2001","flag":"f"}]}`)
+	s.wait("the first use is summed up", func() bool { return len(s.summariesOf("b")) == 1 })
+	const uses = keepClosed + 6
+	for i := range uses {
+		s.publish(fmt.Sprintf(`{"agent_id":"1001","flag":"f","batch_id":"b","id":"c%d"}`, i))
+	}
+	s.wait("all are summed up", func() bool { return len(s.summariesOf("b")) == 1+uses })
+	r.finish()
+	s.startOwner("b")
+	s.signIn("2001", "g")
+	s.waitFinished()
+	if n := len(s.summariesOf("b")); n != 1+uses {
+		t.Errorf("%d summaries of %d uses", n, 1+uses)
+	}
+}

@@ -10,7 +10,7 @@ import (
 )
 
 // A backlog that only repeats itself costs each agent hardly more than one call.
-func TestFlurryIsWaitedFor(t *testing.T) {
+func TestDebounceIsWaitedFor(t *testing.T) {
 	bubble(t, Policy{Rate: 500}, func(s *site) {
 		all := s.agents(200)
 		s.start()
@@ -30,8 +30,8 @@ func TestFlurryIsWaitedFor(t *testing.T) {
 	})
 }
 
-// One agent's flurry is its own, and its call comes even if it never ends.
-func TestFlurryHoldsUpNobodyElseAndNotForEver(t *testing.T) {
+// One agent's debounce is its own, and its call comes even if it never ends.
+func TestDebounceHoldsUpNobodyElseAndNotForEver(t *testing.T) {
 	bubble(t, Policy{Rate: 1}, func(s *site) {
 		all := s.agents(2)
 		s.worker.SetControls(Controls{Paused: true})
@@ -42,15 +42,15 @@ func TestFlurryHoldsUpNobodyElseAndNotForEver(t *testing.T) {
 		s.worker.SetControls(Controls{})
 		s.publish(wish(all[1], "f", ""))
 		began := time.Now()
-		for time.Since(began) < flurryMost+5*time.Second {
+		for time.Since(began) < debounceMost+5*time.Second {
 			s.publish(wish(all[0], "f", ""))
-			s.pass(flurryPause / 2)
-			if calls := len(s.gateway.made()); time.Since(began) > 2*time.Second && time.Since(began) < flurryMost-time.Second && calls != 1 {
+			s.pass(debouncePause / 2)
+			if calls := len(s.gateway.made()); time.Since(began) > 2*time.Second && time.Since(began) < debounceMost-time.Second && calls != 1 {
 				t.Fatalf("%d calls after %v", calls, time.Since(began))
 			}
 		}
 		if n := len(s.gateway.made()); n < 2 {
-			t.Errorf("%d calls: a flurry without end keeps its agent from ever being called", n)
+			t.Errorf("%d calls: a debounce without end keeps its agent from ever being called", n)
 		}
 	})
 }

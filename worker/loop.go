@@ -27,7 +27,7 @@ type loop struct {
 	gate      *gate.Gate
 	gateLog   gateLog
 	gateMark  uint64                  // of what was shared of the gate's knowledge
-	gaveUp    map[*lane]ledger.SignIn // for which applying anew was refused
+	gaveUp    map[*lane]ledger.SignIn // for which reapplying was refused
 	behind    bool                    // messages from before the term may still be unread
 	readTo    uint64                  // messages before this one were read
 	overdue   []*change
@@ -124,7 +124,7 @@ func (l *loop) wakeReapplies() {
 	}
 }
 
-// holdReapplies holds the agents for whom the last owner may have applied anew, before anything newer of them is read. It
+// holdReapplies holds the agents for whom the last owner may have reapplied, before anything newer of them is read. It
 // may have seen a sign-in that only it could tell from a rotation, or one that is over.
 func (l *loop) holdReapplies() {
 	for _, ln := range l.lanes {
