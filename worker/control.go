@@ -23,7 +23,7 @@ func (l *loop) control(c Controls) {
 	if c.Rate != nil && *c.Rate != rate {
 		rate = *c.Rate
 		if l.Worker.Policy.Burst == 0 { // one that was set stays
-			burst = max(1, rate/10)
+			burst = defaultBurst(rate)
 		}
 	}
 	if rate != l.gate.Limit() {

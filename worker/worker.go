@@ -171,9 +171,12 @@ func (w *Worker) log() *slog.Logger {
 	return w.Log
 }
 
+// defaultBurst returns how many calls may go out at once if nobody has said: a tenth of the rate.
+func defaultBurst(rate float64) float64 { return max(1, rate/10) }
+
 func (p Policy) withDefaults() Policy {
 	if p.Burst == 0 {
-		p.Burst = max(1, p.Rate/10)
+		p.Burst = defaultBurst(p.Rate)
 	}
 	if p.MaxInFlight == 0 {
 		p.MaxInFlight = 32

@@ -51,7 +51,7 @@ func (a *app) showStatus(ctx context.Context, d *desk.Desk) error {
 	return nil
 }
 
-func (a *app) replicas(all []desk.Replica) {
+func (a *app) replicas(all []view.Replica) {
 	now := time.Now()
 	t := terminal.NewTable(a.stdout, "replica", "role", "since", "trouble")
 	for _, r := range all {

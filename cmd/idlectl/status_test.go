@@ -17,7 +17,7 @@ func TestStatus(t *testing.T) {
 	s := newSite(t)
 	now := time.Now()
 	s.answer(map[string]any{"status": desk.Status{
-		Replicas: []desk.Replica{{Name: "a", Role: "owner", Since: now.Add(-time.Hour)}, {Name: "b", Role: "standby", Trouble: "no\x1b"}},
+		Replicas: []view.Replica{{Name: "a", Role: "owner", Since: now.Add(-time.Hour)}, {Name: "b", Role: "standby", Trouble: "no\x1b"}},
 		View: &view.View{
 			At: now, Gate: view.GateState{State: "shut", Why: "the gateway is away", Until: now.Add(2 * time.Second), Rate: 25, Limit: 50, ByOperator: true},
 			Coverage: view.Coverage{InForce: 12, NotSignedIn: 3, Failed: 1},
@@ -56,7 +56,7 @@ func TestStatusWithoutWorker(t *testing.T) {
 func TestStatusWithoutOwner(t *testing.T) {
 	s := newSite(t)
 	s.runWith(t.Context(), shift(3), "publish", "-").want(t, statusFine)
-	replicas := []desk.Replica{{Name: "b", Role: "standby", Trouble: "no replica is the owner: since 12:00:00 UTC"}}
+	replicas := []view.Replica{{Name: "b", Role: "standby", Trouble: "no replica is the owner: since 12:00:00 UTC"}}
 	s.answer(map[string]any{"status": map[string]any{"replicas": replicas, "paused": false, "rate": nil}})
 	o := s.run("status")
 	o.want(t, statusFailed, "standby", "owner         none; there has been none yet", "3 messages", "no replica is the owner: changes wait")

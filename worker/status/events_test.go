@@ -80,7 +80,7 @@ func TestEventsTellWhatChanges(t *testing.T) {
 		t.Errorf("%s is sent although it has not changed", first.ID)
 	}
 	f.until("gate", "maintenance")
-	s.set(func(s *stage) { s.replicas[0].Name, s.replicas[0].Role = "w3", RoleOwner })
+	s.set(func(s *stage) { s.replicas[0].Name, s.replicas[0].Role = "w3", view.RoleOwner })
 	f.until("owner", "w3")
 }
 
@@ -201,13 +201,13 @@ func TestChangesAreOnThePageWithinTwoSeconds(t *testing.T) {
 			s := newStage()
 			s.worker.set(func(a *actor) { a.ok = false })
 			s.owner.set(func(a *actor) { a.stuck = true })
-			s.set(func(s *stage) { s.role.Role = RoleStandby })
+			s.set(func(s *stage) { s.role.Role = view.RoleStandby })
 			go s.server.refresh(t.Context())
 			s.server.live.enter()
 			time.Sleep(10*time.Second + at)
 			s.worker.set(func(a *actor) { a.ok = true })
 			s.set(func(s *stage) {
-				s.role, s.replicas = Role{Role: RoleOwner, Owner: "w2"}, []Replica{{Name: "w2", Role: RoleOwner}}
+				s.role, s.replicas = Role{Role: view.RoleOwner, Owner: "w2"}, []view.Replica{{Name: "w2", Role: view.RoleOwner}}
 			})
 			time.Sleep(2 * time.Second)
 			if changed, _, _ := s.server.live.since(0); len(changed) == 0 || changed[0].HTML != "w2 is the owner. The gate is open." {

@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"idlepolicy/worker/view"
 )
 
 // healthz tells whether the process is alive: only an event loop that does not answer is worth a restart. Trouble with
 // NATS or the gateway is none of that, and neither is waiting to learn who is signed in.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if s.Role().Role == RoleOwner && s.sessionsKnown() && s.view().late {
+	if s.Role().Role == view.RoleOwner && s.sessionsKnown() && s.view().late {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintf(w, "the event loop did not answer within %s\n", viewTimeout)
 		return
@@ -56,7 +58,7 @@ func whyNot(role Role, connected, sessionsKnown bool) string {
 		return "not connected to NATS"
 	case role.Trouble != "":
 		return role.Trouble
-	case role.Role != RoleOwner && role.Role != RoleStandby:
+	case role.Role != view.RoleOwner && role.Role != view.RoleStandby:
 		return "neither owner nor standby yet: " + role.Role
 	case !sessionsKnown: // nobody could be called
 		return "the sessions were not read yet"

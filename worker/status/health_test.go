@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"idlepolicy/worker/view"
 )
 
 func TestReadyTellsWhetherTheProcessTakesPart(t *testing.T) {
@@ -15,12 +17,12 @@ func TestReadyTellsWhetherTheProcessTakesPart(t *testing.T) {
 		connected bool
 		code      int
 	}{
-		{"owner", Role{Role: RoleOwner, Owner: "w1"}, true, http.StatusOK},
-		{"standby", Role{Role: RoleStandby, Owner: "w2"}, true, http.StatusOK},
-		{"standby with trouble", Role{Role: RoleStandby, Trouble: "permission denied"}, true, http.StatusServiceUnavailable},
-		{"starting", Role{Role: RoleStarting}, true, http.StatusServiceUnavailable},
-		{"owner without a connection", Role{Role: RoleOwner}, false, http.StatusServiceUnavailable},
-		{"standby without a connection", Role{Role: RoleStandby}, false, http.StatusServiceUnavailable},
+		{"owner", Role{Role: view.RoleOwner, Owner: "w1"}, true, http.StatusOK},
+		{"standby", Role{Role: view.RoleStandby, Owner: "w2"}, true, http.StatusOK},
+		{"standby with trouble", Role{Role: view.RoleStandby, Trouble: "permission denied"}, true, http.StatusServiceUnavailable},
+		{"starting", Role{Role: view.RoleStarting}, true, http.StatusServiceUnavailable},
+		{"owner without a connection", Role{Role: view.RoleOwner}, false, http.StatusServiceUnavailable},
+		{"standby without a connection", Role{Role: view.RoleStandby}, false, http.StatusServiceUnavailable},
 		{"of a role nobody knows", Role{Role: "king"}, true, http.StatusServiceUnavailable},
 	} {
 		s.set(func(s *stage) { s.role, s.connected = test.role, test.connected })
@@ -63,7 +65,7 @@ func TestHealthyUnlessTheEventLoopIsStuck(t *testing.T) {
 
 	standby := newStage().open(t)
 	standby.worker.set(func(a *actor) { a.ok = false })
-	standby.set(func(s *stage) { s.role, s.connected = Role{Role: RoleStandby, Trouble: "no stream"}, false })
+	standby.set(func(s *stage) { s.role, s.connected = Role{Role: view.RoleStandby, Trouble: "no stream"}, false })
 	healthy(standby)
 
 	stuck := newStage()

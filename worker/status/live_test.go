@@ -51,7 +51,7 @@ func TestPageOfTheStandbyShowsTheNewOwner(t *testing.T) {
 	s.server.Name = "w2"
 	s.worker.set(func(a *actor) { a.ok = false })
 	s.owner.set(func(a *actor) { a.ok, a.view = true, view.View{Gate: view.GateState{State: "open", Rate: 50}} })
-	s.set(func(s *stage) { s.role = Role{Role: RoleStandby, Owner: "w1"} })
+	s.set(func(s *stage) { s.role = Role{Role: view.RoleStandby, Owner: "w1"} })
 	s.open(t)
 	b := newTab(t, s.url)
 	b.visit(s.url, 390, 844, "dark")
@@ -62,8 +62,8 @@ func TestPageOfTheStandbyShowsTheNewOwner(t *testing.T) {
 	b.wait(`!document.getElementById("owner").innerText.includes("w1")`)
 	s.worker.set(func(a *actor) { a.ok = true })
 	s.set(func(s *stage) {
-		s.role = Role{Role: RoleOwner, Owner: "w2"}
-		s.replicas = []Replica{{Name: "w2", Role: RoleOwner}}
+		s.role = Role{Role: view.RoleOwner, Owner: "w2"}
+		s.replicas = []view.Replica{{Name: "w2", Role: view.RoleOwner}}
 	})
 	b.wait(`document.getElementById("headline").textContent.startsWith("w2 is the owner")`)
 	b.wait(`document.querySelector("#owner strong").textContent === "owner"`)

@@ -111,13 +111,13 @@ func (s *Server) covered(ctx context.Context, q view.CoverageQuery) (page view.C
 }
 
 // replicas returns the processes that stand for the site, this one among them.
-func (s *Server) replicas() []Replica {
+func (s *Server) replicas() []view.Replica {
 	if s.Replicas != nil {
-		l := s.others.ask(farTimeout, func(ctx context.Context) ([]Replica, bool) { return s.Replicas(ctx), true })
+		l := s.others.ask(farTimeout, func(ctx context.Context) ([]view.Replica, bool) { return s.Replicas(ctx), true })
 		if len(l.found) > 0 {
 			return l.found
 		}
 	}
 	r := s.Role()
-	return []Replica{{Name: s.Name, Role: r.Role, Since: r.Since, Owner: r.Owner, Trouble: r.Trouble}}
+	return []view.Replica{{Name: s.Name, Role: r.Role, Since: r.Since, Owner: r.Owner, Trouble: r.Trouble}}
 }

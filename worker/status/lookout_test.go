@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"idlepolicy/worker/view"
 )
 
 func TestLookoutAsksOnceForAll(t *testing.T) {
@@ -57,7 +59,7 @@ func TestReplicasAreThisProcessWhereNoOthersAreKnown(t *testing.T) {
 	s := newStage()
 	s.set(func(s *stage) { s.replicas = nil })
 	for range 2 {
-		if all := s.server.replicas(); len(all) != 1 || all[0].Name != "w1" || all[0].Role != RoleOwner {
+		if all := s.server.replicas(); len(all) != 1 || all[0].Name != "w1" || all[0].Role != view.RoleOwner {
 			t.Errorf("replicas %+v", all)
 		}
 		s.server.Replicas = nil

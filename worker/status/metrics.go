@@ -32,10 +32,7 @@ var _ worker.Observer = (*Metrics)(nil)
 
 // The label values, all of them known beforehand. Retcodes come from outside, hence the list.
 var (
-	outcomes = []messages.Outcome{
-		messages.Applied, messages.Superseded, messages.Expired, messages.Rejected, messages.Failed,
-		messages.Waiting, messages.Reapplied,
-	}
+	outcomes      = messages.Outcomes()
 	knownRetcodes = []string{
 		"0", "000-000", "000-001", "000-002", "000-003", "000-004", "000-006", "000-007",
 		"100-001", "100-006", "100-007", "100-008", "100-009",

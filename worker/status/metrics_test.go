@@ -132,7 +132,7 @@ func TestStandbyReportsOnlyItself(t *testing.T) {
 	s := newStage().busy()
 	s.worker.set(func(a *actor) { a.ok = false })
 	s.owner.set(func(a *actor) { a.ok, a.view = true, s.worker.view })
-	s.set(func(s *stage) { s.role.Role = RoleStandby })
+	s.set(func(s *stage) { s.role.Role = view.RoleStandby })
 	_, _, body := s.open(t).get(t, "/metrics")
 	for _, name := range []string{"gate_rate", "backlog_changes", "unfinished_messages", "agents", "oldest_unfinished_age_seconds"} {
 		if strings.Contains(body, prefix+name) {

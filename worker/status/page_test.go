@@ -186,7 +186,7 @@ func TestStandbyShowsTheSite(t *testing.T) {
 	s := newStage()
 	s.server.Name = "w2"
 	s.worker.set(func(a *actor) { a.ok = false })
-	s.set(func(s *stage) { s.role = Role{Role: RoleStandby, Owner: "w1"} })
+	s.set(func(s *stage) { s.role = Role{Role: view.RoleStandby, Owner: "w1"} })
 	r := result(messages.Failed, "1001", "c-1", time.Now())
 	s.owner.set(func(a *actor) {
 		a.ok = true
@@ -239,7 +239,7 @@ func TestHeadline(t *testing.T) {
 		{site{Self: ready, Owner: "w1"}, "w1 is the owner, but does not answer."},
 		{site{Self: readiness{}, Owner: "w1", View: open}, "This replica is not connected to NATS. What it shows may be old."},
 		{
-			site{Self: readiness{Connected: true, Role: RoleStandby, Trouble: "no replica is the owner: since 12:00:00 UTC"}},
+			site{Self: readiness{Connected: true, Role: view.RoleStandby, Trouble: "no replica is the owner: since 12:00:00 UTC"}},
 			"Nobody is the owner: changes wait until a replica takes over. This replica reports: no replica is the owner: since 12:00:00 UTC.",
 		},
 		{site{Self: readiness{Connected: true, Trouble: "permission denied"}}, "This replica takes no part: permission denied."},

@@ -61,7 +61,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	s := g.server
-	set(ownerDesc, one(s.Role().Role == RoleOwner))
+	set(ownerDesc, one(s.Role().Role == view.RoleOwner))
 	set(connectedDesc, one(s.Connected()))
 	if in := s.signIns(); in.Known {
 		set(sessionsDesc, float64(in.Count))

@@ -24,8 +24,8 @@ type Server struct {
 	Worker    Worker
 	Owner     Worker // asks the owner where that is another process; nil: cannot
 	Role      func() Role
-	Replicas  func(ctx context.Context) []Replica // all that stand for the site; nil: only this process is known
-	Connected func() bool                         // to NATS
+	Replicas  func(ctx context.Context) []view.Replica // all that stand for the site; nil: only this process is known
+	Connected func() bool                              // to NATS
 	Sessions  Sessions
 	Metrics   *Metrics
 	Actions   *Actions    // what people may do on the page; nil: nothing
@@ -37,7 +37,7 @@ type Server struct {
 	listener net.Listener
 	near     lookout[view.View] // this process's worker
 	far      lookout[view.View] // the owner, elsewhere
-	others   lookout[[]Replica]
+	others   lookout[[]view.Replica]
 	history  history
 	live     live
 }
@@ -64,22 +64,6 @@ type Role struct {
 	Trouble string // what keeps this process from taking part; empty: nothing
 	Since   time.Time
 }
-
-// Replica is one process that stands for the site, as it says of itself.
-type Replica struct {
-	Name    string    `json:"name"`
-	Role    string    `json:"role"`
-	Since   time.Time `json:"since"`
-	Owner   string    `json:"owner,omitempty"`
-	Trouble string    `json:"trouble,omitempty"`
-}
-
-// The roles.
-const (
-	RoleStarting = "starting"
-	RoleOwner    = "owner"
-	RoleStandby  = "standby"
-)
 
 // How long a client may take, so that none can hold a connection for nothing.
 const (

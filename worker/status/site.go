@@ -14,12 +14,12 @@ import (
 // site is everything that is known of the site at one moment: what the page shows and /api/status says. The first fields are
 // those of idlectl status --json.
 type site struct {
-	At       time.Time  `json:"at"`
-	Owner    string     `json:"owner"`   // empty: none is known
-	Why      string     `json:"trouble"` // why there is no view; empty: there is one
-	Replicas []Replica  `json:"replicas"`
-	View     *view.View `json:"view"`    // nil: no owner answers
-	Streams  any        `json:"streams"` // what the streams tell where no owner answers; else nil
+	At       time.Time      `json:"at"`
+	Owner    string         `json:"owner"`   // empty: none is known
+	Why      string         `json:"trouble"` // why there is no view; empty: there is one
+	Replicas []view.Replica `json:"replicas"`
+	View     *view.View     `json:"view"`    // nil: no owner answers
+	Streams  any            `json:"streams"` // what the streams tell where no owner answers; else nil
 
 	Version  string            `json:"version"`
 	Name     string            `json:"name"` // of this process
@@ -49,15 +49,15 @@ func (s *Server) site() site {
 	}
 	st.Last, st.Trouble = s.Metrics.results.last(keptResults)
 	st.Owner = ownerOf(st.Replicas, st.Self.Owner)
-	slices.SortFunc(st.Replicas, func(a, b Replica) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(st.Replicas, func(a, b view.Replica) int { return strings.Compare(a.Name, b.Name) })
 	st.At = time.Now()
 	return st
 }
 
 // ownerOf believes the owner itself first, then what this process heard.
-func ownerOf(all []Replica, heard string) string {
+func ownerOf(all []view.Replica, heard string) string {
 	for _, r := range all {
-		if r.Role == RoleOwner {
+		if r.Role == view.RoleOwner {
 			return r.Name
 		}
 	}

@@ -26,7 +26,7 @@ type stage struct {
 
 	mu        sync.Mutex // guards what follows
 	role      Role
-	replicas  []Replica
+	replicas  []view.Replica
 	connected bool
 }
 
@@ -93,8 +93,8 @@ func (a *actor) Covered(_ context.Context, q view.CoverageQuery) (page view.Cove
 func newStage() *stage {
 	s := &stage{
 		worker: &actor{ok: true}, owner: &actor{}, sessions: worker.NewSessions(), connected: true,
-		role:     Role{Role: RoleOwner, Owner: "w1", Since: time.Now()},
-		replicas: []Replica{{Name: "w1", Role: RoleOwner, Since: time.Now()}, {Name: "w2", Role: RoleStandby, Since: time.Now()}},
+		role:     Role{Role: view.RoleOwner, Owner: "w1", Since: time.Now()},
+		replicas: []view.Replica{{Name: "w1", Role: view.RoleOwner, Since: time.Now()}, {Name: "w2", Role: view.RoleStandby, Since: time.Now()}},
 	}
 	s.worker.view = view.View{Gate: view.GateState{State: "open", Rate: 50, Limit: 50}}
 	s.sessions.Synced(func(string) bool { return true })
@@ -102,10 +102,10 @@ func newStage() *stage {
 		Addr: "127.0.0.1:0", Name: "w1", Site: "idlepolicy", Worker: s.worker, Owner: s.owner, Sessions: s.sessions,
 		Metrics: NewMetrics("v1.2.3"), Version: "v1.2.3", Log: slog.New(slog.DiscardHandler),
 		Role: func() Role { s.mu.Lock(); defer s.mu.Unlock(); return s.role },
-		Replicas: func(context.Context) []Replica {
+		Replicas: func(context.Context) []view.Replica {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			return append([]Replica(nil), s.replicas...)
+			return append([]view.Replica(nil), s.replicas...)
 		},
 		Connected: func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.connected },
 	}

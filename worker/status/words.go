@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/view"
 )
 
 // clock is a time of day on the page. The script turns it into the reader's own time zone.
@@ -104,7 +105,7 @@ func outcomeSign(o messages.Outcome) string {
 func headline(st *site) string {
 	const nobody = "Nobody is the owner: changes wait until a replica takes over."
 	switch {
-	case st.Self.Connected && st.Self.Role == RoleStandby && st.View == nil && st.Owner == "" && st.Self.Trouble != "":
+	case st.Self.Connected && st.Self.Role == view.RoleStandby && st.View == nil && st.Owner == "" && st.Self.Trouble != "":
 		return nobody + " This replica reports: " + st.Self.Trouble + "."
 	case st.Self.Trouble != "":
 		return "This replica takes no part: " + st.Self.Trouble + "."

@@ -11,6 +11,7 @@ import (
 
 	"idlepolicy/worker"
 	"idlepolicy/worker/gate"
+	"idlepolicy/worker/view"
 )
 
 // taken is what taking over brought.
@@ -145,7 +146,7 @@ func (o *Owner) stand(ctx context.Context, holder string) {
 	if last, _, err := o.readOwners(ctx); err == nil && holder != "" && last.Pin == holder {
 		name = last.Name
 	}
-	o.setRole(RoleStandby, name)
+	o.setRole(view.RoleStandby, name)
 	o.troubles.report(takingPart, nil)
 	o.noteOwner(name)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // A process that was frozen after its message came may find another one's pin in the consumer's information. The record in
@@ -54,7 +55,7 @@ func TestWorkerLeavesTheSiteOfANewerVersionAlone(t *testing.T) {
 	}
 	b := s.start("b")
 	s.wait("b says why it does not take part", func() bool { return strings.Contains(b.owner.State().Trouble, "newer version") })
-	if role := b.owner.State().Role; role == RoleOwner {
+	if role := b.owner.State().Role; role == view.RoleOwner {
 		t.Errorf("its role is %s", role)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/worker/view"
 )
 
 // newCluster is a site on three servers; its own connection knows them all.
@@ -77,7 +79,7 @@ func TestNodeOfThreeIsKilled(t *testing.T) {
 	s.policy.Rate = 100
 	a, b := s.start("a"), s.start("b")
 	s.wait("one of them is the owner", func() bool {
-		return a.owner.State().Role == RoleOwner || b.owner.State().Role == RoleOwner
+		return a.owner.State().Role == view.RoleOwner || b.owner.State().Role == view.RoleOwner
 	})
 	for i := range 10 {
 		s.signIn(strconv.Itoa(1001+i), "g")

@@ -10,6 +10,7 @@ import (
 	"idlepolicy/messages"
 	"idlepolicy/worker"
 	"idlepolicy/worker/ledger"
+	"idlepolicy/worker/view"
 )
 
 // The standby would wait an hour if it did not find out that nothing of its predecessor may still land.
@@ -18,7 +19,7 @@ func TestCleanStopHandsOverWithoutTheHold(t *testing.T) {
 	s.hold = time.Hour
 	a := s.startOwner("a")
 	b := s.start("b")
-	s.wait("b stands by for a", func() bool { st := b.owner.State(); return st.Role == RoleStandby && st.Owner == "a" })
+	s.wait("b stands by for a", func() bool { st := b.owner.State(); return st.Role == view.RoleStandby && st.Owner == "a" })
 	s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
 	s.wait("it waits for the agent", func() bool { return len(s.results()) == 1 })
 	stopped := time.Now()

@@ -15,6 +15,7 @@ import (
 	"idlepolicy/messages"
 	"idlepolicy/worker"
 	"idlepolicy/worker/stream/natstest"
+	"idlepolicy/worker/view"
 )
 
 // Whoever may publish can write any header. Each of these blocks is on all that is unfinished when somebody wants to
@@ -39,7 +40,7 @@ func TestOwnerIsPickedWhateverTheUnfinishedChangesCarry(t *testing.T) {
 			a.finish()
 			next := s.startOwner("b")
 			s.restartServer()
-			s.wait("it is the owner again", func() bool { return next.owner.State().Role == RoleOwner && next.owner.Lease.Check() == nil })
+			s.wait("it is the owner again", func() bool { return next.owner.State().Role == view.RoleOwner && next.owner.Lease.Check() == nil })
 			for i := range 3 {
 				s.signIn(strconv.Itoa(1001+i), "g")
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 )
 
 // Layout is what the worker needs to find on the server: three streams, three buckets and one consumer.
@@ -27,7 +28,6 @@ type Layout struct {
 const (
 	consumerName  = "worker"
 	priorityGroup = "owner"
-	sameMessage   = 10 * time.Minute // in which the server knows a Nats-Msg-Id again
 	// Every result has an ID of its own, so that remembering them is of no use to anybody.
 	sameResult = time.Second
 	// How long a bucket says that the time of a record ran out. Whoever follows it hears of it at once, or reads the bucket again.
@@ -51,7 +51,7 @@ func (l Layout) changes() jetstream.StreamConfig {
 		Name: l.Names.ChangesStream(), Subjects: []string{l.Names.Changes(), l.Names.ChangesAll()},
 		Description: "idle-policy changes that have not ended",
 		Retention:   jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Replicas: l.Replicas,
-		Duplicates: sameMessage,
+		Duplicates: ledger.SameMessage,
 	}
 }
 
@@ -69,7 +69,7 @@ func (l Layout) dead() jetstream.StreamConfig {
 		Name: l.Names.DeadStream(), Subjects: []string{l.Names.DeadAll()},
 		Description: "idle-policy changes that failed or were rejected",
 		Retention:   jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Replicas: l.Replicas,
-		MaxAge: l.Retention, Duplicates: min(sameMessage, l.Retention),
+		MaxAge: l.Retention, Duplicates: min(ledger.SameMessage, l.Retention),
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // throughProxy is a site whose replicas reach the server through a proxy.
@@ -104,7 +105,7 @@ func TestSilentConnection(t *testing.T) {
 		t.Errorf("two replicas may call: %v", err)
 	}
 	p.cut()
-	s.wait("a stands by for b", func() bool { st := a.owner.State(); return st.Role == RoleStandby && st.Owner == "b" })
+	s.wait("a stands by for b", func() bool { st := a.owner.State(); return st.Role == view.RoleStandby && st.Owner == "b" })
 	s.waitFinished()
 	s.wantResults("applied 1001 c1")
 }

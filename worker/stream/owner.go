@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"idlepolicy/worker"
+	"idlepolicy/worker/view"
 )
 
 // Owner has this process become the owner of the site whenever the server picks it, and run the worker for as long as
@@ -51,13 +52,6 @@ type OwnerState struct {
 	Owner   string // name of the owner; empty: there is none, or none is known
 	Trouble string // what keeps this process from playing its part, or from playing it well; empty: nothing
 }
-
-// The roles.
-const (
-	RoleStarting = "starting"
-	RoleOwner    = "owner"
-	RoleStandby  = "standby"
-)
 
 const (
 	lookEvery  = 500 * time.Millisecond
@@ -106,7 +100,7 @@ func (o *Owner) Run(ctx context.Context) error {
 	o.Conn.SetReconnectHandler(o.onReconnect(o.Conn.ReconnectHandler()))
 	o.Conn.SetDisconnectErrHandler(o.onDisconnect(o.Conn.DisconnectErrHandler()))
 	o.Conn.SetErrorHandler(o.onError(o.Conn.ErrorHandler()))
-	o.setRole(RoleStarting, "")
+	o.setRole(view.RoleStarting, "")
 	for ctx.Err() == nil {
 		t, err := o.tryAcquire(ctx)
 		switch {
@@ -122,8 +116,8 @@ func (o *Owner) Run(ctx context.Context) error {
 			}
 			break
 		}
-		if o.State().Role == RoleOwner {
-			o.setRole(RoleStandby, "")
+		if o.State().Role == view.RoleOwner {
+			o.setRole(view.RoleStandby, "")
 		}
 		o.recover(ctx, err)
 	}

@@ -16,6 +16,7 @@ import (
 	"idlepolicy/worker"
 	"idlepolicy/worker/stream"
 	"idlepolicy/worker/stream/desk"
+	"idlepolicy/worker/view"
 )
 
 // strictGateway refuses one agent for good.
@@ -81,9 +82,9 @@ func (d *deniedLog) Write(line []byte) (int, error) {
 func TestPermissionsAreEnoughForWorkerAndOperator(t *testing.T) {
 	g := newGuarded(t)
 	first, stopFirst := g.startReplica("a")
-	waitRole(t, first, stream.RoleOwner)
+	waitRole(t, first, view.RoleOwner)
 	second, _ := g.startReplica("b")
-	waitRole(t, second, stream.RoleStandby)
+	waitRole(t, second, view.RoleStandby)
 	d, err := desk.Open(t.Context(), g.options(operator), guardedNames)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +93,7 @@ func TestPermissionsAreEnoughForWorkerAndOperator(t *testing.T) {
 	operate(t, d)
 	askWorker(t, d)
 	stopFirst()
-	waitRole(t, second, stream.RoleOwner)
+	waitRole(t, second, view.RoleOwner)
 	publishAndWait(t, d, "after", "1001", "1002") // 1003 has signed out
 	if said := g.refused.all(); len(said) > 0 {
 		t.Errorf("refused:\n%s", strings.Join(said, "\n"))

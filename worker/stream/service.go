@@ -29,21 +29,12 @@ type Service struct {
 	Log     *slog.Logger
 }
 
-// Replica is one process of the worker, as status lists it.
-type Replica struct {
-	Name    string    `json:"name"`
-	Role    string    `json:"role"`
-	Since   time.Time `json:"since"`
-	Owner   string    `json:"owner,omitempty"`
-	Trouble string    `json:"trouble,omitempty"`
-}
-
 // Status is the answer to a request for the status of the site.
 type Status struct {
-	Replicas []Replica  `json:"replicas"`
-	View     *view.View `json:"view,omitempty"` // nil: nobody is the owner
-	Paused   bool       `json:"paused"`
-	Rate     *float64   `json:"rate"` // nil: as configured
+	Replicas []view.Replica `json:"replicas"`
+	View     *view.View     `json:"view,omitempty"` // nil: nobody is the owner
+	Paused   bool           `json:"paused"`
+	Rate     *float64       `json:"rate"` // nil: as configured
 }
 
 // request is what operators send. By says who asks; it is logged with what was changed. A rate is taken back by
@@ -180,9 +171,9 @@ func (s *Service) answerReplicas(ctx context.Context) error {
 	return nil
 }
 
-func (s *Service) replica() Replica {
+func (s *Service) replica() view.Replica {
 	st := s.Owner.State()
-	return Replica{Name: s.Owner.Name, Role: st.Role, Since: st.Since, Owner: st.Owner, Trouble: st.Trouble}
+	return view.Replica{Name: s.Owner.Name, Role: st.Role, Since: st.Since, Owner: st.Owner, Trouble: st.Trouble}
 }
 
 func (s *Service) status(ctx context.Context, _ request) (any, error) {
@@ -241,23 +232,23 @@ func (s *Service) Covered(ctx context.Context, q view.CoverageQuery) (page view.
 }
 
 // Replicas asks all replicas who they are, and stops when no further one answers.
-func (s *Service) Replicas(ctx context.Context) []Replica {
+func (s *Service) Replicas(ctx context.Context) []view.Replica {
 	inbox := s.Conn.NewInbox()
 	sub, err := s.Conn.SubscribeSync(inbox)
 	if err != nil {
-		return []Replica{s.replica()}
+		return []view.Replica{s.replica()}
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	if err := s.Conn.PublishRequest(s.subject("among.replica"), inbox, nil); err != nil {
-		return []Replica{s.replica()}
+		return []view.Replica{s.replica()}
 	}
-	var all []Replica
+	var all []view.Replica
 	for ctx.Err() == nil {
 		m, err := sub.NextMsg(gatherQuiet)
 		if err != nil {
 			break
 		}
-		var r Replica
+		var r view.Replica
 		if json.Unmarshal(m.Data, &r) == nil {
 			all = append(all, r)
 		}

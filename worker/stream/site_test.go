@@ -17,6 +17,7 @@ import (
 	"idlepolicy/messages"
 	"idlepolicy/worker"
 	"idlepolicy/worker/stream/natstest"
+	"idlepolicy/worker/view"
 )
 
 // site is one site on a real server: what tests publish with and read results with is a connection of its own.
@@ -278,5 +279,5 @@ func (s *site) waitFinished() {
 
 func (s *site) waitOwner(r *replica) {
 	s.t.Helper()
-	s.wait("a replica is the owner", func() bool { return r.owner.State().Role == RoleOwner })
+	s.wait("a replica is the owner", func() bool { return r.owner.State().Role == view.RoleOwner })
 }

@@ -15,6 +15,7 @@ import (
 	"idlepolicy/worker/stream"
 	"idlepolicy/worker/stream/desk"
 	"idlepolicy/worker/stream/natstest"
+	"idlepolicy/worker/view"
 )
 
 // siteGateway keeps which sessions it was called with.
@@ -70,7 +71,7 @@ func startPrefixed(t *testing.T, url, prefix string) *prefixed {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.desk.Close)
-	waitRole(t, owner, stream.RoleOwner)
+	waitRole(t, owner, view.RoleOwner)
 	return p
 }
 

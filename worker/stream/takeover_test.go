@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/worker/view"
 )
 
 // consumer is what the server knows of the consumer of changes.
@@ -32,7 +34,7 @@ func TestStandbyLeavesTheTakeoverTimeToTheOwner(t *testing.T) {
 	a := s.startOwner("a")
 	s.layout.Takeover = 2500 * time.Millisecond
 	b := s.start("b")
-	s.wait("b stands by for a", func() bool { st := b.owner.State(); return st.Role == RoleStandby && st.Owner == "a" })
+	s.wait("b stands by for a", func() bool { st := b.owner.State(); return st.Role == view.RoleStandby && st.Owner == "a" })
 	if kept := s.consumer().Config.PinnedTTL; kept != 10*time.Second {
 		t.Errorf("the server keeps the place of the owner for %v", kept)
 	}
@@ -100,7 +102,7 @@ func TestStandbyMendsWhatKeepsItOut(t *testing.T) {
 			s.publish(`{"agent_id":"1001","flag":"f","id":"c1"}`)
 			s.lead()
 			b := s.start("b")
-			s.wait("b stands by", func() bool { return b.owner.State().Role == RoleStandby })
+			s.wait("b stands by", func() bool { return b.owner.State().Role == view.RoleStandby })
 			s.byHand(change)
 			s.waitFinished()
 			s.wantResults("applied 1001 c1")

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/worker/ledger"
+	"idlepolicy/worker/view"
 )
 
 var (
@@ -72,7 +73,7 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 			return cmp.Or(context.Cause(term), err)
 		}
 		t.term.Journal, t.term.Ledgers, t.term.Stop = journal, ledgers, ctx.Done()
-		o.setRole(RoleOwner, o.Name)
+		o.setRole(view.RoleOwner, o.Name)
 		o.troubles.report(takingPart, nil)
 		o.Log.Info("work taken over", "agents", len(ledgers), "unfinished_messages", t.term.Unfinished,
 			"hold", max(0, time.Until(t.term.HoldUntil)).Round(time.Millisecond))

@@ -63,17 +63,17 @@ func (l *link) role(st stream.OwnerState) status.Role {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return status.Role{Role: status.RoleStarting, Trouble: l.trouble}
+	return status.Role{Role: view.RoleStarting, Trouble: l.trouble}
 }
 
-func (l *link) replicas(ctx context.Context) []status.Replica {
+func (l *link) replicas(ctx context.Context) []view.Replica {
 	on := l.service()
 	if on == nil {
 		return nil
 	}
-	var all []status.Replica
+	var all []view.Replica
 	for _, r := range on.Replicas(ctx) {
-		all = append(all, status.Replica(r))
+		all = append(all, view.Replica(r))
 	}
 	return all
 }

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"idlepolicy/messages"
@@ -47,6 +48,4 @@ func (d *Desk) Endings(ctx context.Context, expected Expected, since Since, each
 	})
 }
 
-var endings = []messages.Outcome{
-	messages.Applied, messages.Superseded, messages.Expired, messages.Rejected, messages.Failed,
-}
+var endings = slices.DeleteFunc(messages.Outcomes(), func(o messages.Outcome) bool { return !o.Ends() })

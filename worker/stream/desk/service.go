@@ -15,21 +15,12 @@ import (
 
 // Status is how a site is: what its owner says or, where no owner answers, what its streams tell.
 type Status struct {
-	At       time.Time  `json:"at"`
-	Owner    string     `json:"owner"`   // empty: no replica says that it is
-	Trouble  string     `json:"trouble"` // why there is no view; empty: there is one
-	Replicas []Replica  `json:"replicas"`
-	View     *view.View `json:"view"`    // nil: no owner answers
-	Streams  *Overview  `json:"streams"` // nil: an owner answers
-}
-
-// Replica is one process of the worker.
-type Replica struct {
-	Name    string    `json:"name"`
-	Role    string    `json:"role"`
-	Since   time.Time `json:"since"`
-	Owner   string    `json:"owner"`
-	Trouble string    `json:"trouble"`
+	At       time.Time      `json:"at"`
+	Owner    string         `json:"owner"`   // empty: no replica says that it is
+	Trouble  string         `json:"trouble"` // why there is no view; empty: there is one
+	Replicas []view.Replica `json:"replicas"`
+	View     *view.View     `json:"view"`    // nil: no owner answers
+	Streams  *Overview      `json:"streams"` // nil: an owner answers
 }
 
 // Valve is how far operators have opened the way to the gateway.
@@ -58,11 +49,11 @@ var ErrNoOwner = errors.New("no replica is the owner: changes wait until one tak
 // Status asks the worker how it is. Where no owner answers it returns what the streams tell, and ErrNoWorker, ErrNoOwner or a
 // *Declined with it.
 func (d *Desk) Status(ctx context.Context) (Status, error) {
-	s := Status{Replicas: []Replica{}}
+	s := Status{Replicas: []view.Replica{}}
 	err := d.ask(ctx, "status", question{}, &s)
 	s.At = time.Now()
 	for _, r := range s.Replicas {
-		if r.Role == stream.RoleOwner {
+		if r.Role == view.RoleOwner {
 			s.Owner = r.Name
 		}
 	}
