@@ -202,11 +202,11 @@ var screens = []struct {
 const mostBytes = 200 << 10
 
 func TestPageOnEveryScreen(t *testing.T) {
-	s := newStage().busy().crowded()
+	s := newStage().busy().crowded().covering()
 	s.server.Actions = &Actions{Token: "sesame"}
 	s.open(t)
 	b := newTab(t, s.url)
-	for _, path := range []string{"/", "/agents/1001", "/agents?id=nobody"} {
+	for _, path := range []string{"/", "/agents/1001", "/agents?id=nobody", "/coverage?state=not_signed_in"} {
 		for _, screen := range screens {
 			name := strings.Trim(strings.Map(func(r rune) rune {
 				if strings.ContainsRune("/?=", r) {
