@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"idlepolicy/worker/gateway"
 )
 
 // Upstream says how the gateway is reached.
@@ -25,6 +27,7 @@ const idleUpstream = 15 * time.Second
 
 // Transport returns a transport that changes nothing about requests and answers.
 func (u Upstream) Transport() *http.Transport {
+	gateway.DropQuotes()
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
