@@ -2,6 +2,7 @@ package tap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -79,7 +80,7 @@ func checkGateway(ctx context.Context, c config.Tap) error {
 	}
 	resp, err := transport.RoundTrip(r)
 	if err != nil {
-		return fmt.Errorf("%s", reason(err)) //nolint:perfsprint // a sentence of ours
+		return errors.New(reason(err))
 	}
 	return resp.Body.Close()
 }

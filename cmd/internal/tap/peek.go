@@ -35,7 +35,7 @@ func (p *peek) Read(b []byte) (int, error) {
 	}
 	p.seen.Write(b[:n])
 	switch {
-	case err == io.EOF: //nolint:errorlint // the contract of io.Reader
+	case err == io.EOF:
 		p.finish(p.text())
 	case err != nil:
 		p.finish(nil)

@@ -3,6 +3,7 @@ package tap
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 func TestSignInRotationSignOut(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		tap, began := taps[0], time.Now()
 		tap.Learn(signedIn("1001", "g1", "node=7"))
 		m.want(t, "1001", "g1")
@@ -43,6 +45,7 @@ func TestSignInRotationSignOut(t *testing.T) {
 // A rotation may come on an answer with any retcode, and on any request of the agent's.
 func TestRotationOnAnyAnswer(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		taps[0].Learn(signedIn("1001", "g1"))
 		taps[0].Learn(Event{Kind: Passed, Shown: "g1", GUID: "g2", Asked: time.Now()})
 		m.want(t, "1001", "g2")
@@ -54,6 +57,7 @@ func TestRotationOnAnyAnswer(t *testing.T) {
 // Whoever sends it, a request that shows another agent's GUID changes nothing.
 func TestSupervisorChangesNothing(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		tap := taps[0]
 		tap.Learn(signedIn("1001", "agents"))
 		tap.Learn(signedIn("1002", "supervisors"))
@@ -85,6 +89,7 @@ func TestSessionTroubleThatLasts(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+				t.Helper()
 				tap := taps[0]
 				tap.Learn(signedIn("1001", "g1"))
 				tap.Learn(polled("1001", "g1", "g2"))
@@ -101,6 +106,7 @@ func TestSessionTroubleThatLasts(t *testing.T) {
 
 func TestSilence(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		tap := taps[0]
 		tap.Learn(signedIn("1001", "g1"))
 		tap.Learn(signedIn("1002", "h1"))
@@ -128,6 +134,7 @@ func TestSilence(t *testing.T) {
 
 func TestAdoption(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		tap := taps[0]
 		tap.Learn(refusedPoll("1001", "x"))
 		tap.Learn(Event{Kind: Passed, Agent: "1001", Shown: "x", Asked: time.Now()})
@@ -147,6 +154,7 @@ func TestAdoption(t *testing.T) {
 // A tap that was started again finds the record that it wrote, and the sign-in's time in it.
 func TestRestart(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		began := time.Now()
 		taps[0].Learn(signedIn("1001", "g1"))
 		taps[0].Learn(signedIn("1002", "h1"))
@@ -171,6 +179,7 @@ func TestRestart(t *testing.T) {
 
 func TestLateAnswersOfAnEndedSessionChangeNothing(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		tap := taps[0]
 		tap.Learn(signedIn("1001", "g1"))
 		m.want(t, "1001", "g1")
@@ -194,6 +203,7 @@ func TestLateAnswersOfAnEndedSessionChangeNothing(t *testing.T) {
 
 func TestSignInElsewhere(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		tap := taps[0]
 		tap.Learn(signedIn("1001", "g1"))
 		logout := signedOut("1001", "g1")
@@ -212,6 +222,7 @@ func TestSignInElsewhere(t *testing.T) {
 // Of two polls at once each may bring a GUID, and the older one may come last.
 func TestTwoPollsAtOnce(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		tap := taps[0]
 		tap.Learn(signedIn("1001", "g1"))
 		tap.Learn(polled("1001", "g1", "g2"))
@@ -234,10 +245,11 @@ func TestTwoPollsAtOnce(t *testing.T) {
 
 func TestStoreAway(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		tap := taps[0]
 		m.setAway(true)
 		for n := range 2000 {
-			agent := fmt.Sprint(1001 + n)
+			agent := strconv.Itoa(1001 + n)
 			tap.Learn(signedIn(agent, agent+"-1"))
 			tap.Learn(polled(agent, agent+"-1", agent+"-2"))
 		}
@@ -253,7 +265,7 @@ func TestStoreAway(t *testing.T) {
 			if n == 0 {
 				want = ""
 			}
-			m.want(t, fmt.Sprint(1001+n), want)
+			m.want(t, strconv.Itoa(1001+n), want)
 		}
 		if n := m.numWrites(); n != 1999 {
 			t.Errorf("%d writes, want the newest of each agent alone", n)
@@ -269,6 +281,7 @@ func TestStoreAway(t *testing.T) {
 // After NATS was away nobody knows what the records are.
 func TestVerify(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		tap := taps[0]
 		for _, agent := range []string{"1001", "1002", "1003"} {
 			tap.Learn(signedIn(agent, agent+"-1"))

@@ -91,7 +91,7 @@ func (s *Service) Run(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 	}
-	s.stop(desktops)
+	s.stop(desktops) //nolint:contextcheck // the context has ended, which is the reason to stop
 	return nil
 }
 

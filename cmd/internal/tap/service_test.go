@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -193,7 +193,7 @@ func (s *scene) settled() {
 
 func agents(n int) (all []string) {
 	for i := range n {
-		all = append(all, fmt.Sprint(1001+i))
+		all = append(all, strconv.Itoa(1001+i))
 	}
 	return all
 }

@@ -118,7 +118,7 @@ func TestUpgrade(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	_, _ = io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: abc\r\n\r\n")
 	in := bufio.NewReader(conn)
-	resp, err := http.ReadResponse(in, nil)
+	resp, err := http.ReadResponse(in, nil) //nolint:bodyclose // a switch of protocols has none
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-Websocket-Accept") != "x" {
 		t.Fatalf("%+v, %v", resp, err)
 	}

@@ -9,6 +9,7 @@ import (
 
 func TestTwoTaps(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		a, b, began := taps[0], taps[1], time.Now()
 		a.Learn(signedIn("1001", "g1"))
 		m.want(t, "1001", "g1")
@@ -37,6 +38,7 @@ func TestTwoTaps(t *testing.T) {
 func TestOlderSignInNeverReplacesANewerOne(t *testing.T) {
 	for first := range 2 {
 		bubble(t, 2, func(t *testing.T, m *memory, taps []*Registry) {
+			t.Helper()
 			m.setAway(true)
 			taps[first].Learn(signedIn("1001", "older"))
 			time.Sleep(time.Second)
@@ -54,6 +56,7 @@ func TestOlderSignInNeverReplacesANewerOne(t *testing.T) {
 
 func TestSignOutAtOneTapDoesNotEndALaterSignInAtAnother(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		taps[0].Learn(signedIn("1001", "g1"))
 		m.want(t, "1001", "g1")
 		m.setAway(true)
@@ -70,6 +73,7 @@ func TestSignOutAtOneTapDoesNotEndALaterSignInAtAnother(t *testing.T) {
 // An agent who is silent at one tap may be busy at another.
 func TestSilenceIsAskedAbout(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		a, b := taps[0], taps[1]
 		a.Learn(signedIn("1001", "g1"))
 		m.want(t, "1001", "g1")
@@ -86,6 +90,7 @@ func TestSilenceIsAskedAbout(t *testing.T) {
 // The tap that saw the agent last is killed, and so is the desktop: another tap ends the session.
 func TestSessionOfAKilledTapEnds(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, m *memory, taps []*Registry) {
+		t.Helper()
 		killed := NewRegistry(m, silence)
 		taps[0].Learn(signedIn("1001", "g1"))
 		m.want(t, "1001", "g1")
@@ -105,6 +110,7 @@ func TestSessionOfAKilledTapEnds(t *testing.T) {
 func TestTapsAgree(t *testing.T) {
 	for seed := range uint64(500) {
 		bubble(t, 2, func(t *testing.T, m *memory, taps []*Registry) {
+			t.Helper()
 			random := rand.New(rand.NewPCG(seed, 1))
 			guid, n, signed := "", 0, time.Time{}
 			next := func() string { n++; return fmt.Sprintf("guid-%d", n) }

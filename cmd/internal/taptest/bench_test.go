@@ -1,6 +1,7 @@
 package taptest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"flag"
@@ -100,7 +101,7 @@ func usage(b *testing.B, pid int) (cpu time.Duration, rss int) {
 	if err != nil {
 		b.Skip("no /proc here") // Linux alone says what a process used
 	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+2:]))
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+2:]))
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	pages, _ := strconv.Atoi(fields[21])

@@ -69,6 +69,7 @@ type site struct {
 	ca      string
 	names   messages.Names
 	conn    *nats.Conn
+	adopted int // sessions whose last rotation was lost with the killed tap, so that nobody knows since when they are
 
 	mu      sync.Mutex // guards what follows
 	results map[messages.Outcome]map[string]int
@@ -99,11 +100,11 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-func freePort(t testing.TB) string {
-	t.Helper()
+func freePort(tb testing.TB) string {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
@@ -238,6 +239,7 @@ func (s *site) differences() string {
 		return err.Error()
 	}
 	defer r.Close()
+	s.adopted = 0
 	agents, err := r.Agents(s.t.Context())
 	if err != nil {
 		return err.Error()
@@ -249,9 +251,11 @@ func (s *site) differences() string {
 		if err != nil {
 			return err.Error()
 		}
-		if rec.Session.GUID != want[agent] || want[agent] != "" && rec.Session.SignedInAt.IsZero() {
+		if rec.Session.GUID != want[agent] {
 			wrong++
 			which = append(which, agent)
+		} else if want[agent] != "" && rec.Session.SignedInAt.IsZero() {
+			s.adopted++
 		}
 		delete(want, agent)
 	}

@@ -67,7 +67,15 @@ func TestDesktopsThroughTwoTaps(t *testing.T) {
 	s.until("every change is applied", func() bool { n, _ := s.number(messages.Applied); return n == len(agents) })
 	all.Stop()
 	stopped := time.Now()
-	s.until("the registry is the gateway's own table", func() bool { return s.differences() == "" })
+	differs := ""
+	s.until("the registry is the gateway's own table", func() bool {
+		now := s.differences()
+		if now != differs {
+			t.Log("the registry differs: " + now)
+		}
+		differs = now
+		return now == ""
+	})
 	settled := time.Since(stopped)
 	tally := all.Tally()
 	if tally.Failed > broken {
@@ -93,8 +101,8 @@ func TestDesktopsThroughTwoTaps(t *testing.T) {
 	}
 	signIns, rotations := s.gateway.Sessions()
 	s.mu.Lock()
-	t.Logf("%d desktops: %d requests, %d of them on connections of the killed tap failed, %d sign-ins, %d rotations; the longest wait for a sign-in was %v; settled %v after the last request",
-		*desktops, tally.Requests, broken, signIns, rotations, s.longest.Round(time.Millisecond), settled.Round(time.Millisecond))
+	t.Logf("%d desktops: %d requests, %d of them on connections of the killed tap failed, %d sign-ins, %d rotations; the longest wait for a sign-in was %v; settled %v after the last request, %d of the sessions adopted",
+		*desktops, tally.Requests, broken, signIns, rotations, s.longest.Round(time.Millisecond), settled.Round(time.Millisecond), s.adopted)
 	s.mu.Unlock()
 	for _, p := range []*tap{a, b} {
 		wantNoSecrets(t, p.proc.Output(), all)

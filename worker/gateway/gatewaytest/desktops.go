@@ -3,6 +3,7 @@ package gatewaytest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -101,11 +102,7 @@ func (d *Desktops) Tally() Tally {
 	defer d.mu.Unlock()
 	t := d.tally
 	t.Errors, t.Took = slices.Clone(t.Errors), slices.Clone(t.Took)
-	codes := map[string]int{}
-	for code, n := range t.Retcodes {
-		codes[code] = n
-	}
-	t.Retcodes = codes
+	t.Retcodes = maps.Clone(t.Retcodes)
 	return t
 }
 

@@ -3,6 +3,7 @@ package gatewaytest_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -157,7 +158,7 @@ func TestDesktopsWork(t *testing.T) {
 	b.SetTraffic(gatewaytest.Traffic{PollFor: time.Millisecond, RotateEvery: 5 * time.Millisecond, Cookie: true})
 	var agents []string
 	for n := range 50 {
-		agents = append(agents, fmt.Sprint(1001+n))
+		agents = append(agents, strconv.Itoa(1001+n))
 	}
 	b.client.Transport.(*http.Transport).MaxIdleConnsPerHost = len(agents)
 	all := &gatewaytest.Desktops{Agents: agents, URL: b.URL(), Client: b.client, Pause: time.Millisecond}
