@@ -291,10 +291,23 @@ var wrongNATS = []wrong{
 func (b *bench) leaf(conf string) (leaf, hub *server.Server) {
 	hub = b.server("jetstream { store_dir: STORE, domain: hub }\nserver_name: hub\nleafnodes { listen: \"127.0.0.1:-1\" }")
 	leaf = natstest.StartConfig(b, conf+"server_name: leaf\nleafnodes { remotes: [{ url: \"nats://"+leafAddr(b, hub)+"\" }] }")
-	for over := time.After(30 * time.Second); hub.NumLeafNodes() == 0; {
+	nc, err := nats.Connect(leaf.ClientURL())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer nc.Close()
+	behind, err := jetstream.NewWithDomain(nc, "hub")
+	if err != nil {
+		b.Fatal(err)
+	}
+	// That the two are connected does not mean yet that the leaf node knows what the hub listens to.
+	for over := time.After(30 * time.Second); ; {
+		if _, err := behind.AccountInfo(b.Context()); err == nil {
+			break
+		}
 		select {
 		case <-over:
-			b.Fatal("the leaf node never connects")
+			b.Fatal("the leaf node never reaches the hub")
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
