@@ -84,7 +84,7 @@ const longest = 87600 * time.Hour
 
 func checkDurations(env *environment, of reflect.Value) {
 	for _, field := range variables(of.Type()) {
-		if d, ok := of.FieldByIndex(field.Index).Interface().(time.Duration); ok {
+		if d, ok := reflect.TypeAssert[time.Duration](of.FieldByIndex(field.Index)); ok {
 			env.check(field.Tag.Get("envconfig"), d <= longest, errors.New("the longest is 87600h, ten years"))
 		}
 	}
@@ -175,10 +175,8 @@ func CheckAuthorities(file string) error {
 	case !x509.NewCertPool().AppendCertsFromPEM(text):
 		return errors.New("there is none in it that can be read")
 	}
-	for block := (*pem.Block)(nil); ; {
-		if block, text = pem.Decode(text); block == nil {
-			break
-		}
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(text) {
+		text = rest
 	}
 	if bytes.Contains(text, []byte("-----BEGIN")) {
 		return errors.New("the last one in it is cut off")

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -136,7 +137,7 @@ func TestCoveredAgentsInPages(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		for i := range 250 {
-			s.publish(wish(fmt.Sprint(900+i), "f", fmt.Sprintf(`,"batch_id":"b%d"`, i%2)))
+			s.publish(wish(strconv.Itoa(900+i), "f", fmt.Sprintf(`,"batch_id":"b%d"`, i%2)))
 		}
 		var all []string
 		after := ""
@@ -178,7 +179,7 @@ func TestCoveredAgentsInPages(t *testing.T) {
 
 func withoutEnding(ledger []byte) []byte {
 	var kept []byte
-	for _, field := range strings.Fields(string(ledger)) {
+	for field := range strings.FieldsSeq(string(ledger)) {
 		if field[0] != 'e' && field[0] != 'b' {
 			kept = append(append(kept, ' '), field...)
 		}

@@ -210,7 +210,7 @@ func TestForcedReplaysKeepTheOrderOfTheChanges(t *testing.T) {
 	older.EffectiveAt = older.EffectiveAt.Add(-time.Hour)
 	newest := s.letter(failed("1001", "newest", 2), `{"agent_id":"1001","flag":"true"}`)
 	oldest := s.letter(older, `{"agent_id":"1001","flag":"false"}`)
-	s.run("dead", "replay", fmt.Sprint(newest), fmt.Sprint(oldest), "--yes", "--force").want(t, statusFine)
+	s.run("dead", "replay", strconv.FormatUint(newest, 10), strconv.FormatUint(oldest, 10), "--yes", "--force").want(t, statusFine)
 	if got := s.changes(); len(got) != 2 || !strings.Contains(got[1], "of-newest") {
 		t.Errorf("published %s", got)
 	}

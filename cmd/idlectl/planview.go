@@ -132,7 +132,8 @@ func (v *planView) show(r *report) error {
 		n    int
 		what string
 	}{
-		{c.Passed, "steps in the past"}, {c.Ignored, "rows ignored"},
+		{c.Passed, "steps in the past"},
+		{c.Ignored, "rows ignored"},
 		{c.Filtered, "rows left out"},
 		{c.Empty, "rows of no length"},
 		{c.UnknownAgents, "rows of unknown agents"},

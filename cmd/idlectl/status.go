@@ -89,13 +89,14 @@ func coverageText(c view.Coverage) string {
 	if c.Agents() == 0 {
 		return "no agent has a desired policy now"
 	}
-	text := fmt.Sprintf("%d of %s have their policy", c.InForce, terminal.Plural(c.Agents(), "agent"))
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d of %s have their policy", c.InForce, terminal.Plural(c.Agents(), "agent"))
 	for _, s := range view.CoverStates() {
 		if n := c.Of(s); n > 0 && s != view.CoverInForce {
-			text += fmt.Sprintf(", %d %s", n, strings.ReplaceAll(s.String(), "_", " "))
+			fmt.Fprintf(&text, ", %d %s", n, strings.ReplaceAll(s.String(), "_", " "))
 		}
 	}
-	return text
+	return text.String()
 }
 
 func gateText(g view.GateState, now time.Time) string {

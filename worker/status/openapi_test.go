@@ -138,8 +138,9 @@ func (s schemas) of(t reflect.Type) any {
 		return map[string]any{"type": "number"}
 	case reflect.Interface:
 		return map[string]any{}
+	default:
+		return map[string]any{"type": "integer"}
 	}
-	return map[string]any{"type": "integer"}
 }
 
 func (s schemas) object(t reflect.Type) any {

@@ -15,6 +15,8 @@ import (
 )
 
 // apiResults sends stored results as NDJSON or, if the client accepts events, follows them as they are stored.
+//
+//nolint:contextcheck // it ends with the request, and with the server
 func (s *Server) apiResults(stop context.Context, w http.ResponseWriter, r *http.Request) {
 	follow := strings.Contains(r.Header.Get("Accept"), "text/event-stream")
 	q, wrong := resultQuery(r, follow)
@@ -60,9 +62,10 @@ func (s *Server) follow(ctx context.Context, out *stream, q ResultQuery) {
 	out.begin()
 	results := make(chan storedResult)
 	ctx, cancel := context.WithCancel(ctx)
-	over := make(chan error, 1)
+	over := make(chan struct{})
 	go func() {
-		over <- s.API.Results(ctx, q, func(seq uint64, result []byte) error {
+		defer close(over)
+		_ = s.API.Results(ctx, q, func(seq uint64, result []byte) error {
 			select {
 			case results <- storedResult{seq, bytes.Clone(result)}:
 				return nil

@@ -116,7 +116,7 @@ func (l Layout) others(ctx context.Context, js jetstream.JetStream) (err error) 
 	defer cancel()
 	s, err := js.Stream(ctx, stream)
 	if err != nil {
-		return nil //nolint:nilerr // without the stream there is none of its consumers
+		return nil
 	}
 	var names []string
 	found := s.ConsumerNames(ctx)
@@ -188,8 +188,9 @@ func remedy(err error) string {
 		return "raise the account's max_consumers"
 	case codeMaxBytes:
 		return "set IDLE_STREAM_MAX_BYTES"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // denial returns the error for something that the server denied the user of a connection; nil: it denied nothing. The server drops what it

@@ -252,7 +252,8 @@ func TestPermissionsRefuse(t *testing.T) {
 			theTap,
 			[][]string{
 				except(theft, "$JS.API.STREAM.MSG.GET.KV_idlepolicy_sessions"), waysToTheWorker(), waysToCopy(), streams, inside, changes,
-				asking, {"idlepolicy.changes", "idlepolicy.tap.other"},
+				asking,
+				{"idlepolicy.changes", "idlepolicy.tap.other"},
 			},
 			[]string{"$KV.idlepolicy_sessions.>", "$KV.>", ">", "idlepolicy.>", "idlepolicy.result.>", "_R_.>"},
 		},

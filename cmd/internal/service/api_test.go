@@ -239,6 +239,7 @@ func TestHostileRequests(t *testing.T) {
 }
 
 func (s *site) hostile(t *testing.T, requests map[string]struct{ text, want string }) {
+	t.Helper()
 	for name, test := range requests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -71,11 +71,7 @@ func (l *link) replicas(ctx context.Context) []view.Replica {
 	if on == nil {
 		return nil
 	}
-	var all []view.Replica
-	for _, r := range on.Replicas(ctx) {
-		all = append(all, view.Replica(r))
-	}
-	return all
+	return on.Replicas(ctx)
 }
 
 // View asks the owner where that is another process. It implements status.Worker.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -80,7 +81,7 @@ func (d *Desk) letter(m stream.Message) Letter {
 // Letter returns one dead letter with its body.
 func (d *Desk) Letter(ctx context.Context, seq uint64) (Letter, error) {
 	m, err := stream.GetMsg(ctx, d.js, d.names.DeadStream(), seq)
-	return d.found(m, err, fmt.Sprint(seq))
+	return d.found(m, err, strconv.FormatUint(seq, 10))
 }
 
 // LastLetter returns an agent's newest dead letter. Its error is an ErrNoLetter where there is none.

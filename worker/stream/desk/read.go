@@ -36,7 +36,7 @@ func (d *Desk) read(ctx context.Context, r reading, each func(stream.Message) er
 	if err != nil {
 		return d.readTrouble(ctx, r, err)
 	}
-	defer from.Stop()
+	defer from.Stop() //nolint:contextcheck // it cleans up after ctx has ended too
 	if r.began != nil {
 		r.began(from.Pending())
 	}
