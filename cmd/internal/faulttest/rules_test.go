@@ -29,7 +29,7 @@ var rules = []rule{
 		"worker/stream/lease.go", regexp.MustCompile(`if int64\(now\.Sub\(l\.start\)\).* \{`), 1, "if now.IsZero() {",
 	}}},
 	{"hold", []edit{{ // after a takeover, agents with unfinished changes wait one gateway time-out
-		"worker/stream/take.go", regexp.MustCompile(`hold := .*!last\.Released\n`), 1, "hold := last.Released && !last.Released\n",
+		"worker/stream/acquire.go", regexp.MustCompile(`hold := .*!last\.Released\n`), 1, "hold := last.Released && !last.Released\n",
 	}}},
 	{"compare", []edit{{ // a result is stored only where the agent's last one is the expected one
 		"worker/stream/journal.go", regexp.MustCompile(`(?m)^.*jetstream\.ExpectedLastSubjSeq(Subj)?Header.*\n`), 2, "",
