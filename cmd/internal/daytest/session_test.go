@@ -103,7 +103,7 @@ func TestUnusableSessions(t *testing.T) {
 	bad := map[string]string{
 		"1001": `{"guid": 7, "note": "` + secret + `"}`,
 		"1002": `{"guid": "` + secret,
-		"1003": `{"guid": "` + secret + `", "gateway_url": "` + secret + `"}`,
+		"1003": `{"gateway_url": "` + secret + `"}`,
 		"1004": secret + " " + secret,
 		"boss": secret,
 	}
