@@ -170,6 +170,30 @@ func TestSessionThatWasRefusedIsTriedAgain(t *testing.T) {
 	})
 }
 
+// The wait for another session goes on when the refused one is tried again and nothing is heard: it is told once.
+func TestRefusedSessionTriedAgainWithoutAnAnswer(t *testing.T) {
+	for name, takeover := range map[string]bool{"by the same owner": false, "after a takeover": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, Policy{}, func(s *site) {
+				s.signIn("1001", "g", 1)
+				s.gateway.reply(Answer{Class: NoAgent, Retcode: "100-006"})
+				s.start()
+				s.publish(wish("1001", "false", `,"id":"a"`))
+				s.pass(time.Second)
+				if takeover {
+					s.crash()
+					s.start()
+				}
+				s.gateway.reply(Answer{Class: Unsound, Fault: "reset"})
+				s.pass(firstSessionPause + time.Millisecond)
+				s.gateway.reply(Answer{Class: NoAgent, Retcode: "100-006"})
+				s.pass(time.Minute)
+				s.wantTold("waiting 1001 a")
+			})
+		})
+	}
+}
+
 // Sessions that were refused come behind everything else, and take a twentieth of the rate at most.
 func TestRefusedSessionsTakeLittleOfTheRate(t *testing.T) {
 	bubble(t, Policy{Rate: 100}, func(s *site) {

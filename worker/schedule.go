@@ -88,7 +88,7 @@ func (l *loop) planNext(ln *lane) {
 	switch {
 	case refused:
 		c.rev = session.Rev // written again with nothing new in it
-	case signedIn:
+	case signedIn && !c.stillRefused(session):
 		c.told, c.said = c.told&^ledger.ToldSignIn, c.said&^ledger.ToldSignIn // a later wait for a sign-in is another one
 	}
 	var why view.Reason
@@ -152,6 +152,12 @@ func (c *change) refusedIn(s Session) bool {
 	default:
 		return s.Rev == c.rev
 	}
+}
+
+// stillRefused reports whether the gateway did not know the agent by this session when it last answered; it was tried
+// again meanwhile, and nothing was heard.
+func (c *change) stillRefused(s Session) bool {
+	return c.try != nil && c.try.refusals > 0 && s.SameAs(c.try.session.Session)
 }
 
 // wakeAt has the change woken at an instant, in Unix nanoseconds.
