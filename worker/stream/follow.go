@@ -79,11 +79,13 @@ func (f *follower) once(ctx context.Context) error {
 	defer r.Stop() //nolint:contextcheck // ctx may have ended: that is why the reading ends
 	f.report(nil)
 	in := f.intake(r.Pending())
+	remains := expiries{}
 	for looked := time.Now(); ; {
 		m, err := r.Next(ctx, bucketLook)
 		switch {
 		case err == nil:
 			in.message(&m)
+			remains.note(&m)
 		case ctx.Err() != nil:
 			return nil
 		case !errors.Is(err, ErrQuiet):
@@ -101,6 +103,7 @@ func (f *follower) once(ctx context.Context) error {
 		if err := f.look(ctx, s); err != nil {
 			return err
 		}
+		remains.look(ctx, js, "KV_"+f.bucket, looked, func(m expired) { in.gone(strings.TrimPrefix(m.subject, in.prefix), m.seq) })
 	}
 }
 

@@ -43,7 +43,6 @@ func (s *site) waitHeld(r *replica, agent string) {
 func TestOwnerWithoutARecordIsWaitedFor(t *testing.T) {
 	for name, lose := range map[string]func(s *site, kv jetstream.KeyValue) error{
 		"deleted": func(s *site, kv jetstream.KeyValue) error { return kv.Delete(s.t.Context(), ownerKey) },
-		"purged":  func(s *site, kv jetstream.KeyValue) error { return kv.Purge(s.t.Context(), ownerKey) },
 		"written by hand": func(s *site, kv jetstream.KeyValue) error {
 			_, err := kv.PutString(s.t.Context(), ownerKey, "nobody")
 			return err

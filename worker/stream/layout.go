@@ -30,8 +30,6 @@ const (
 	priorityGroup = "owner"
 	// Every result has an ID of its own, so that remembering them is of no use to anybody.
 	sameResult = time.Second
-	// How long a bucket says that the time of a record ran out. Whoever follows it hears of it at once, or reads the bucket again.
-	tellGone = time.Hour
 )
 
 // What no waiting mends: a stream of the right name belongs to another prefix, or is of another kind, or a stream of
@@ -73,12 +71,13 @@ func (l Layout) dead() jetstream.StreamConfig {
 	}
 }
 
-// bucket returns the stream behind a bucket that keeps the last value of each key.
+// bucket returns the stream behind a bucket that keeps the last value of each key. It allows no roll-ups: one record with the
+// header "Nats-Rollup: all" would remove those of all other keys.
 func (l Layout) bucket(name, about string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: "KV_" + name, Subjects: []string{"$KV." + name + ".>"}, Description: about,
 		Storage: jetstream.FileStorage, Replicas: l.Replicas, MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew,
-		AllowRollup: true, DenyDelete: true, AllowDirect: true, Duplicates: 2 * time.Minute, AllowMsgTTL: true,
+		DenyDelete: true, AllowDirect: true, Duplicates: 2 * time.Minute, AllowMsgTTL: true,
 	}
 }
 
@@ -100,12 +99,10 @@ func (l Layout) applied() jetstream.StreamConfig {
 	return c
 }
 
-// sessions may be written with a time to live, at the end of which the agent is signed out like by a deletion: the server
-// says so only where it is asked to.
+// sessions may be written with a time to live, at the end of which the agent is signed out like by a deletion. The server
+// could leave a marker then, but only where it allows roll-ups: see expiry.go.
 func (l Layout) sessions() jetstream.StreamConfig {
-	c := l.bucket(l.Names.SessionsBucket(), "sessions of the agents that are signed in: credentials")
-	c.SubjectDeleteMarkerTTL = tellGone
-	return c
+	return l.bucket(l.Names.SessionsBucket(), "sessions of the agents that are signed in: credentials")
 }
 
 // control is read from the leader only: a taker that read an old owner there would not wait for its calls.
@@ -249,12 +246,9 @@ func differences(has, want jetstream.StreamConfig) (differs []string) {
 	say("max bytes", max(has.MaxBytes, 0), max(want.MaxBytes, 0))
 	say("max messages per subject", max(has.MaxMsgsPerSubject, 0), want.MaxMsgsPerSubject)
 	say("duplicate window", has.Duplicates, want.Duplicates)
-	if has.SubjectDeleteMarkerTTL == 0 { // any other is as good as ours
-		say("marks for records whose time ran out kept for", has.SubjectDeleteMarkerTTL, want.SubjectDeleteMarkerTTL)
-	}
+	say("roll-ups", has.AllowRollup, want.AllowRollup)
 	if want.Retention == jetstream.WorkQueuePolicy {
 		say("message schedules", has.AllowMsgSchedules, false)
-		say("roll-ups", has.AllowRollup, false)
 		say("message TTLs", has.AllowMsgTTL, false)
 	}
 	return differs

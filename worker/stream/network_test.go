@@ -153,7 +153,7 @@ func TestSessionsAreReadFromScratchAfterAReconnect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := kv.Purge(context.Background(), "1002"); err != nil {
+	if err := kv.Delete(context.Background(), "1002"); err != nil {
 		t.Fatal(err)
 	}
 	p.setDown(false)

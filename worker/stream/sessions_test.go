@@ -64,34 +64,49 @@ func TestBucketOfSessionsThatIsPurgedOrDeleted(t *testing.T) {
 	}
 }
 
-// Whoever made the bucket may have meant it: it is said, and left as it is.
-func TestBucketOfSessionsThatDoesNotTellOfTheirEnd(t *testing.T) {
+// A bucket that was created with roll-ups is reported and left as it is: somebody may have meant it.
+func TestBucketThatAllowsRollUpsIsReported(t *testing.T) {
 	s := newSite(t)
-	quietly := s.layout.sessions()
-	quietly.SubjectDeleteMarkerTTL = 0
-	if _, err := s.js.CreateStream(t.Context(), quietly); err != nil {
+	open := s.layout.sessions()
+	open.AllowRollup = true
+	if _, err := s.js.CreateStream(t.Context(), open); err != nil {
 		t.Fatal(err)
 	}
 	differs, err := s.layout.Ensure(t.Context(), s.js)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(differs) != 1 || !strings.Contains(differs[0], "time ran out kept for 0s, the worker would choose 1h0m0s") {
-		t.Errorf("said: %q", differs)
+	if len(differs) != 1 || !strings.Contains(differs[0], "roll-ups true, the worker would choose false") {
+		t.Errorf("reported: %q", differs)
 	}
-	st, err := s.js.Stream(t.Context(), quietly.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ttl := st.CachedInfo().Config.SubjectDeleteMarkerTTL; ttl != 0 {
-		t.Errorf("the bucket was changed: %v", ttl)
-	}
-	quietly.SubjectDeleteMarkerTTL = 2 * tellGone
-	if _, err := s.js.UpdateStream(t.Context(), quietly); err != nil {
-		t.Fatal(err)
-	}
-	if differs, err := s.layout.Ensure(t.Context(), s.js); err != nil || len(differs) > 0 {
-		t.Errorf("said of a bucket that keeps them longer: %q, %v", differs, err)
+}
+
+// One record with a roll-up header must not remove the records of all other agents, nor those of the workers.
+func TestRollUpHeaderRemovesNoOtherRecord(t *testing.T) {
+	s := newSite(t)
+	s.startOwner("a")
+	s.signIn("1001", "g1")
+	names := s.layout.Names
+	for _, bucket := range []string{names.SessionsBucket(), names.ControlBucket()} {
+		before, err := s.js.Stream(t.Context(), "KV_"+bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range []string{"all", "sub"} {
+			m := nats.NewMsg("$KV." + bucket + ".1300")
+			m.Data = []byte("x")
+			m.Header.Set("Nats-Rollup", kind)
+			if _, err := s.js.PublishMsg(t.Context(), m); err == nil {
+				t.Errorf("%s took a roll-up of %s", bucket, kind)
+			}
+		}
+		after, err := before.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if had := before.CachedInfo().State.NumSubjects; after.State.NumSubjects != had {
+			t.Errorf("%s has %d keys, want %d", bucket, after.State.NumSubjects, had)
+		}
 	}
 }
 
