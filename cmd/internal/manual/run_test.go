@@ -111,7 +111,7 @@ func (s *terminal) keepUp(b block) {
 		_ = cmd.Wait() // how it ends is seen below
 	}()
 	s.up = append(s.up, r)
-	listens := regexp.MustCompile(`(?i)status page|ready|listens|simulated gateway at|is the owner|ownership`)
+	listens := regexp.MustCompile(`(?i)status page|ready|listens|simulated gateway at|is the owner|ownership|desktops can connect`)
 	for over := time.After(patience); !listens.MatchString(out.text()); {
 		select {
 		case <-r.done:
