@@ -61,7 +61,7 @@ const patience = 4 * time.Minute
 
 var port = regexp.MustCompile(`\b(4222|8043)\b`)
 
-// command prepares a block. Fixed ports are replaced by free ones, and the worker's page takes any.
+// command prepares a block. Fixed ports are replaced by free ones, and the page and the tap take any.
 func (s *terminal) command(text string) (*exec.Cmd, *safeBuffer) {
 	s.t.Helper()
 	text = port.ReplaceAllStringFunc(text, func(p string) string {
@@ -81,7 +81,7 @@ func (s *terminal) command(text string) (*exec.Cmd, *safeBuffer) {
 	}
 	out := &safeBuffer{}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, out, out
-	cmd.Env = append(os.Environ(), "IDLE_HTTP_ADDR=127.0.0.1:0", "IDLE_NATS_URL=nats://127.0.0.1:"+s.ports["4222"])
+	cmd.Env = append(os.Environ(), "IDLE_HTTP_ADDR=127.0.0.1:0", "IDLE_TAP_ADDR=127.0.0.1:0", "IDLE_NATS_URL=nats://127.0.0.1:"+s.ports["4222"])
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run has a child
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return cmd, out
@@ -92,6 +92,9 @@ func (s *terminal) run(b block) {
 	cmd, out := s.command(b.text)
 	if err := cmd.Run(); err != nil {
 		s.t.Errorf("line %d: %v:\n%s\n%s", b.line, err, b.text, out.text())
+		for _, r := range s.up {
+			s.t.Logf("beside it:\n%s", r.out.text())
+		}
 	}
 }
 
