@@ -123,8 +123,7 @@ func (g *Gate) Resume(said, now time.Time) {
 }
 
 // Ask reports whether a call for the agent may be made now, and counts it as in flight if so. Otherwise it returns what
-// keeps it back and when to ask again; a zero time: when a call has come back or an operator resumes. If why.Site is
-// true no other call may go either; if not, one to another address may.
+// keeps it back and when to ask again; a zero time: when a call has come back or an operator resumes.
 func (g *Gate) Ask(address, agent string, now time.Time) (ok bool, again time.Time, why Why) {
 	again, why = g.keeps(address, now)
 	g.holding = why
