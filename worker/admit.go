@@ -22,8 +22,8 @@ func (ds delivered) apply(l *loop) {
 // admit takes a message into the lanes, item by item in their order.
 func (l *loop) admit(d *Delivery) {
 	defer l.arrived(d)
-	l.readTo = max(l.readTo, d.Seq)
-	if m := l.msgs[d.Seq]; m != nil {
+	l.backlog.readTo = max(l.backlog.readTo, d.Seq)
+	if m := l.backlog.messages[d.Seq]; m != nil {
 		m.receipt = d.Receipt // it came again while its changes are in the lanes
 		return
 	}
@@ -31,7 +31,7 @@ func (l *loop) admit(d *Delivery) {
 	if d.TraceParent != "" {
 		m.trace = &trace{d.TraceParent, d.TraceState}
 	}
-	l.msgs[d.Seq] = m
+	l.backlog.messages[d.Seq] = m
 	changes, rejected := d.Message.Changes, d.Message.Rejected
 	for len(changes)+len(rejected) > 0 {
 		if len(rejected) == 0 || (len(changes) > 0 && changes[0].Index < rejected[0].Index) {
@@ -42,11 +42,8 @@ func (l *loop) admit(d *Delivery) {
 			rejected = rejected[1:]
 		}
 	}
-	for _, s := range m.shares {
-		l.count(s.batch)
-		l.closeIfComplete(s.batch)
-	}
-	l.release(m)
+	l.batches.admitted(m)
+	l.backlog.release(m)
 }
 
 func (l *loop) admitOne(m *message, mc *messages.Change) {
@@ -79,7 +76,7 @@ func (l *loop) reject(m *message, r *messages.Rejection) {
 	}
 	c := &change{
 		lane: l.lane(r.AgentID), msg: m, id: r.ID, flag: r.Flag, reason: r.Reason, source: r.Source,
-		index: int32(r.Index), share: l.shareOf(m, r.BatchID, r.BatchTotal),
+		index: int32(r.Index), member: l.batches.join(m, r.BatchID, r.BatchTotal),
 	}
 	m.hold()
 	if !l.knownBefore(c) {
@@ -90,8 +87,8 @@ func (l *loop) reject(m *message, r *messages.Rejection) {
 // arrived notes when everything that was unfinished as the term began has been read. Messages are not counted: one may
 // come twice.
 func (l *loop) arrived(d *Delivery) {
-	l.readTo = max(l.readTo, d.Seq+1)
-	if l.behind && (d.Seq >= l.term.LastSeq || d.Pending == 0) {
+	l.backlog.readTo = max(l.backlog.readTo, d.Seq+1)
+	if l.backlog.behind && (d.Seq >= l.term.LastSeq || d.Pending == 0) {
 		l.caughtUp()
 	}
 }

@@ -1,7 +1,7 @@
 package worker
 
 import (
-	"cmp"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -10,97 +10,74 @@ import (
 	"idlepolicy/worker/ledger"
 )
 
-// BatchKey names a batch: all messages with its ID, or one message.
-type BatchKey struct {
-	ID  string
-	Seq uint64 // of the one message; 0: over several messages, each time until the total is reached
+// batches are the batches with changes that have not ended. They decide when a summary is stored and which messages must
+// stay in the stream until then.
+type batches struct {
+	*clock
+	backlog *backlog
+	term    *Term
+	mail    *mailbox
+	log     *slog.Logger
+	open    map[BatchKey]*batch
+	storing int       // summaries and progress messages that are on their way to the journal
+	toldAt  time.Time // when progress was last reported
 }
 
-// BatchQuery asks for what is known of one round of a batch.
-type BatchQuery struct {
-	Key   BatchKey
-	Pos   ledger.Position // of its first message that is unfinished
-	Since time.Time       // when the stream stored that message
-	Last  Mark            // its last message so far
-	Total int             // changes it shall have; 0: not known
-	// Epochs in which that message may have had another position.
-	Earlier []int64
-}
-
-// BatchCount is what results tell of a batch.
-type BatchCount struct {
-	Endings []Ending  // of its changes; of those of messages up to Before only those of epochs before that one
-	UpTo    uint64    // sequence of the results up to which they go
-	Before  Mark      // the last message of the last round that was summed up
-	Started time.Time // when the stream stored the first message of the round; zero: not known
-	Closed  bool      // the summary of the one message is stored
-}
-
-// Ending is that of one change.
-type Ending struct {
-	Pos     ledger.Position
-	Stored  int64 // when the stream stored its message, in Unix nanoseconds; 0: an older version of the worker did not say
-	Outcome messages.Outcome
-}
-
-func (e *Ending) mark() Mark {
-	return Mark{ledger.Position{Incarnation: e.Pos.Incarnation, Seq: e.Pos.Seq}, e.Stored}
-}
-
-// Mark is a message: where it stands, and when the stream stored it. That tells which of two came first where one stands
-// in an earlier epoch.
-type Mark struct {
-	Pos    ledger.Position
-	Stored int64 // Unix nanoseconds; 0: an older version of the worker did not say
-}
-
-// Covers reports whether another message is this one or came before it.
-func (m Mark) Covers(o Mark) bool {
-	if m.Pos.Incarnation != o.Pos.Incarnation && m.Stored != 0 && o.Stored != 0 {
-		return cmp.Or(cmp.Compare(o.Stored, m.Stored), cmp.Compare(o.Pos.Seq, m.Pos.Seq)) <= 0
-	}
-	return o.Pos.Compare(m.Pos) <= 0
-}
-
-// First is the first message of the round that is unfinished.
-func (q *BatchQuery) First() Mark { return Mark{q.Pos, q.Since.UnixNano()} }
-
-// Count adds the endings up, save those of rounds that were summed up.
-func (c *BatchCount) Count() (sum messages.BatchSummary) {
-	for i := range c.Endings {
-		if e := &c.Endings[i]; !c.Before.Covers(e.mark()) {
-			sum.Count(e.Outcome)
-		}
-	}
-	return sum
-}
-
-// batch is a batch some of whose changes have not ended. Its counts come from the results themselves: those that this
-// term has stored are added up as they are stored, those of the time before are counted there.
+// batch is one open batch. Its counts come from the results: endings that this term stores are added as they are stored,
+// earlier ones are counted by the journal.
 type batch struct {
-	key      BatchKey
-	shares   []*share // the messages of it that are here
-	left     int      // shares that are there no longer
-	rounds   []*round // the first one is summed up next, the others are waiting for that
-	since    []tally  // stored while the results are being counted
-	upTo     uint64   // results up to here are counted: they can be before we learn that they are stored
-	doubt    bool     // endings from before this term, or from elsewhere, are not counted
-	counting bool     // the results are being counted
-	closing  bool     // the summary of the first round is on its way
-	telling  bool     // its progress is on its way; what is told must not be stored after the summary
+	in          *batches
+	key         BatchKey
+	members     []*member
+	gone        int           // members whose messages were acknowledged
+	generations []*generation // the first one gets the next summary; the others wait for that
+	since       []tally       // endings that were stored while the journal was counting
+	upTo        uint64        // results up to here are counted; the journal may read one before we learn that it is stored
+	doubt       bool          // endings from before this term, or by another owner, are not counted yet
+	counting    bool          // the journal is counting
+	closing     bool          // the summary of the first generation is on its way
+	telling     bool          // a progress message is on its way; the summary must come after it
 
-	cameAt time.Time // when something of it came last
-	toldAt time.Time // when its progress was told last: a count tells it too
+	cameAt time.Time // when a change of it last came in
+	toldAt time.Time // when its progress was last reported; a count reports it, too
 }
 
+// member is one message's part in a batch.
+type member struct {
+	batch      *batch
+	generation *generation // nil: it got its summary, with this message or without it
+	msg        *message
+	total      int  // the message's batch_total
+	items      int  // changes of the message that count
+	known      int  // of them, those that had ended before the message came
+	found      bool // the results have endings of it
+	gone       bool // its message was acknowledged
+}
+
+// generation is one use of a batch's ID: its messages until the total is reached. All changes of the message that reaches the
+// total belong to it. A batch of one message has one generation.
+type generation struct {
+	query BatchQuery
+	total int // changes that it is to have, as its last message said; 0: it is a batch of one message
+	size  int // changes that it has so far
+	sum   messages.BatchSummary
+	told  int // endings as of the last progress report
+}
+
+// tally is an ending that was stored while the journal was counting.
 type tally struct {
-	share   *share
+	member  *member
 	outcome messages.Outcome
 	seq     uint64
 }
 
-// shareOf returns the share of a batch that a change of the message belongs to, or nil.
-func (l *loop) shareOf(m *message, id string, total int) *share {
+func newBatches(c *clock, backlog *backlog, term *Term, mail *mailbox, log *slog.Logger) *batches {
+	return &batches{clock: c, backlog: backlog, term: term, mail: mail, log: log, open: map[BatchKey]*batch{}}
+}
+
+// join adds a change of the message to its batch; nil: it has none. The message's first change makes it a member and puts it
+// into the last generation, or into a new one if that is full.
+func (bs *batches) join(m *message, id string, total int) *member {
 	if id == "" {
 		return nil
 	}
@@ -108,170 +85,281 @@ func (l *loop) shareOf(m *message, id string, total int) *share {
 	if total == 0 {
 		key.Seq = m.receipt.Seq
 	}
-	b := l.batches[key]
+	b := bs.open[key]
 	if b == nil {
-		b = &batch{key: key, doubt: key.Seq == 0}
-		l.batches[key] = b
+		b = &batch{in: bs, key: key, doubt: key.Seq == 0}
+		bs.open[key] = b
 	}
-	b.cameAt = l.now
-	if n := len(b.shares); n > 0 && b.shares[n-1].msg == m {
-		b.shares[n-1].add(1)
-		return b.shares[n-1]
+	b.cameAt = bs.now
+	if n := len(b.members); n > 0 && b.members[n-1].msg == m {
+		b.members[n-1].add(1)
+		return b.members[n-1]
 	}
-	s := &share{batch: b, msg: m, total: total, items: 1}
-	b.shares, m.shares = append(b.shares, s), append(m.shares, s)
-	l.join(s)
-	return s
+	mb := &member{batch: b, msg: m, total: total, items: 1}
+	b.members, m.members = append(b.members, mb), append(m.members, mb)
+	b.assign(mb)
+	return mb
 }
 
-// recount has the results counted again after an ending was found that this term has not stored.
-func (l *loop) recount(s *share) {
-	if s != nil {
-		s.mistrust()
-		l.count(s.batch)
+// assign chooses the generation of a member. While the journal is counting nobody knows whether the last one is full;
+// regroup corrects a wrong choice.
+func (b *batch) assign(mb *member) {
+	n := len(b.generations)
+	g := 0 // the message came again, or the other messages of the first generation were finished by another owner
+	if n == 0 || !b.generations[0].query.Last.Covers(mb.cursor()) {
+		if n == 0 || n == 1 && b.closing || b.generations[n-1].full() {
+			b.generations = append(b.generations, &generation{})
+		}
+		g = len(b.generations) - 1
+	}
+	b.generations[g].add(mb)
+}
+
+func (g *generation) add(mb *member) {
+	at := mb.cursor()
+	if g.query.Since.IsZero() {
+		g.query.Earlier = mb.batch.in.term.Stream.Earlier
+		g.query.Key, g.query.Pos, g.query.Since = mb.batch.key, at.Pos, time.Unix(0, at.Stored).UTC()
+	}
+	if g.sum.StartedAt.IsZero() {
+		g.sum.StartedAt = g.query.Since
+	}
+	g.query.Last = later(g.query.Last, at)
+	g.sum.BatchID = mb.batch.key.ID
+	g.total, g.query.Total = mb.total, mb.total
+	g.size += mb.items
+	mb.generation = g
+}
+
+func (g *generation) full() bool { return g.total > 0 && g.size >= g.total }
+
+func (g *generation) complete() bool {
+	return g.size > 0 && g.sum.Ended() >= g.size && (g.full() || g.query.Key.Seq != 0)
+}
+
+// soFar returns the counts of a generation that has not ended.
+func (g *generation) soFar() messages.BatchSummary {
+	sum := g.sum
+	sum.Total = max(g.total, g.size)
+	return sum
+}
+
+func (mb *member) cursor() Cursor {
+	at := ledger.Position{Incarnation: mb.batch.in.term.Stream.Incarnation, Seq: mb.msg.receipt.Seq}
+	return Cursor{at, mb.msg.receipt.Stored}
+}
+
+// add adds n changes of the message; n may be negative.
+func (mb *member) add(n int) {
+	mb.items += n
+	if mb.generation != nil {
+		mb.generation.size += n
 	}
 }
 
-// count has the results counted, because they tell of endings that this term knows nothing of.
-func (l *loop) count(b *batch) {
-	if b.counting || b.closing || !b.doubt || len(b.rounds) == 0 {
+// admitted is called once all changes of a message have joined.
+func (bs *batches) admitted(m *message) {
+	for _, mb := range m.members {
+		mb.batch.count()
+		mb.batch.closeIfComplete()
+	}
+}
+
+// endedBefore is called if a change of the message had ended before the message came. The journal counts its ending.
+func (mb *member) endedBefore() {
+	if mb != nil {
+		mb.known++
+		mb.distrust()
+	}
+}
+
+// endedElsewhere is called if another owner ended a change of the message. The journal counts its ending.
+func (mb *member) endedElsewhere() {
+	if mb != nil {
+		mb.distrust()
+		mb.batch.count()
+	}
+}
+
+func (mb *member) distrust() {
+	if mb.generation != nil {
+		mb.batch.doubt = true
+	}
+}
+
+// ended counts an ending that this term has stored, seq being its sequence in the results.
+func (mb *member) ended(o messages.Outcome, seq uint64) {
+	b := mb.batch
+	switch {
+	case mb.generation == nil:
+		return // it got its summary without this one
+	case b.counting || b.doubt:
+		b.since = append(b.since, tally{mb, o, seq})
+		return
+	case seq > b.upTo:
+		mb.generation.sum.Count(o)
+	}
+	b.closeIfComplete()
+}
+
+// count asks the journal for the endings that this term did not store itself, if there may be any.
+func (b *batch) count() {
+	if b.counting || b.closing || !b.doubt || len(b.generations) == 0 {
 		return
 	}
 	b.doubt, b.counting = false, true
-	q := b.rounds[0].query
-	l.term.Journal.Count(q, func(c BatchCount) { l.mail.push(countedBatch{b, q, c}) })
+	q := b.generations[0].query
+	b.in.term.Journal.Count(q, func(c BatchCount) { b.in.mail.push(batchCounted{b, q, c}) })
 }
 
-type countedBatch struct {
+type batchCounted struct {
 	batch *batch
 	query BatchQuery
 	count BatchCount
 }
 
-func (c countedBatch) apply(l *loop) {
-	b := c.batch
-	b.counting, b.upTo, b.toldAt = false, c.count.UpTo, l.now
-	l.arrange(b, &c.count)
+func (c batchCounted) apply(*loop) { c.batch.counted(&c.query, &c.count) }
+
+func (b *batch) counted(q *BatchQuery, c *BatchCount) {
+	b.counting, b.upTo, b.toldAt = false, c.UpTo, b.in.now
+	b.regroup(c)
 	for _, t := range b.since {
-		if t.seq > b.upTo && t.share.round != nil {
-			t.share.round.sum.Count(t.outcome)
+		if t.seq > b.upTo && t.member.generation != nil {
+			t.member.generation.sum.Count(t.outcome)
 		}
 	}
 	b.since = nil
-	// A message of a round that was summed up opens none.
-	b.doubt = len(b.rounds) > 0 && (b.doubt || b.key.Seq == 0 && c.count.Before.Covers(c.query.First()))
-	l.count(b)
-	l.closeIfComplete(b)
-	l.ackShares(b)
-	l.dropIfEmpty(b)
+	// A message of a generation that has its summary opens none.
+	b.doubt = len(b.generations) > 0 && (b.doubt || b.key.Seq == 0 && c.Before.Covers(q.First()))
+	b.count()
+	b.closeIfComplete()
+	b.ackMembers()
+	b.dropIfEmpty()
 }
 
-// counted adds an ending that this term has stored.
-func (l *loop) counted(s *share, o messages.Outcome, seq uint64) {
-	b := s.batch
-	switch {
-	case s.round == nil:
-		return // its round was summed up without it
-	case b.counting || b.doubt:
-		b.since = append(b.since, tally{s, o, seq})
-		return
-	case seq > b.upTo:
-		s.round.sum.Count(o)
-	}
-	l.closeIfComplete(b)
-}
-
-// closeIfComplete stores the summary once the last change of the round has ended; the messages that wait for it are
-// acknowledged afterwards. What was not read yet may belong to it, if there is more of it than its total says.
-func (l *loop) closeIfComplete(b *batch) {
-	if len(b.rounds) == 0 || b.counting || b.doubt || b.closing || b.telling {
+// closeIfComplete stores the summary once the last change of the first generation has ended; the messages that wait for it
+// are acknowledged afterwards. Changes that have not been read yet may belong to it, if there are more than its total says.
+func (b *batch) closeIfComplete() {
+	if len(b.generations) == 0 || b.counting || b.doubt || b.closing || b.telling {
 		return
 	}
-	r := b.rounds[0]
-	if b.key.Seq != 0 && r.size == 0 {
-		l.closedRound(b)
+	g := b.generations[0]
+	if b.key.Seq != 0 && g.size == 0 {
+		b.closed()
 		return
 	}
-	if !r.complete() || (b.key.Seq == 0 && l.behind) {
+	if !g.complete() || (b.key.Seq == 0 && b.in.backlog.behind) {
 		return
 	}
-	if b.key.Seq == 0 && r.size > r.total {
-		l.log().Warn("a batch has more changes than its batch_total", "batch", b.key.ID, "batch_total", r.total, "changes", r.size)
+	if b.key.Seq == 0 && g.size > g.total {
+		b.in.log.Warn("a batch has more changes than its batch_total", "batch", b.key.ID, "batch_total", g.total, "changes", g.size)
 	}
 	b.closing = true
-	r.sum.Total, r.sum.FinishedAt = r.size, l.now.UTC()
-	l.closings++
-	l.term.Journal.Summarise(r.query, r.sum, func() { l.mail.push(summarised{b}) })
+	g.sum.Total, g.sum.FinishedAt = g.size, b.in.now.UTC()
+	b.in.storing++
+	b.in.term.Journal.Summarise(g.query, g.sum, func() { b.in.mail.push(summarised{b}) })
 }
 
 type summarised struct{ batch *batch }
 
 func (s summarised) apply(l *loop) {
-	l.closings--
+	l.batches.storing--
 	l.pipeline.moved = l.now
-	l.closedRound(s.batch)
+	s.batch.closed()
 }
 
-type progressTold struct{ batch *batch }
-
-func (p progressTold) apply(l *loop) {
-	l.closings--
-	l.pipeline.moved = l.now
-	p.batch.telling = false
-	l.closeIfComplete(p.batch)
-}
-
-// closedRound goes on with the next round, whose endings are counted now: it may have begun in an earlier term.
-func (l *loop) closedRound(b *batch) {
-	for _, s := range b.shares {
-		if s.round == b.rounds[0] {
-			s.round = nil
+// closed drops the first generation, whose summary is stored. The endings of the next one are counted now, because it may
+// have begun in an earlier term.
+func (b *batch) closed() {
+	for _, mb := range b.members {
+		if mb.generation == b.generations[0] {
+			mb.generation = nil
 		}
 	}
-	b.rounds = b.rounds[1:]
-	b.closing, b.doubt = false, len(b.rounds) > 0
-	l.count(b)
-	l.ackShares(b)
-	l.dropIfEmpty(b)
+	b.generations = b.generations[1:]
+	b.closing, b.doubt = false, len(b.generations) > 0
+	b.count()
+	b.ackMembers()
+	b.dropIfEmpty()
 }
 
-func (l *loop) dropIfEmpty(b *batch) {
-	if len(b.rounds) == 0 && !b.counting && l.batches[b.key] == b {
-		delete(l.batches, b.key)
+func (b *batch) ackMembers() {
+	for _, mb := range slices.Clone(b.members) {
+		b.in.backlog.ackIfDone(mb.msg)
 	}
 }
 
-func (l *loop) ackShares(b *batch) {
-	for _, s := range slices.Clone(b.shares) {
-		l.ackIfDone(s.msg)
+func (b *batch) dropIfEmpty() {
+	if len(b.generations) == 0 && !b.counting && b.in.open[b.key] == b {
+		delete(b.in.open, b.key)
 	}
 }
 
-// How often a batch's progress is told at most, and how much may be told at once.
+// holds reports whether a message whose changes have all ended must stay in the stream for its batch.
+func (mb *member) holds() bool {
+	b, g := mb.batch, mb.generation
+	switch {
+	case b.key.Seq != 0:
+		return g != nil
+	case b.counting, b.doubt, b.closing:
+		return true
+	default:
+		return g != nil && (g != b.generations[0] || g.complete())
+	}
+}
+
+// leave takes a member out of its batch because its message is acknowledged.
+func (mb *member) leave() {
+	b := mb.batch
+	mb.gone = true
+	if b.gone++; b.gone > len(b.members)/2 { // removing each one at once would take quadratic time
+		b.removeGone()
+	}
+	if i := slices.Index(b.generations, mb.generation); i >= 0 && mb.generation.size == 0 {
+		b.generations = slices.Delete(b.generations, i, i+1) // it had only copies of earlier messages
+	}
+	b.dropIfEmpty()
+}
+
+func (b *batch) removeGone() {
+	b.members = slices.DeleteFunc(b.members, func(mb *member) bool { return mb.gone })
+	b.gone = 0
+}
+
+// progressEvery is how often a batch's progress is reported at most.
 const progressEvery = time.Second
 
-// batchRests is how long a batch is kept of which nothing is here: the rest of its total may never come.
+// batchRests is how long a batch is remembered that has no unfinished message: the rest of its total may never come.
 const batchRests = 10 * time.Minute
 
-// tellProgress tells how far the batches are that have moved since they last did.
-func (l *loop) tellProgress() {
-	if l.now.Sub(l.toldAt) < progressEvery {
+// reportProgress reports the progress of the batches in which changes have ended since it last did.
+func (bs *batches) reportProgress(prospects func() map[*batch]*prospect) {
+	if bs.now.Sub(bs.toldAt) < progressEvery {
 		return
 	}
-	l.toldAt = l.now
-	prospects := sync.OnceValue(l.prospects) // most of the time no batch has moved
-	for _, b := range l.batches {
-		if len(b.rounds) == 0 || b.counting || b.doubt || b.closing || b.telling || l.now.Sub(b.toldAt) < progressEvery {
+	bs.toldAt = bs.now
+	prospects = sync.OnceValue(prospects) // most of the time no batch needs them
+	for _, b := range bs.open {
+		if len(b.generations) == 0 || b.counting || b.doubt || b.closing || b.telling || bs.now.Sub(b.toldAt) < progressEvery {
 			continue
 		}
-		r := b.rounds[0]
-		if ended := r.sum.Ended(); ended != r.told {
-			r.told, b.toldAt = ended, l.now
+		g := b.generations[0]
+		if ended := g.sum.Ended(); ended != g.told {
+			g.told, b.toldAt = ended, bs.now
 			b.telling = true
-			l.closings++
-			l.term.Journal.Progress(r.query, l.progress(r.sofar(), prospects()[b]), func() { l.mail.push(progressTold{b}) })
-		} else if b.left == len(b.shares) && l.now.Sub(b.cameAt) > batchRests {
-			delete(l.batches, b.key) // what comes of it later has its endings counted again
+			bs.storing++
+			bs.term.Journal.Progress(g.query, prospects()[b].progress(g.soFar(), bs.now), func() { bs.mail.push(progressStored{b}) })
+		} else if b.gone == len(b.members) && bs.now.Sub(b.cameAt) > batchRests {
+			delete(bs.open, b.key) // if more of it comes, the journal counts its endings
 		}
 	}
+}
+
+type progressStored struct{ batch *batch }
+
+func (p progressStored) apply(l *loop) {
+	l.batches.storing--
+	l.pipeline.moved = l.now
+	p.batch.telling = false
+	p.batch.closeIfComplete()
 }

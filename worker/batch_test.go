@@ -27,8 +27,8 @@ func (s *site) wantSummaries(want ...string) {
 func (s *site) wantNoBatches() {
 	s.t.Helper()
 	s.inside(func(l *loop) {
-		if len(l.batches) > 0 {
-			s.t.Errorf("%d batches are still remembered", len(l.batches))
+		if len(l.batches.open) > 0 {
+			s.t.Errorf("%d batches are still remembered", len(l.batches.open))
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 type change struct {
 	lane       *lane
 	msg        *message // nil: it is a policy in force that is reapplied
-	share      *share   // in its batch; nil: it has none
+	member     *member  // of its batch; nil: it has none
 	id         string
 	flag       string
 	reason     string
@@ -68,6 +68,19 @@ func (c *change) tries() *try {
 	return c.try
 }
 
+// date sets when the change takes effect and until when it is valid. It goes by the time at which the stream stored the
+// message, so a change gets the same dates each time it is delivered.
+func (c *change) date(mc *messages.Change, p *Policy) {
+	c.at = c.msg.receipt.Stored
+	if !mc.EffectiveAt.IsZero() && nanos(mc.EffectiveAt) > c.at {
+		c.at, c.later = nanos(mc.EffectiveAt), true
+	}
+	c.until = c.at + int64(min(p.Validity, p.Retention))
+	if !mc.ValidUntil.IsZero() {
+		c.until = min(nanos(mc.ValidUntil), c.at+int64(p.Retention))
+	}
+}
+
 func (c *change) pos(incarnation int64) ledger.Position {
 	return ledger.Position{Incarnation: incarnation, Seq: c.msg.receipt.Seq, Index: int(c.index)}
 }
@@ -114,10 +127,10 @@ func (c *change) seq() uint64 {
 }
 
 func (c *change) batchID() string {
-	if c.share == nil {
+	if c.member == nil {
 		return ""
 	}
-	return c.share.batch.key.ID
+	return c.member.batch.key.ID
 }
 
 func (c *change) result(o messages.Outcome, text string, now time.Time) messages.Result {
@@ -144,11 +157,4 @@ func number(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-func instant(ns int64) time.Time {
-	if ns == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, ns).UTC()
 }

@@ -7,12 +7,13 @@
 //	loop.go       the event loop, which starts all goroutines; mailbox.go takes events to it
 //	admit.go      a message comes in; message.go says who still holds it and acknowledges it
 //	change.go     a change; lane.go its agent's lane, where the latest wins (cancel.go, reapply.go)
-//	schedule.go   what a lane waits for, and why (debounce.go); ready.go who is called next; heap.go
+//	schedule.go   what a lane waits for, and why (debounce.go, clock.go); ready.go who is called next; heap.go
 //	attempt.go    a call and its answer (call.go); judge.go what becomes of the change (backoff.go)
 //	ending.go     an ending on its way to the ledger; outbox.go one result of an agent after another; letter.go dead
 //	              letters; pipeline.go what an agent whose results are stuck may hold up; reconcile.go what to do if the
 //	              ledger says otherwise
-//	batch.go      changes that are counted together; round.go the rounds of a batch
+//	batch.go      changes that are counted together; generation.go which uses of a batch's ID they belong to; batchquery.go
+//	              what the Journal is asked about a batch
 //	session.go    who is signed in; control.go what operators ask for
 //	view.go       what operators see: coverage.go, estimate.go, recent.go, trace.go
 //

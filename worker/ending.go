@@ -96,8 +96,8 @@ func (l *loop) send(ln *lane) {
 	ln.out.ledger = &next
 	text, _ := next.AppendText(make([]byte, 0, 160)) // never fails
 	rec := Record{Result: e.result, Ledger: text, Expect: ln.ledger.Seq, Pos: l.posOf(e), Failed: e.failed}
-	if s := e.change.share; s != nil && e.ends() {
-		rec.Batch = s.batch.key
+	if mb := e.change.member; mb != nil && e.ends() {
+		rec.Batch = mb.batch.key
 	}
 	if m := e.change.msg; m != nil && m.trace != nil {
 		rec.TraceParent, rec.TraceState = m.trace.parent, m.trace.state
@@ -155,7 +155,7 @@ func (l *loop) openBelow(ln *lane, e *entry, done ledger.Position) []ledger.Open
 			open = append(open, ledger.Open{Pos: p, Told: told, Rev: c.rev})
 		}
 	}
-	if l.behind {
+	if l.backlog.behind {
 		for _, o := range ln.ledger.Open {
 			if o.Pos.Incarnation == l.term.Stream.Incarnation && (o.Pos != l.posOf(e) || !e.ends()) {
 				open = append(open, o)
@@ -197,8 +197,8 @@ func (s stored) apply(l *loop) {
 	l.recent.add(&e.result)
 	l.logResult(&e.result)
 	l.tell(e)
-	if share := e.change.share; share != nil && e.ends() {
-		l.counted(share, e.result.Outcome, s.seq)
+	if mb := e.change.member; mb != nil && e.ends() {
+		mb.ended(e.result.Outcome, s.seq)
 	}
 	if e.dead() {
 		l.bury(ln, e)
@@ -232,10 +232,10 @@ func (l *loop) letGo(e *entry) {
 func (l *loop) settle(c *change) {
 	c.lane.leave(c)
 	l.waitFor(c, view.None)
-	l.release(c.msg)
+	l.backlog.release(c.msg)
 	if c.try != nil {
 		for _, m := range c.try.cancels {
-			l.release(m)
+			l.backlog.release(m)
 		}
 	}
 }

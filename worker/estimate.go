@@ -90,11 +90,11 @@ func (l *loop) prospects() map[*batch]*prospect {
 	}
 	of := map[*batch]*prospect{}
 	for c := range l.ready.all() {
-		if c.share == nil {
+		if c.member == nil {
 			continue
 		}
-		if p := of[c.share.batch]; p == nil {
-			of[c.share.batch] = &prospect{last: c}
+		if p := of[c.member.batch]; p == nil {
+			of[c.member.batch] = &prospect{last: c}
 		} else if urgent(p.last, c) {
 			p.last = c
 		}
@@ -111,20 +111,20 @@ func (l *loop) prospects() map[*batch]*prospect {
 		p.end = l.after(n, e.Rate)
 	}
 	for _, c := range l.late(e) {
-		if c.share != nil {
-			of[c.share.batch].late++
+		if c.member != nil {
+			of[c.member.batch].late++
 		}
 	}
 	return of
 }
 
-// progress tells how far a batch is, when what is due of it can be at its end, and how much of that will be too late.
-func (l *loop) progress(sum messages.BatchSummary, p *prospect) messages.BatchProgress {
-	told := messages.BatchProgress{BatchSummary: sum, At: l.now.UTC()}
+// progress returns a progress report of a batch: its counts so far, and what can be expected of the rest; nil: unknown.
+func (p *prospect) progress(sum messages.BatchSummary, now time.Time) messages.BatchProgress {
+	report := messages.BatchProgress{BatchSummary: sum, At: now.UTC()}
 	if p != nil {
-		told.ExpectedEnd, told.Missed = p.end.UTC(), p.late
+		report.ExpectedEnd, report.Missed = p.end.UTC(), p.late
 	}
-	return told
+	return report
 }
 
 // burst is the time in which much more is due than can be called at once.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"time"
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/ledger"
@@ -72,13 +71,13 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 	ln := l.lane(mc.AgentID)
 	c := &change{
 		lane: ln, msg: m, id: mc.ID, flag: mc.Flag, reason: mc.Reason, source: mc.Source, index: int32(mc.Index),
-		share: l.shareOf(m, mc.BatchID, mc.BatchTotal),
 	}
+	c.date(mc, &l.policy)
+	c.member = l.batches.join(m, mc.BatchID, mc.BatchTotal)
 	m.hold()
 	if l.knownBefore(c) {
 		return
 	}
-	l.date(c, mc)
 	open, _ := ln.ledger.OpenAs(&l.term.Stream, l.published(c))
 	c.told, c.said, c.rev = open.Told, open.Told, open.Rev
 	if l.term.LastSeq >= m.receipt.Seq {
@@ -94,37 +93,14 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 		l.waitFor(c, view.Instant)
 		l.wakeAt(c, c.at)
 		l.tellWaiting(c, view.Instant)
-	case c.later && l.behind:
+	case c.later && l.backlog.behind:
 		ln.later = append(ln.later, c) // what the stream still holds may have taken effect before it
 		l.waitFor(c, view.Reading)
-		l.overdue = append(l.overdue, c)
+		l.backlog.overdue = append(l.backlog.overdue, c)
 	default:
 		l.takeEffect(c)
 	}
 	l.plan(ln)
-}
-
-// date decides when the change takes effect and ends, against the instant at which the stream stored it, so that it
-// is decided the same each time it is delivered.
-func (l *loop) date(c *change, mc *messages.Change) {
-	c.at = c.msg.receipt.Stored
-	if !mc.EffectiveAt.IsZero() && nanos(mc.EffectiveAt) > c.at {
-		c.at, c.later = nanos(mc.EffectiveAt), true
-	}
-	c.until = c.at + int64(min(l.policy.Validity, l.policy.Retention))
-	if !mc.ValidUntil.IsZero() {
-		c.until = min(nanos(mc.ValidUntil), c.at+int64(l.policy.Retention))
-	}
-}
-
-// farthest stands for every instant from the year 2200 on: many write 9999 for never, and nanoseconds end in 2262.
-var farthest = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
-
-func nanos(t time.Time) int64 {
-	if t.After(farthest) {
-		return farthest.UnixNano()
-	}
-	return t.UnixNano()
 }
 
 // knownBefore reports whether the change needs no ending from us: it has had one, or its message came again. Else it is the
@@ -133,17 +109,17 @@ func (l *loop) knownBefore(c *change) bool {
 	ln := c.lane
 	switch {
 	case ln.ledger.HasEnded(&l.term.Stream, l.published(c)):
-		c.share.endedBefore()
+		c.member.endedBefore()
 		l.buryLast(ln, c)
 	case ln.ledger.SameAsRecent(c.msg.hash, c.msg.receipt.Stored):
-		if c.share != nil {
-			c.share.add(-1)
+		if c.member != nil {
+			c.member.add(-1)
 		}
 	default:
 		ln.join(c)
 		return false
 	}
-	l.release(c.msg)
+	l.backlog.release(c.msg)
 	return true
 }
 
@@ -251,16 +227,16 @@ func (l *loop) overtake(old, by *change) {
 // caughtUp has the changes take effect whose instant had passed before this term read them: only now is it known that
 // none before them is missing.
 func (l *loop) caughtUp() {
-	l.behind = false
-	for _, c := range l.overdue {
+	l.backlog.behind = false
+	for _, c := range l.backlog.overdue {
 		if !c.ended && slices.Contains(c.lane.later, c) {
 			l.takeEffect(c)
 			l.plan(c.lane)
 		}
 	}
-	l.overdue = nil
-	for _, b := range l.batches {
-		l.closeIfComplete(b)
+	l.backlog.overdue = nil
+	for _, b := range l.batches.open {
+		b.closeIfComplete()
 	}
 	l.wakeReapplies()
 }

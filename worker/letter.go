@@ -70,7 +70,7 @@ func (b buriedLast) apply(l *loop) {
 	b.lane.out.burying--
 	l.pipeline.further(b.lane, l.now)
 	if b.msg != nil {
-		l.release(b.msg)
+		l.backlog.release(b.msg)
 	}
 	l.store(b.lane)
 	l.plan(b.lane)
@@ -80,5 +80,5 @@ func (b buriedLast) apply(l *loop) {
 // the need for its dead letter, for which nobody has looked yet.
 func (l *loop) mayLackLetter(ln *lane) bool {
 	last := &ln.ledger.Last
-	return l.behind && last.Outcome.Dead() && last.Pos.Seq >= l.readTo && l.term.Stream.Has(last.Pos.Incarnation) && ln.out.sought != ln.ledger.Seq
+	return l.backlog.behind && last.Outcome.Dead() && last.Pos.Seq >= l.backlog.readTo && l.term.Stream.Has(last.Pos.Incarnation) && ln.out.sought != ln.ledger.Seq
 }

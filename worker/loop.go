@@ -20,28 +20,22 @@ type loop struct {
 	calls  chan job
 
 	schedule
-	began     time.Time
-	lanes     map[string]*lane
-	msgs      map[uint64]*message
-	batches   map[BatchKey]*batch
-	gate      *gate.Gate
-	gateLog   gateLog
-	gateMark  uint64                  // of what was shared of the gate's knowledge
-	gaveUp    map[*lane]ledger.SignIn // for which reapplying was refused
-	behind    bool                    // messages from before the term may still be unread
-	readTo    uint64                  // messages before this one were read
-	overdue   []*change
-	pipeline  pipeline
-	coverage  coverage
-	unkept    map[*lane]string // of those for whom something could not be stored as it was, what
-	closings  int              // summaries and progress messages that are not stored
-	toldAt    time.Time        // when the progress of batches was told last
-	stopping  bool
-	speed     speed
-	burst     burst
-	recent    recent
-	oldestSeq uint64        // of the oldest message, as of the last view
-	ended     chan struct{} // closed when the term is over
+	began    time.Time
+	lanes    map[string]*lane
+	backlog  *backlog
+	batches  *batches
+	gate     *gate.Gate
+	gateLog  gateLog
+	gateMark uint64                  // of what was shared of the gate's knowledge
+	gaveUp   map[*lane]ledger.SignIn // for which reapplying was refused
+	pipeline pipeline
+	coverage coverage
+	unkept   map[*lane]string // of those for whom something could not be stored as it was, what
+	stopping bool
+	speed    speed
+	burst    burst
+	recent   recent
+	ended    chan struct{} // closed when the term is over
 }
 
 // Run works until the term ends: ctx is cancelled (the term was lost: everything is dropped where it stands), or
@@ -73,10 +67,12 @@ func (w *Worker) Run(ctx context.Context, term *Term) {
 func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 	now := time.Now()
 	l := &loop{
-		Worker: w, ctx: ctx, term: term, policy: w.Policy.withDefaults(), mail: term.Inbox.mail, schedule: newSchedule(now), began: now,
-		lanes: make(map[string]*lane, len(term.Ledgers)), msgs: map[uint64]*message{}, batches: map[BatchKey]*batch{}, ended: make(chan struct{}),
-		gaveUp: map[*lane]ledger.SignIn{}, unkept: map[*lane]string{}, behind: term.Unfinished > 0,
+		Worker: w, ctx: ctx, term: term, policy: w.Policy.withDefaults(), mail: term.Inbox.mail, schedule: newSchedule(newClock(now)), began: now,
+		lanes: make(map[string]*lane, len(term.Ledgers)), ended: make(chan struct{}),
+		gaveUp: map[*lane]ledger.SignIn{}, unkept: map[*lane]string{},
 	}
+	l.backlog = &backlog{journal: term.Journal, messages: map[uint64]*message{}, behind: term.Unfinished > 0}
+	l.batches = newBatches(l.clock, l.backlog, term, l.mail, w.log())
 	l.coverage = newCoverage()
 	l.pipeline = pipeline{inbox: term.Inbox, crowded: map[*lane]struct{}{}, moved: now}
 	l.calls = make(chan job, l.policy.MaxInFlight)
@@ -109,7 +105,7 @@ func (w *Worker) over(l *loop) {
 // wakeReapplies looks at the agents that signed in while no worker was running. Until all that is unfinished was read,
 // nobody knows whether a newer change waits.
 func (l *loop) wakeReapplies() {
-	if l.policy.NoReapply || l.behind {
+	if l.policy.NoReapply || l.backlog.behind {
 		return
 	}
 	for _, ln := range l.lanes {
@@ -163,7 +159,7 @@ func (l *loop) turn() {
 		l.dispatch()
 		l.noteGate()
 		l.noteBurst()
-		if l.stopping && l.gate.InFlight() == 0 && (l.closings == 0 && l.pipeline.results == 0 || l.pipeline.still(l.now)) {
+		if l.stopping && l.gate.InFlight() == 0 && (l.batches.storing == 0 && l.pipeline.results == 0 || l.pipeline.still(l.now)) {
 			return
 		}
 		timer.Reset(l.untilNext())

@@ -82,7 +82,7 @@ func (i *Inbox) CaughtUp() { i.mail.push(allRead{}) }
 type allRead struct{}
 
 func (allRead) apply(l *loop) {
-	if l.behind {
+	if l.backlog.behind {
 		l.caughtUp()
 	}
 }

@@ -186,9 +186,9 @@ func (w *world) checkWaits() {
 	}
 }
 
-// checkBatches: one summary of each round of a batch, in their order, and it is right.
+// checkBatches: one summary of each generation of a batch, in their order, and it is right.
 func (w *world) checkBatches(endings map[*item]*ending) {
-	want := w.rounds(endings)
+	want := w.generations(endings)
 	for i, got := range w.journal.summaries {
 		key := w.journal.summed[i]
 		if len(want[key]) == 0 {
@@ -212,9 +212,9 @@ func (w *world) checkBatches(endings map[*item]*ending) {
 	}
 }
 
-// rounds are the batches as they were published: those over several messages until the total is reached.
-func (w *world) rounds(endings map[*item]*ending) map[BatchKey][]*messages.BatchSummary {
-	rounds := map[BatchKey][]*messages.BatchSummary{}
+// generations are the batches as they were published: those over several messages until the total is reached.
+func (w *world) generations(endings map[*item]*ending) map[BatchKey][]*messages.BatchSummary {
+	generations := map[BatchKey][]*messages.BatchSummary{}
 	var last uint64 // message of a batch over several, and its total
 	var total int
 	for _, it := range w.items {
@@ -225,10 +225,10 @@ func (w *world) rounds(endings map[*item]*ending) map[BatchKey][]*messages.Batch
 		if it.BatchTotal == 0 {
 			key.Seq = it.seq
 		}
-		all := rounds[key]
+		all := generations[key]
 		if n := len(all); n == 0 || (key.Seq == 0 && all[n-1].Total >= total && it.seq != last) {
 			all = append(all, &messages.BatchSummary{BatchID: it.BatchID})
-			rounds[key] = all
+			generations[key] = all
 		}
 		if key.Seq == 0 {
 			total, last = it.BatchTotal, it.seq
@@ -236,7 +236,7 @@ func (w *world) rounds(endings map[*item]*ending) map[BatchKey][]*messages.Batch
 		all[len(all)-1].Total++
 		all[len(all)-1].Count(endings[it].Outcome)
 	}
-	return rounds
+	return generations
 }
 
 // checkLetters: one dead letter for each change that failed or was rejected, and no other.
@@ -376,9 +376,9 @@ func (w *world) wantReason(c *change) view.Reason {
 // checkRest: nothing is left inside either.
 func (w *world) checkRest() {
 	w.inside(func(l *loop) {
-		if len(l.msgs)+l.ready.len()+l.instants.Len()+l.pauses.Len()+len(l.batches)+len(l.overdue)+l.pipeline.results+l.closings+l.gate.InFlight() > 0 || l.behind {
+		if len(l.backlog.messages)+l.ready.len()+l.instants.Len()+l.pauses.Len()+len(l.batches.open)+len(l.backlog.overdue)+l.pipeline.results+l.batches.storing+l.gate.InFlight() > 0 || l.backlog.behind {
 			w.t.Errorf("left: messages %v, ready %d, timers %d, batches %v, overdue %d, entries %d, closings %d, in flight %d, behind %v",
-				l.msgs, l.ready.len(), l.instants.Len()+l.pauses.Len(), l.batches, len(l.overdue), l.pipeline.results, l.closings, l.gate.InFlight(), l.behind)
+				l.backlog.messages, l.ready.len(), l.instants.Len()+l.pauses.Len(), l.batches.open, len(l.backlog.overdue), l.pipeline.results, l.batches.storing, l.gate.InFlight(), l.backlog.behind)
 		}
 		if n := l.term.Inbox.load + l.term.Inbox.dead; n != 0 {
 			w.t.Errorf("left in the inbox: %d", n)

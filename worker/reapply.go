@@ -5,7 +5,7 @@ import "idlepolicy/worker/view"
 // considerReapply starts to reapply what is in force if the agent signed in since the gateway was last told.
 func (l *loop) considerReapply(ln *lane) {
 	f := ln.ledger.InForce
-	if ln.reapply != nil || f == nil || l.policy.NoReapply || l.stopping || l.behind || ln.skipped {
+	if ln.reapply != nil || f == nil || l.policy.NoReapply || l.stopping || l.backlog.behind || ln.skipped {
 		return // what the stream still holds may be newer
 	}
 	session, ok := l.Sessions.Of(ln.agent)

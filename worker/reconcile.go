@@ -59,7 +59,7 @@ func (l *loop) has(known *ledger.Ledger, e *entry) bool {
 // another owner.
 func (l *loop) storedElsewhere(e *entry) {
 	if e.ends() {
-		l.recount(e.change.share)
+		e.change.member.endedElsewhere()
 		l.buryLast(e.change.lane, e.change)
 	}
 	l.letGo(e)
@@ -99,7 +99,7 @@ func (l *loop) forget(c *change) {
 		c.lane.out.drop(func(e *entry) bool { return e == c.try.place })
 		l.hold(c.try.place, -1)
 	}
-	l.recount(c.share)
+	c.member.endedElsewhere()
 	l.buryLast(c.lane, c)
 	l.settle(c)
 }

@@ -10,12 +10,9 @@ import (
 )
 
 // schedule decides who is next: which changes are ready for a call, which wait for an instant or for a pause to end, and
-// why. Instants that messages name are on the wall clock. Pauses and holds are on a clock that nobody can set, so that a
-// wall clock that is set back delays only what names an instant.
+// why.
 type schedule struct {
-	now       time.Time
-	start     time.Time // of the term
-	ticks0    int64     // what ticks returned then
+	*clock
 	ready     ready
 	instants  heapOf[*change]     // by wakesAt
 	pauses    heapOf[*change]     // by wakesAfter
@@ -27,9 +24,9 @@ type schedule struct {
 	flood     int64     // some agents wait for a pause in their changes until then, in ticks
 }
 
-func newSchedule(now time.Time) schedule {
+func newSchedule(c *clock) schedule {
 	s := schedule{
-		now: now, start: now, ticks0: now.UnixNano(), debounces: map[*lane]*debounce{},
+		clock: c, debounces: map[*lane]*debounce{},
 		instants: heapOf[*change]{
 			less:  func(a, b *change) bool { return cmp.Or(cmp.Compare(a.wakesAt, b.wakesAt), byPublication(a, b)) < 0 },
 			place: func(c *change) *int32 { return &c.instant },
@@ -48,20 +45,6 @@ func newSchedule(now time.Time) schedule {
 func byPublication(a, b *change) int {
 	return cmp.Or(cmp.Compare(a.seq(), b.seq()), cmp.Compare(a.index, b.index))
 }
-
-// ticks returns the time on the clock that nobody can set, in nanoseconds.
-func (s *schedule) ticks() int64 { return s.ticksAt(s.now) }
-
-// ticksAt converts a time that was taken from time.Now.
-func (s *schedule) ticksAt(t time.Time) int64 { return s.ticks0 + int64(t.Sub(s.start)) }
-
-// fromTicks returns when it will be that many ticks, for people.
-func (s *schedule) fromTicks(ticks int64) time.Time {
-	return s.now.Add(time.Duration(ticks - s.ticks())).Round(0).UTC()
-}
-
-// pauseFor returns when a pause that begins now will be over, in ticks.
-func (s *schedule) pauseFor(d time.Duration) int64 { return s.ticks() + int64(d) }
 
 // plan decides what the lane does next: call, wait for the sign-in, for an instant, or for what is under way.
 func (l *loop) plan(ln *lane) {
@@ -212,25 +195,22 @@ func (l *loop) due() {
 		l.wakeUp(c)
 	}
 	l.endPolicies()
-	l.tellProgress()
+	l.batches.reportProgress(l.prospects)
 }
 
 // wakeUp does what the instant of a change was waited for.
 func (l *loop) wakeUp(c *change) {
 	ln := c.lane
 	if slices.Contains(ln.later, c) {
-		if l.behind {
+		if l.backlog.behind {
 			l.waitFor(c, view.Reading)
-			l.overdue = append(l.overdue, c)
+			l.backlog.overdue = append(l.backlog.overdue, c)
 			return
 		}
 		l.takeEffect(c)
 	}
 	l.plan(ln)
 }
-
-// clockLook is how often the clock is looked at while changes wait for an instant: it may be set, and timers do not heed that.
-const clockLook = 5 * time.Second
 
 // untilNext returns how long the event loop may sleep if nothing happens.
 func (l *loop) untilNext() time.Duration {
@@ -256,20 +236,8 @@ func (l *loop) untilNext() time.Duration {
 	if l.stopping {
 		next = earlier(next, l.pipeline.moved.Add(stopWaits))
 	}
-	if len(l.batches) > 0 {
-		next = earlier(next, l.toldAt.Add(progressEvery))
+	if len(l.batches.open) > 0 {
+		next = earlier(next, l.batches.toldAt.Add(progressEvery))
 	}
 	return max(0, next.Sub(l.now))
-}
-
-// untilInstant returns when to look whether an instant has come.
-func (s *schedule) untilInstant(ns int64) time.Time {
-	return s.now.Add(min(clockLook, time.Duration(ns-s.now.UnixNano())))
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -240,8 +240,8 @@ type book struct {
 	deaf      func(agent string) bool  // whose letters are under way for ever; nil: nobody's
 	summaries []messages.BatchSummary
 	summed    []BatchKey            // whose summaries these are
-	opened    map[string]BatchQuery // the rounds of batches over several messages that were begun last
-	before    map[string]Mark       // the last messages of those that were summed up last
+	opened    map[string]BatchQuery // the generations of batches over several messages that were begun last
+	before    map[string]Cursor     // the last messages of those that were summed up last
 	progress  []messages.BatchProgress
 	acked     func(seq uint64)
 	holds     func(seq uint64, stored time.Time) bool
@@ -258,7 +258,7 @@ type book struct {
 }
 
 func newBook() *book {
-	return &book{last: map[string]uint64{}, opened: map[string]BatchQuery{}, before: map[string]Mark{}, late: map[int]bool{}, buried: map[ledger.Position]bool{}}
+	return &book{last: map[string]uint64{}, opened: map[string]BatchQuery{}, before: map[string]Cursor{}, late: map[int]bool{}, buried: map[ledger.Position]bool{}}
 }
 
 // set changes how the journal goes on.
@@ -404,13 +404,13 @@ func (b *book) Count(q BatchQuery, done func(BatchCount)) {
 }
 
 // count counts as the real one does: a batch over several messages goes on until its summary, after which its ID serves
-// for another round.
+// for another generation.
 func (b *book) count(q BatchQuery) BatchCount {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := BatchCount{UpTo: uint64(len(b.records)), Before: b.before[q.Key.ID]}
 	if q.Key.Seq != 0 {
-		c.Before, c.Closed = Mark{}, slices.Contains(b.summed, q.Key)
+		c.Before, c.Closed = Cursor{}, slices.Contains(b.summed, q.Key)
 	}
 	for _, rec := range b.records {
 		known := rec.Pos.Incarnation == c.Before.Pos.Incarnation && rec.Pos.Seq <= c.Before.Pos.Seq
@@ -439,7 +439,7 @@ func (b *book) Summarise(q BatchQuery, sum messages.BatchSummary, done func()) {
 			b.summaries, b.summed = append(b.summaries, sum), append(b.summed, q.Key)
 		}
 		if q.Key.Seq == 0 {
-			b.before[q.Key.ID] = last(q.Last, b.before[q.Key.ID])
+			b.before[q.Key.ID] = later(q.Last, b.before[q.Key.ID])
 		}
 		return done
 	})

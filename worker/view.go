@@ -58,9 +58,9 @@ func (w *Worker) ask(ctx context.Context, question func(l *loop)) bool {
 
 func (l *loop) view() view.View {
 	v := view.View{
-		At: l.now, Gate: gateState(l.gate.State(l.now)), Agents: len(l.lanes), Unfinished: len(l.msgs),
+		At: l.now, Gate: gateState(l.gate.State(l.now)), Agents: len(l.lanes), Unfinished: len(l.backlog.messages),
 		InFlight: l.gate.InFlight(), Storing: l.pipeline.results, Estimate: l.estimate(),
-		Coverage: l.coverage.counts, Since: l.began, Called: l.speed.all, Ended: l.recent.ended, Oldest: l.oldest(), OldestDue: l.oldestDue(),
+		Coverage: l.coverage.counts, Since: l.began, Called: l.speed.all, Ended: l.recent.ended, Oldest: l.backlog.oldest(), OldestDue: l.oldestDue(),
 		Last: l.recent.all.newest(), Trouble: l.recent.trouble.newest(),
 	}
 	l.viewReasons(&v)
@@ -99,10 +99,10 @@ func (l *loop) viewWaits(v *view.View) {
 }
 
 func (l *loop) viewBatches(v *view.View) {
-	v.Batches = make([]view.BatchView, 0, len(l.batches))
-	for _, b := range l.batches {
-		if len(b.rounds) > 0 {
-			v.Batches = append(v.Batches, view.BatchView{ID: b.key.ID, Progress: b.rounds[0].sofar()})
+	v.Batches = make([]view.BatchView, 0, len(l.batches.open))
+	for _, b := range l.batches.open {
+		if len(b.generations) > 0 {
+			v.Batches = append(v.Batches, view.BatchView{ID: b.key.ID, Progress: b.generations[0].soFar()})
 		}
 	}
 	slices.SortFunc(v.Batches, func(a, b view.BatchView) int {

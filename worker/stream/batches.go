@@ -42,7 +42,7 @@ func batchName(q worker.BatchQuery) string {
 type marker struct {
 	seq     uint64 // 0: there is none
 	from    uint64
-	first   worker.Mark
+	first   worker.Cursor
 	started time.Time
 }
 
@@ -62,19 +62,19 @@ func (j *journal) marker(ctx context.Context, id string) (marker, error) {
 	}
 	m := marker{seq: raw.Seq}
 	m.from, _ = strconv.ParseUint(raw.Header.Get(fromHeader), 10, 64)
-	m.first = parseMark(raw.Header.Get(firstHeader))
+	m.first = parseCursor(raw.Header.Get(firstHeader))
 	m.started, _ = time.Parse(time.RFC3339Nano, raw.Header.Get(startedHeader))
 	return m, nil
 }
 
-func markText(m worker.Mark) string {
+func cursorText(m worker.Cursor) string {
 	return m.Pos.String() + "." + strconv.FormatInt(m.Stored, 36)
 }
 
-// parseMark reads what markText wrote, or the position that an older version of the worker wrote; zero: it names none.
-func parseMark(text string) worker.Mark {
+// parseCursor reads what cursorText wrote, or the position that an older version of the worker wrote; zero: it names none.
+func parseCursor(text string) worker.Cursor {
 	pos, _, _ := ledger.CutPosition(text)
-	m := worker.Mark{Pos: pos}
+	m := worker.Cursor{Pos: pos}
 	if parts := strings.Split(text, "."); len(parts) == 4 {
 		m.Stored, _ = strconv.ParseInt(parts[3], 36, 64)
 	}
@@ -104,7 +104,7 @@ func (j *journal) open(ctx context.Context, c *counting) error {
 	sum.StartedAt, sum.Total = q.Since, q.Total
 	m := j.progressMessage(q, messages.BatchProgress{BatchSummary: sum, At: time.Now().UTC()})
 	m.Header.Set(fromHeader, strconv.FormatUint(from, 10))
-	m.Header.Set(firstHeader, markText(q.First()))
+	m.Header.Set(firstHeader, cursorText(q.First()))
 	m.Header.Set(startedHeader, q.Since.Format(time.RFC3339Nano))
 	_, err := j.js.PublishMsg(ctx, m)
 	return err
@@ -113,7 +113,7 @@ func (j *journal) open(ctx context.Context, c *counting) error {
 // summary is what the last summary of an ID tells.
 type summary struct {
 	seq    uint64 // of the last message on its subject, whoever published it; 0: there is none
-	last   worker.Mark
+	last   worker.Cursor
 	closed []string
 }
 
@@ -124,7 +124,7 @@ func (j *journal) lastSummary(ctx context.Context, id string) (summary, error) {
 	if err != nil {
 		return summary{}, err
 	}
-	return summary{last, parseMark(m.Header.Get(lastHeader)), strings.Fields(m.Header.Get(closedHeader))}, nil
+	return summary{last, parseCursor(m.Header.Get(lastHeader)), strings.Fields(m.Header.Get(closedHeader))}, nil
 }
 
 // Summarise implements worker.Journal. Another batch of the same ID may be summed up at the same time, which is no trouble.
@@ -189,7 +189,7 @@ func (j *journal) summarise(ctx context.Context, q worker.BatchQuery, sum messag
 	}
 	m := nats.NewMsg(j.names.Batch(q.Key.ID))
 	m.Data = body
-	m.Header.Set(lastHeader, markText(was.last))
+	m.Header.Set(lastHeader, cursorText(was.last))
 	m.Header.Set(closedHeader, strings.Join(was.closed, " "))
 	m.Header.Set(nats.MsgIdHdr, "batch."+q.Key.ID+"."+name+"."+strconv.FormatUint(was.seq, 36))
 	ack, err := j.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(was.seq))

@@ -12,7 +12,7 @@ func few(total int, agents ...string) string {
 	return fmt.Sprintf(`{"agent_ids":["%s"],"flag":"f","batch_id":"b","batch_total":%d}`, strings.Join(agents, `","`), total)
 }
 
-// A message that goes beyond the total belongs to the round whole; what comes afterwards begins the next one.
+// A message that goes beyond the total belongs to the generation whole; what comes afterwards begins the next one.
 func TestBatchWithTooSmallATotal(t *testing.T) {
 	for crash := range 16 {
 		bubble(t, Policy{}, func(s *site) {
@@ -27,7 +27,7 @@ func TestBatchWithTooSmallATotal(t *testing.T) {
 			s.pass(time.Duration(crash) * 23 * time.Millisecond)
 			s.crash()
 			s.start()
-			s.publish(few(3, all[4:6]...)) // the next round
+			s.publish(few(3, all[4:6]...)) // the next generation
 			s.publish(few(3, all[6]))
 			s.pass(time.Duration(crash) * 17 * time.Millisecond)
 			s.crash()
@@ -57,8 +57,8 @@ func TestBatchOfOneMessageBeyondItsTotal(t *testing.T) {
 	})
 }
 
-// Two rounds run at the same time, and those of the second one end first. Whenever a worker dies, the next one puts each
-// message into the round it was published in, also where all was restored from a backup meanwhile.
+// Two generations run at the same time, and those of the second one end first. Whenever a worker dies, the next one puts each
+// message into the generation it was published in, also where all was restored from a backup meanwhile.
 func TestBatchWhoseRoundsOverlap(t *testing.T) {
 	for run := range 16 {
 		crash, backup := run/2, run%2 == 1
@@ -93,7 +93,7 @@ func TestBatchWhoseRoundsOverlap(t *testing.T) {
 	}
 }
 
-// A message whose acknowledgement was lost comes again while the next round goes on, and is no part of that.
+// A message whose acknowledgement was lost comes again while the next generation goes on, and is no part of that.
 func TestBatchMessageThatWasSummedUpComesAgain(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		all := s.agents(4)
@@ -115,8 +115,8 @@ func TestBatchMessageThatWasSummedUpComesAgain(t *testing.T) {
 	})
 }
 
-// A message of the second round ended before the restore and was acknowledged after the first one was summed up: only the
-// results tell of it, under a position from before the last message of the first round.
+// A message of the second generation ended before the restore and was acknowledged after the first one was summed up: only the
+// results tell of it, under a position from before the last message of the first generation.
 func TestBatchWhoseSecondRoundBeganBeforeARestore(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		all := s.agents(2)
