@@ -16,13 +16,14 @@ type tally struct {
 	outcomes  map[messages.Outcome]int
 	waited    map[place]bool             // for their agent's sign-in, or for their instant
 	flags     map[string]string          // of each agent, as applied last
+	others    map[string]bool            // agents with results of changes that are not ours
 	shown     map[string]messages.Result // single results to look at, by what they are examples of
 }
 
 func newTally() *tally {
 	return &tally{
 		open: map[place]awaited{}, all: map[place]int{}, outcomes: map[messages.Outcome]int{}, waited: map[place]bool{},
-		flags: map[string]string{}, shown: map[string]messages.Result{},
+		flags: map[string]string{}, others: map[string]bool{}, shown: map[string]messages.Result{},
 	}
 }
 
@@ -33,10 +34,11 @@ func (t *tally) expect(at place, a awaited) {
 	}
 }
 
-// add takes a result and tells whether it is the ending of one of ours.
+// add takes a result and reports whether it is the ending of one of ours.
 func (t *tally) add(e desk.Event) bool {
 	at := place{e.ChangeSeq, e.ChangeIndex}
 	if _, ours := t.all[at]; !ours {
+		t.others[e.AgentID] = true
 		return false
 	}
 	switch e.Outcome {
@@ -105,6 +107,27 @@ func (t *tally) wrong() error {
 	}
 	if none+many > 0 {
 		return fmt.Errorf("%d of %d changes have no ending, and %d have more than one", none, len(t.all), many)
+	}
+	return nil
+}
+
+// otherFlag is returned if the gateway has another flag for an agent than the one that was applied last.
+type otherFlag struct{ agent, has, applied string }
+
+func (e *otherFlag) Error() string {
+	return fmt.Sprintf("agent %s has flag %q at the gateway, and %q was applied last", e.agent, e.has, e.applied)
+}
+
+// compare returns an otherFlag for an agent whose flag at the gateway is not the one that was applied last. Agents that somebody else
+// has published changes for are left out: their flag may have been set since.
+func (t *tally) compare(at func(agent string) (flag string, known bool)) error {
+	for agent, applied := range t.flags {
+		if t.others[agent] {
+			continue
+		}
+		if has, _ := at(agent); has != applied {
+			return &otherFlag{agent, has, applied}
+		}
 	}
 	return nil
 }

@@ -36,3 +36,22 @@ func TestTallyWantsExactlyOneEnding(t *testing.T) {
 		t.Error("a second ending is not noticed")
 	}
 }
+
+// Whoever tries things while the sample is still on its way sets flags that the sample did not.
+func TestOnlyFlagsThatNobodyElseSetsAreCompared(t *testing.T) {
+	tally := newTally()
+	tally.expect(place{7, 0}, awaited{})
+	ours := ending(messages.Applied, 7, 0)
+	ours.Flag = "false"
+	tally.add(ours)
+	gateway := func(string) (string, bool) { return "true", true }
+	if tally.compare(gateway) == nil {
+		t.Error("a flag that was not applied is not noticed")
+	}
+	theirs := ending(messages.Applied, 8, 0)
+	theirs.Flag = "true"
+	tally.add(theirs)
+	if err := tally.compare(gateway); err != nil {
+		t.Errorf("a flag that somebody else set: %v", err)
+	}
+}

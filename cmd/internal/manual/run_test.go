@@ -16,7 +16,6 @@ import (
 	"time"
 )
 
-// On a busy machine a block has failed now and then because the demonstration beside it was gone, for a reason not found yet.
 var runCommands = flag.Bool("commands", false, "run the commands of the documents; takes two minutes")
 
 // The blocks that need nothing from outside are run one after another, as somebody would who copies them into a terminal, in a copy of
