@@ -55,7 +55,7 @@ type try struct {
 	sessionNext int64   // that session is not tried again before, in ticks; 0: not decided
 	overtaken   *change // the newer change that took effect while the call was under way
 	overtakenBy string
-	place       *entry     // of its ending, which is undecided until that call is answered
+	place       *entry     // of its ending, which is not known until that call is answered
 	cancels     []*message // cancels that wait for its ending
 	cancelled   bool
 	calls       []Attempt // for its story, where somebody wants to hear it

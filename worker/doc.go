@@ -9,9 +9,9 @@
 //	change.go     a change; lane.go its agent's lane, where the latest wins (cancel.go, reapply.go)
 //	schedule.go   what a lane waits for, and why (debounce.go, clock.go); ready.go who is called next; heap.go
 //	attempt.go    a call and its answer (call.go); judge.go what becomes of the change (backoff.go)
-//	ending.go     an ending on its way to the ledger; outbox.go one result of an agent after another; letter.go dead
-//	              letters; pipeline.go what an agent whose results are stuck may hold up; reconcile.go what to do if the
-//	              ledger says otherwise
+//	result.go     from an outcome to its place in the ledger, through the agent's outbox (outbox.go); letter.go dead letters;
+//	              pipeline.go what an agent whose results are stuck may hold up; reconcile.go what to do if the ledger says
+//	              otherwise
 //	batch.go      changes that are counted together; generation.go which uses of a batch's ID they belong to; batchquery.go
 //	              what the Journal is asked about a batch
 //	session.go    who is signed in; control.go what operators ask for

@@ -101,10 +101,10 @@ func (l *loop) succeed(c *change, a *answered) {
 	ln := c.lane
 	signIn := a.session.signIn(a.sent.UnixNano())
 	if !c.again() {
-		e := l.decide(c, messages.Applied, "", "")
+		e := l.finish(c, messages.Applied, "", "")
 		e.result.Message = a.Message
 		e.signIn = signIn
-		l.put(e, ordered)
+		l.enqueue(e, ordered)
 		return
 	}
 	ln.reapply = nil
@@ -116,7 +116,7 @@ func (l *loop) succeed(c *change, a *answered) {
 	r := f.Result
 	r.Outcome, r.Retcode, r.Message = messages.Reapplied, a.Retcode, a.Message
 	r.Attempts, r.FinishedAt = c.attempts(), l.now.UTC()
-	l.put(&entry{change: c, result: r, signIn: signIn, inForce: f.Pos}, unordered)
+	l.enqueue(&entry{change: c, result: r, signIn: signIn, inForce: f.Pos}, unordered)
 }
 
 // again has the change pause before its next attempt, or fail if it has used them up.
@@ -139,9 +139,9 @@ func (l *loop) fail(c *change, fault string) {
 			"retcode", c.try.retcode, "message", c.try.message, "fault", fault)
 		return
 	}
-	e := l.decide(c, messages.Failed, "", "")
+	e := l.finish(c, messages.Failed, "", "")
 	if e.result.Message == "" {
 		e.result.Message = fault
 	}
-	l.put(e, ordered)
+	l.enqueue(e, ordered)
 }

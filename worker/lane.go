@@ -220,8 +220,8 @@ func (l *loop) overtake(old, by *change) {
 	}
 	t := old.tries()
 	t.overtaken, t.overtakenBy = by, by.id
-	t.place = &entry{change: old, undecided: true}
-	l.put(t.place, ordered)
+	t.place = &entry{change: old, pending: true}
+	l.enqueue(t.place, ordered)
 }
 
 // caughtUp has the changes take effect whose instant had passed before this term read them: only now is it known that
@@ -275,5 +275,5 @@ func (l *loop) tellWaiting(c *change, why view.Reason) {
 	if why == view.Session && c.try != nil && c.try.message != "" {
 		r.Message = c.try.message
 	}
-	l.put(&entry{change: c, result: r, told: told}, unordered)
+	l.enqueue(&entry{change: c, result: r, told: told}, unordered)
 }

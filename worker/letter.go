@@ -14,7 +14,7 @@ type buried struct {
 
 func (b buried) apply(l *loop) {
 	l.noteKept(b.lane.out.storing.change, "dead letter", b.kept)
-	l.finish(b.lane)
+	l.done(b.lane)
 }
 
 // noteKept remembers, for whoever asks about the agent, that something could not be stored as it was. The Journal has

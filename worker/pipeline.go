@@ -31,15 +31,16 @@ type held struct {
 	stuck                bool
 }
 
-// add counts a result of the agent in, or out below 0. Those that become dead letters have room of their own.
-func (p *pipeline) add(ln *lane, letter bool, n int, now time.Time) {
+// add adds n to the count of results, 1 or -1 for the entry. Those that become dead letters have room of their own.
+func (p *pipeline) add(e *entry, n int, now time.Time) {
+	ln := e.change.lane
 	h := &ln.outbox().held
 	if n < 0 || h.load+h.dead == 0 {
 		h.since = now
 	}
 	p.moved = now
 	p.results += n
-	if letter {
+	if e.letter {
 		h.dead += n
 	} else {
 		h.load += n

@@ -62,7 +62,7 @@ func (l *loop) storedElsewhere(e *entry) {
 		e.change.member.endedElsewhere()
 		l.buryLast(e.change.lane, e.change)
 	}
-	l.letGo(e)
+	l.release(e)
 }
 
 // reconcile brings a lane in line with a ledger in which another owner may have ended some of its changes.
@@ -75,8 +75,8 @@ func (l *loop) reconcile(ln *lane) {
 			l.forget(c)
 		}
 	}
-	ln.out.drop(func(e *entry) bool {
-		if e.undecided || e.change.again() || !l.has(&ln.ledger, e) {
+	ln.out.remove(func(e *entry) bool {
+		if e.pending || e.change.again() || !l.has(&ln.ledger, e) {
 			return false
 		}
 		l.storedElsewhere(e)
@@ -96,10 +96,10 @@ func (l *loop) forget(c *change) {
 		c.lane.live = nil
 	}
 	if c.try != nil && c.try.place != nil {
-		c.lane.out.drop(func(e *entry) bool { return e == c.try.place })
-		l.hold(c.try.place, -1)
+		c.lane.out.remove(func(e *entry) bool { return e == c.try.place })
+		l.pipeline.add(c.try.place, -1, l.now)
 	}
 	c.member.endedElsewhere()
 	l.buryLast(c.lane, c)
-	l.settle(c)
+	l.releaseChange(c)
 }

@@ -11,18 +11,19 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// entry is a result on its way to the ledger.
+// entry is a result of an agent from the moment when its outcome is known until it is stored. It goes through this file from
+// top to bottom: outcome, result, the agent's outbox, the ledger, and the release of what the change held.
 type entry struct {
-	change    *change
-	result    messages.Result
-	undecided bool // its change's call is under way; it keeps its place among the agent's endings
-	letter    bool // it took the room of those that become dead letters
-	line      line
-	ticket    uint64      // its number among the agent's
-	told      ledger.Told // what a waiting result tells
-	signIn    ledger.SignIn
-	inForce   ledger.Position // of the policy that was reapplied
-	failed    int             // attempts to store it that failed, conflicts apart
+	change  *change
+	result  messages.Result
+	pending bool // the call of its change is under way: the entry keeps the place of the ending, which is not known yet
+	letter  bool // it takes up the room of those that become dead letters
+	queue   order
+	ticket  uint64      // its number among the agent's
+	told    ledger.Told // what a waiting result reports
+	signIn  ledger.SignIn
+	inForce ledger.Position // of the policy that was reapplied
+	failed  int             // failed attempts to store it, except conflicts
 }
 
 func (e *entry) ends() bool { return e.result.Outcome.Ends() }
@@ -31,19 +32,19 @@ func (e *entry) dead() bool { return e.result.Outcome.Dead() }
 
 // end ends a change that took effect. Its result waits for those of the agent's changes that took effect before it.
 func (l *loop) end(c *change, o messages.Outcome, text, by string) {
-	l.put(l.decide(c, o, text, by), ordered)
+	l.enqueue(l.finish(c, o, text, by), ordered)
 }
 
-// refuse ends an item that cannot be used. Its result waits for no call under way, nor does that of a withdrawn one.
+// refuse ends an item that cannot be used.
 func (l *loop) refuse(c *change, text string) { l.withdraw(c, messages.Rejected, text, "") }
 
-// withdraw ends a change that was replaced or cancelled.
+// withdraw ends a change that never took effect. Its result waits for no call.
 func (l *loop) withdraw(c *change, o messages.Outcome, text, by string) {
-	l.put(l.decide(c, o, text, by), unordered)
+	l.enqueue(l.finish(c, o, text, by), unordered)
 }
 
-// decide fills in the ending of a change: from here on nothing can become of it but this.
-func (l *loop) decide(c *change, o messages.Outcome, text, by string) *entry {
+// finish gives a change its ending: from here on, nothing can change that any more.
+func (l *loop) finish(c *change, o messages.Outcome, text, by string) *entry {
 	ln := c.lane
 	r := c.result(o, text, l.now)
 	r.SupersededBy = by
@@ -60,23 +61,20 @@ func (l *loop) decide(c *change, o messages.Outcome, text, by string) *entry {
 	return &entry{change: c, result: r}
 }
 
-// put places a result in one of the lines of its agent to the ledger. An overtaken change has its place already.
-func (l *loop) put(e *entry, to line) {
-	if e.undecided && e.result.Outcome != "" {
-		e.undecided = false
+// enqueue puts an entry into its agent's outbox. The ending of an overtaken change has its place there already.
+func (l *loop) enqueue(e *entry, to order) {
+	if e.pending && e.result.Outcome != "" {
+		e.pending = false
 	} else {
 		e.change.lane.outbox().add(e, to)
 		e.letter = e.dead()
-		l.hold(e, 1)
+		l.pipeline.add(e, 1, l.now)
 	}
 	l.store(e.change.lane)
 }
 
-// hold counts a result that is not stored in, or out below 0.
-func (l *loop) hold(e *entry, n int) { l.pipeline.add(e.change.lane, e.letter, n, l.now) }
-
-// store sends the next result of the agent to the ledger, one at a time: each expects the sequence of the last, and only
-// the last one may lack its dead letter.
+// store sends the agent's next result to the ledger, one at a time: each one expects the sequence of the one before it. Of
+// all results of an agent, only the last one may lack its dead letter.
 func (l *loop) store(ln *lane) {
 	switch {
 	case ln.out.empty():
@@ -92,7 +90,7 @@ func (l *loop) store(ln *lane) {
 
 func (l *loop) send(ln *lane) {
 	e := ln.out.storing
-	next := l.carryOn(ln, e)
+	next := l.nextLedger(ln, e)
 	ln.out.ledger = &next
 	text, _ := next.AppendText(make([]byte, 0, 160)) // never fails
 	rec := Record{Result: e.result, Ledger: text, Expect: ln.ledger.Seq, Pos: l.posOf(e), Failed: e.failed}
@@ -112,8 +110,8 @@ func (l *loop) posOf(e *entry) ledger.Position {
 	return e.change.pos(l.term.Stream.Incarnation)
 }
 
-// carryOn returns the agent's ledger as it will be once the entry is stored.
-func (l *loop) carryOn(ln *lane, e *entry) ledger.Ledger {
+// nextLedger returns the agent's ledger as it will be once the entry is stored.
+func (l *loop) nextLedger(ln *lane, e *entry) ledger.Ledger {
 	next := ln.ledger
 	next.Newest = ln.newest()
 	next.Last = ledger.Last{Pos: l.posOf(e), Outcome: e.result.Outcome}
@@ -132,14 +130,14 @@ func (l *loop) carryOn(ln *lane, e *entry) ledger.Ledger {
 		next.InForce = &ledger.InForce{Pos: next.Last.Pos, Result: e.result}
 	case messages.Reapplied:
 		next.SignIn = e.signIn
-	default: // made no call that set anything
+	default: // the gateway accepted nothing
 	}
 	next.Open = l.openBelow(ln, e, next.Done)
 	return next
 }
 
-// openBelow lists the agent's unfinished changes up to done, without the one whose ending is e, and what results tell of
-// them. Those that the last term left open may not have been read yet.
+// openBelow returns the agent's unfinished changes up to done, with what results say about them. A change whose ending is e is
+// left out. While the backlog is being read, what the last term left open is taken from its ledger.
 func (l *loop) openBelow(ln *lane, e *entry, done ledger.Position) []ledger.Open {
 	var open []ledger.Open
 	for _, c := range ln.unended {
@@ -167,7 +165,7 @@ func (l *loop) openBelow(ln *lane, e *entry, done ledger.Position) []ledger.Open
 	return open
 }
 
-// stored tells what came of storing a lane's result.
+// stored is the event that the Journal has stored a lane's result, or could not.
 type stored struct {
 	lane *lane
 	seq  uint64
@@ -204,32 +202,32 @@ func (s stored) apply(l *loop) {
 		l.bury(ln, e)
 		return
 	}
-	l.finish(ln)
+	l.done(ln)
 }
 
-// finish lets go of the change whose result is stored and goes on with the lane.
-func (l *loop) finish(ln *lane) {
+// done is called when nothing is left to do for the result that was being stored.
+func (l *loop) done(ln *lane) {
 	e := ln.out.storing
 	ln.out.storing = nil
-	l.letGo(e)
+	l.release(e)
 	l.store(ln)
 	l.plan(ln)
 }
 
-// letGo gives back what an entry held: its room in the pipeline and, with its ending, its change.
-func (l *loop) letGo(e *entry) {
-	l.hold(e, -1)
+// release gives back the entry's room in the pipeline and, if it is an ending, its change.
+func (l *loop) release(e *entry) {
+	l.pipeline.add(e, -1, l.now)
 	switch c := e.change; {
 	case c.again():
 	case e.ends():
-		l.settle(c)
+		l.releaseChange(c)
 	default:
-		c.said |= e.told & c.told // unless that wait is over by now
+		c.said |= e.told & c.told // unless that wait has ended meanwhile
 	}
 }
 
-// settle lets go of a change whose ending is stored: of its message, and of those of its cancels.
-func (l *loop) settle(c *change) {
+// releaseChange releases the message of a change whose ending is stored, and those of its cancels.
+func (l *loop) releaseChange(c *change) {
 	c.lane.leave(c)
 	l.waitFor(c, view.None)
 	l.backlog.release(c.msg)
@@ -240,8 +238,8 @@ func (l *loop) settle(c *change) {
 	}
 }
 
-// logResult writes the one line that a change gets when it ends. Millions may be superseded in a minute; those are
-// only worth a line to somebody who looks for it.
+// logResult writes the one log line of a result. Millions of changes may be superseded in a minute, so those lines are at
+// debug level.
 func (l *loop) logResult(r *messages.Result) {
 	level := slog.LevelInfo
 	switch r.Outcome {
