@@ -287,3 +287,27 @@ func TestComesBackInARegistryMadeAnew(t *testing.T) {
 		})
 	}
 }
+
+// A writer that does not know of the sign-in leaves its time out, and another one puts it back: it is the same sign-in.
+func TestTimeOfTheSignInIsLostAndFound(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		signedIn := messages.Session{GUID: "g1", SignedInAt: time.Now()}
+		s.sessions.Put("1001", signedIn, 1)
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.pass(time.Minute)
+		s.sessions.Put("1001", messages.Session{GUID: "g2"}, 2)
+		s.pass(time.Minute)
+		s.publish(wish("1001", "w", `,"id":"b"`))
+		s.pass(time.Minute)
+		signedIn.GUID = "g3"
+		s.sessions.Put("1001", signedIn, 3)
+		s.pass(time.Minute)
+		s.wantCalls("1001 f g1", "1001 w g2")
+		s.wantTold("applied 1001 a", "applied 1001 b")
+		s.signIn("1001", "g4", 4)
+		s.pass(time.Minute)
+		s.wantCalls("1001 f g1", "1001 w g2", "1001 w g4")
+		s.wantTold("applied 1001 a", "applied 1001 b", "reapplied 1001 b")
+	})
+}

@@ -48,6 +48,7 @@ type SessionRecord struct {
 	Rev     uint64
 	Gone    bool // it was deleted
 	Session messages.Session
+	Assumed bool      // as the writer said
 	Since   time.Time // as the writer said; zero: it was not a Registry
 	Written time.Time // by the server's clock
 	Retired []string  // as the writer said
@@ -59,6 +60,7 @@ var ErrRevision = errors.New("the record's revision is another one")
 // Headers of a record. Whoever may write sessions may write anything into them.
 const (
 	sinceHeader   = "Idle-Since"
+	assumedHeader = "Idle-Assumed"
 	retiredHeader = "Idle-Retired"
 	mostRetired   = 16
 
@@ -93,6 +95,7 @@ func (r *Registry) Get(ctx context.Context, agent string) (SessionRecord, error)
 func (rec *SessionRecord) readHeaders(h nats.Header) {
 	rec.Gone = isGone(h)
 	rec.Since, _ = time.Parse(time.RFC3339Nano, h.Get(sinceHeader)) // what cannot be read was not said
+	rec.Assumed = h.Get(assumedHeader) == "true"
 	if retired := h.Get(retiredHeader); retired != "" {
 		rec.Retired = strings.SplitN(retired, ",", mostRetired)
 	}
@@ -107,6 +110,9 @@ func (r *Registry) Put(ctx context.Context, agent string, rec SessionRecord) (ui
 	m := nats.NewMsg(r.subject(agent))
 	if !rec.Since.IsZero() {
 		m.Header.Set(sinceHeader, rec.Since.UTC().Format(time.RFC3339Nano))
+	}
+	if rec.Assumed {
+		m.Header.Set(assumedHeader, "true")
 	}
 	if len(rec.Retired) > 0 {
 		m.Header.Set(retiredHeader, strings.Join(rec.Retired, ","))

@@ -44,7 +44,7 @@ func (a *agent) isLater(rec *Record) bool {
 // compare decides about a session that this tap knows well.
 func (r *Registry) compare(a *agent, rec *Record) {
 	switch {
-	case rec.Gone && rec.at().After(later(a.since, a.proven)):
+	case a.hasEnded(rec):
 		a.dirty, a.state, a.since = false, gone, rec.at()
 	case !rec.live():
 		a.dirty = true
@@ -59,14 +59,16 @@ func (r *Registry) compare(a *agent, rec *Record) {
 		if s.GatewayURL == "" {
 			s.GatewayURL = rec.Session.GatewayURL
 		}
-		a.dirty = !s.SameAs(rec.Session)
+		a.assumed = a.assumed && !rec.isCertain()
+		a.dirty = !s.SameAs(rec.Session) || a.assumed != rec.Assumed
 	case a.isNewer(rec):
 		a.dirty = true
-		if theirs := rec.Session.SignedInAt; a.follows(rec) && a.session.SignedInAt.Before(theirs) {
+		mine, theirs := a.session.SignedInAt, rec.Session.SignedInAt
+		if mine.Before(theirs) && (a.follows(rec) || !a.isComparable(rec) && !isFuture(theirs)) {
 			a.session.SignedInAt = theirs
 		}
 	default:
-		mine, same := a.session.SignedInAt, a.precedes(rec)
+		mine, same := a.session.SignedInAt, a.precedes(rec) || !a.isComparable(rec)
 		r.adopt(a, rec)
 		if a.dirty = same && rec.Session.SignedInAt.Before(mine); a.dirty {
 			a.session.SignedInAt = mine
@@ -81,40 +83,56 @@ func (a *agent) precedes(rec *Record) bool {
 	return slices.Contains(rec.Retired, markOf(a.session.GUID).String())
 }
 
+// isComparable reports whether the sign-ins tell which of two sessions is newer: both were seen.
+func (a *agent) isComparable(rec *Record) bool {
+	return !a.assumed && !a.session.SignedInAt.IsZero() && rec.isCertain()
+}
+
 // clockSlack is how far ahead of this machine's clock another's may be. A sign-in from further in the future is a mistake,
 // and must not keep later ones out.
 const clockSlack = time.Minute
+
+func isFuture(signedInAt time.Time) bool { return signedInAt.After(time.Now().Add(clockSlack)) }
 
 // isNewer reports whether the agent's GUID here is newer than another one that is stored.
 func (a *agent) isNewer(rec *Record) bool {
 	mine, theirs := a.session.SignedInAt, rec.Session.SignedInAt
 	switch {
-	case theirs.After(time.Now().Add(clockSlack)):
+	case isFuture(theirs):
 		return true
 	case a.precedes(rec):
 		return false
 	case a.follows(rec):
 		return true
-	case !mine.IsZero() && !theirs.IsZero() && !mine.Equal(theirs):
+	case a.isComparable(rec) && !mine.Equal(theirs):
 		return mine.After(theirs)
 	}
 	return a.since.After(rec.at())
 }
 
-// settle decides about a GUID that the gateway accepted and this tap did not know.
+// settle decides about a GUID that the gateway accepted and this tap did not know. The tap that gave it to the desktop may have
+// been killed before it stored it, so it belongs to the last sign-in that is known, unless the agent has signed out since.
 func (r *Registry) settle(a *agent, rec *Record) {
 	c := a.claim
 	a.claim = nil
+	var before messages.Session // that the GUID goes on with
+	mine := a.state == present && !a.hasEnded(rec)
+	switch {
+	case mine && (!rec.live() || rec.Session.SignedInAt.Before(a.session.SignedInAt)):
+		before = a.session
+	case rec.live():
+		before = rec.Session
+	}
 	switch {
 	case rec.live() && rec.Session.GUID == c.guid:
-		a.dirty = false
 		r.adopt(a, rec)
-		a.proven = c.proven
+		a.proven, a.dirty = c.proven, !before.SignedInAt.Equal(rec.Session.SignedInAt)
+		a.session.SignedInAt = before.SignedInAt
 		return
 	case rec.live() && c.link != "" && rec.Session.GUID == c.link:
 		r.adopt(a, rec)
 		r.replace(a, c.guid, c.at)
-		a.session.Cookies = merged(a.session.Cookies, c.cookies)
+		a.session.SignedInAt, a.session.Cookies = before.SignedInAt, merged(a.session.Cookies, c.cookies)
 		r.Count(Rotations)
 	case slices.Contains(rec.Retired, markOf(c.guid).String()), rec.Rev > 0 && rec.at().After(c.proven):
 		// It is older than what is stored: an answer that was under way for long.
@@ -122,8 +140,15 @@ func (r *Registry) settle(a *agent, rec *Record) {
 		return
 	default:
 		r.replace(a, c.guid, c.at)
-		a.session = messages.Session{GUID: c.guid, Cookies: c.cookies} // nobody knows since when
-		r.Count(Adoptions)
+		if a.session = before; before.GUID == "" { // nobody knows since when
+			r.Count(Adoptions)
+		} else {
+			r.Count(Rotations)
+		}
+		a.assumed = true
+		if a.session.GUID = c.guid; len(c.cookies) > 0 {
+			a.session.Cookies = c.cookies
+		}
 	}
 	if c.link != "" {
 		a.old = append(a.old, markOf(c.link))
@@ -131,6 +156,11 @@ func (r *Registry) settle(a *agent, rec *Record) {
 	}
 	a.state, a.proven, a.dirty = present, c.proven, true
 	a.version++
+}
+
+// hasEnded reports whether somebody has deleted the record after the last sign of this tap's session.
+func (a *agent) hasEnded(rec *Record) bool {
+	return rec.Gone && rec.at().After(later(a.since, a.proven))
 }
 
 // outdated drops a claim: what is stored holds, or what the tap knew before.
@@ -156,7 +186,7 @@ func (r *Registry) adopt(a *agent, rec *Record) {
 		}
 	}
 	r.replace(a, rec.Session.GUID, rec.at())
-	a.session, a.state = rec.Session, present
+	a.session, a.assumed, a.state = rec.Session, rec.Assumed, present
 	a.version++
 }
 

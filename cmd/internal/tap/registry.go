@@ -90,6 +90,7 @@ type agent struct {
 	id      string
 	state   state
 	session messages.Session // the last one that is known
+	assumed bool             // it began with the last sign-in that was seen, unless another one was missed
 	why     Happening        // that ended it, if it is gone
 	since   time.Time        // its GUID came to be known, or the session ended
 	proven  time.Time        // when the last request came that showed the GUID and was answered with retcode 0
@@ -218,7 +219,7 @@ func (r *Registry) signIn(e *Event, now time.Time) {
 	r.touch(a)
 	r.replace(a, e.GUID, now)
 	a.session = messages.Session{GUID: e.GUID, Cookies: e.Cookies, SignedInAt: now.UTC().Round(0)}
-	a.state, a.claim, a.proven = present, nil, now
+	a.assumed, a.state, a.claim, a.proven = false, present, nil, now
 	r.Count(SignIns)
 	r.changed(a)
 }

@@ -91,6 +91,15 @@ func (m *memory) write(agent string, s messages.Session) {
 	m.records[agent] = Record{Rev: m.rev, Session: s, Written: time.Now(), Gone: s.GUID == ""}
 }
 
+// writeAs is what a tap wrote that is gone.
+func (m *memory) writeAs(agent string, rec Record) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rev++
+	rec.Rev, rec.Written = m.rev, time.Now()
+	m.records[agent] = rec
+}
+
 // want wants the agent's stored GUID; empty: no session.
 func (m *memory) want(t *testing.T, agent, guid string) {
 	t.Helper()

@@ -33,6 +33,7 @@ type Record struct {
 	Rev     uint64
 	Gone    bool // it was deleted
 	Session messages.Session
+	Assumed bool      // the session began with the last sign-in that was seen, unless another one was missed
 	Since   time.Time // when its writer learned of the GUID, or of the end; zero: no tap wrote it
 	Written time.Time // when the server stored it
 	Retired []string  // marks of the GUIDs before it
@@ -46,6 +47,9 @@ func (rec *Record) at() time.Time {
 	return rec.Since
 }
 
+// isCertain reports whether the session's sign-in was seen.
+func (rec *Record) isCertain() bool { return !rec.Assumed && !rec.Session.SignedInAt.IsZero() }
+
 func (rec *Record) live() bool { return rec.Rev > 0 && !rec.Gone }
 
 // record is what has to be stored of the agent.
@@ -54,7 +58,7 @@ func (a *agent) record() Record {
 	if rec.Gone {
 		return rec
 	}
-	rec.Session = a.session
+	rec.Session, rec.Assumed = a.session, a.assumed
 	for _, m := range a.old {
 		rec.Retired = append(rec.Retired, m.String())
 	}
