@@ -75,7 +75,7 @@ func (l *loop) reject(m *message, r *messages.Rejection) {
 		return
 	}
 	c := &change{
-		lane: l.lane(r.AgentID), msg: m, id: r.ID, flag: r.Flag, reason: r.Reason, source: r.Source,
+		lane: l.lanes.of(r.AgentID), msg: m, id: r.ID, flag: r.Flag, reason: r.Reason, source: r.Source,
 		index: int32(r.Index), member: l.batches.join(m, r.BatchID, r.BatchTotal),
 	}
 	m.hold()

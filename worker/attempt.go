@@ -53,11 +53,11 @@ func (a answered) apply(l *loop) {
 	}
 	l.gate.Report(a.report(), l.now)
 	if a.Class != NotSent {
-		l.speed.add(l.now)
+		l.forecast.speed.add(l.now)
 	}
 	l.remember(c, &a)
 	switch {
-	case !c.again() && ln.ledger.HasEnded(&l.term.Stream, l.published(c)):
+	case !c.again() && ln.ledger.HasEnded(&l.term.Stream, c.published(&l.term.Stream)):
 		l.forget(c) // another owner's ending was found meanwhile
 		l.store(ln)
 	case !c.again(), !c.ended, a.Class == Success:

@@ -85,8 +85,8 @@ func (c *change) pos(incarnation int64) ledger.Position {
 	return ledger.Position{Incarnation: incarnation, Seq: c.msg.receipt.Seq, Index: int(c.index)}
 }
 
-func (l *loop) published(c *change) ledger.Published {
-	return ledger.Published{Pos: c.pos(l.term.Stream.Incarnation), Stored: c.msg.receipt.Stored}
+func (c *change) published(s *ledger.Stream) ledger.Published {
+	return ledger.Published{Pos: c.pos(s.Incarnation), Stored: c.msg.receipt.Stored}
 }
 
 func (c *change) again() bool { return c.msg == nil }

@@ -52,21 +52,32 @@ func (w *Worker) openGate(p Policy, term *Term, now time.Time) *gate.Gate {
 	return w.gate
 }
 
-// noteGate tells what holds calls back, and shares what is known of the gateway whenever that changes.
-func (l *loop) noteGate() {
-	if l.gate.OutOfReach() {
-		s := l.gate.State(l.now)
-		l.log().Warn("the rate cannot be reached: too few calls may be under way for the time that each takes",
-			"rate", s.Limit, "reach", math.Round(s.Reach), "in_flight", l.policy.MaxInFlight, "latency", time.Duration(s.Latency*float64(time.Second)))
+// gateWatch reports what the gate does to logs, metrics and the next owner.
+type gateWatch struct {
+	gate        *gate.Gate
+	term        *Term
+	observer    Observer
+	log         *slog.Logger
+	logged      gateLog
+	maxInFlight int
+	shared      uint64 // the mark of what was last shared with the next owner
+}
+
+// report is called after each turn of the event loop.
+func (g *gateWatch) report(now time.Time) {
+	if g.gate.OutOfReach() {
+		s := g.gate.State(now)
+		g.log.Warn("the rate cannot be reached: too few calls may be under way for the time that each takes",
+			"rate", s.Limit, "reach", math.Round(s.Reach), "in_flight", g.maxInFlight, "latency", time.Duration(s.Latency*float64(time.Second)))
 	}
-	s := gateState(l.gate.State(l.now))
-	if l.Watch != nil {
-		l.Watch.Gate(s)
+	s := gateState(g.gate.State(now))
+	if g.observer != nil {
+		g.observer.Gate(s)
 	}
-	l.gateLog.note(l.log(), &s, l.now)
-	if mark := l.gate.Mark(); mark != l.gateMark && l.term.Share != nil {
-		l.gateMark = mark
-		l.term.Share(l.gate.Snapshot(l.now))
+	g.logged.note(g.log, &s, now)
+	if mark := g.gate.Mark(); mark != g.shared && g.term.Share != nil {
+		g.shared = mark
+		g.term.Share(g.gate.Snapshot(now))
 	}
 }
 
@@ -77,8 +88,7 @@ func gateState(s gate.State) view.GateState {
 	}
 }
 
-// gateLog logs once when a state of the gate begins and once when it ends, but only so many lines a minute while the
-// gateway flaps.
+// gateLog logs each change of the gate's state, but only [gateLines] a minute while the gateway flaps.
 type gateLog struct {
 	was     string
 	since   time.Time

@@ -7,34 +7,38 @@ import (
 	"strings"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/ledger"
 	"idlepolicy/worker/view"
 )
 
-// coverage counts how agents stand with the policy that is desired for them now. A lane's state is set whenever the
+// coverage counts how agents stand with the policy that is desired for them now. A lane's state is updated whenever the
 // scheduler has looked at it, and when its policy ends.
 type coverage struct {
-	counts view.Coverage
-	ends   heapOf[*lane] // of policies in force
+	*clock
+	sessions *Sessions
+	counts   view.Coverage
+	ends     heapOf[*lane]           // of policies in force
+	gaveUp   map[*lane]ledger.SignIn // those for which the gateway refused to reapply the policy
 }
 
-func newCoverage() coverage {
-	return coverage{ends: heapOf[*lane]{
+func newCoverage(c *clock, sessions *Sessions) coverage {
+	return coverage{clock: c, sessions: sessions, gaveUp: map[*lane]ledger.SignIn{}, ends: heapOf[*lane]{
 		less:  func(a, b *lane) bool { return a.ends < b.ends },
 		place: func(ln *lane) *int32 { return &ln.endsPlace },
 	}}
 }
 
-// cover brings the counts in line with the lane.
-func (l *loop) cover(ln *lane) {
-	state := l.coverOf(ln)
-	l.coverage.counts.Add(ln.cover, -1)
-	l.coverage.counts.Add(state, 1)
+// update counts the lane under the state that it is in now.
+func (cv *coverage) update(ln *lane) {
+	state := cv.of(ln)
+	cv.counts.Add(ln.cover, -1)
+	cv.counts.Add(state, 1)
 	ln.cover = state
-	if ends := ln.policyEnds(); ends > l.now.UnixNano() {
+	if ends := ln.policyEnds(); ends > cv.now.UnixNano() {
 		ln.ends = ends
-		l.coverage.ends.put(ln)
+		cv.ends.put(ln)
 	} else {
-		l.coverage.ends.remove(ln)
+		cv.ends.remove(ln)
 	}
 }
 
@@ -46,9 +50,8 @@ func (ln *lane) policyEnds() int64 {
 	return nanos(ln.ledger.InForce.Result.ValidUntil)
 }
 
-// coverOf returns how the agent stands with the policy that is desired for it now. It goes by what a new owner would find in
-// the ledger, too.
-func (l *loop) coverOf(ln *lane) view.CoverState {
+// of returns how the agent stands with the policy that is desired for it now. A new owner finds the same in the ledger.
+func (cv *coverage) of(ln *lane) view.CoverState {
 	if ln.live != nil {
 		return coverWaiting(ln.live.why)
 	}
@@ -58,28 +61,28 @@ func (l *loop) coverOf(ln *lane) view.CoverState {
 	case messages.Expired:
 		return view.CoverExpired
 	case messages.Applied, messages.Superseded:
-		return l.coverInForce(ln)
+		return cv.ofApplied(ln)
 	case messages.Rejected, messages.Waiting, messages.Reapplied:
 	}
 	if ln.newest().Pos.Seq == 0 {
-		return l.coverInForce(ln) // an older version of the worker did not record what took effect
+		return cv.ofApplied(ln) // an older version of the worker did not record what took effect
 	}
 	return view.CoverDue // its ending is being stored, or it has not been read yet
 }
 
-// coverInForce returns how an agent stands whose newest change, one that was withdrawn apart, was applied.
-func (l *loop) coverInForce(ln *lane) view.CoverState {
+// ofApplied returns how an agent stands whose newest change was applied, or withdrawn.
+func (cv *coverage) ofApplied(ln *lane) view.CoverState {
 	f := ln.ledger.InForce
-	if f == nil || !f.Result.ValidUntil.After(l.now) {
+	if f == nil || !f.Result.ValidUntil.After(cv.now) {
 		return view.NotCounted
 	}
-	session, signedIn := l.Sessions.Of(ln.agent)
+	session, signedIn := cv.sessions.Of(ln.agent)
 	switch {
 	case !signedIn:
 		return view.CoverNotSignedIn
 	case !session.newSince(ln.ledger.SignIn):
 		return view.CoverInForce
-	case !session.newSince(l.gaveUp[ln]):
+	case !session.newSince(cv.gaveUp[ln]):
 		return view.CoverFailed
 	case ln.reapply != nil:
 		return coverWaiting(ln.reapply.why)
@@ -119,15 +122,15 @@ func (ln *lane) newestEnding() messages.Outcome {
 	}
 }
 
-// endPolicies counts out the agents whose applied policy has passed its valid_until.
-func (l *loop) endPolicies() {
+// endPolicies updates the agents whose policy has passed its valid_until.
+func (cv *coverage) endPolicies() {
 	for {
-		ln, ok := l.coverage.ends.first()
-		if !ok || ln.ends > l.now.UnixNano() {
+		ln, ok := cv.ends.first()
+		if !ok || ln.ends > cv.now.UnixNano() {
 			return
 		}
-		l.coverage.ends.remove(ln)
-		l.cover(ln)
+		cv.ends.remove(ln)
+		cv.update(ln)
 	}
 }
 
@@ -136,7 +139,7 @@ func (l *loop) endPolicies() {
 func (w *Worker) Covered(ctx context.Context, q view.CoverageQuery) (page view.CoveragePage, ok bool) {
 	limit := min(cmp.Or(q.Limit, 100), view.MaxCovered)
 	var found []string
-	if !w.ask(ctx, func(l *loop) { found = l.findCovered(q) }) {
+	if !w.ask(ctx, func(l *loop) { found = l.lanes.covered(q) }) {
 		return page, false
 	}
 	slices.SortFunc(found, byNumber)
@@ -151,7 +154,7 @@ func (w *Worker) Covered(ctx context.Context, q view.CoverageQuery) (page view.C
 	page.More = upTo < len(found)
 	found = found[from:upTo]
 	var rows []view.Covered
-	if !w.ask(ctx, func(l *loop) { rows = l.viewCovered(found) }) {
+	if !w.ask(ctx, func(l *loop) { rows = l.lanes.viewCovered(found) }) {
 		return page, false
 	}
 	page.Agents = rows
@@ -161,9 +164,9 @@ func (w *Worker) Covered(ctx context.Context, q view.CoverageQuery) (page view.C
 // byNumber orders agent IDs, which have no leading zeros.
 func byNumber(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }
 
-func (l *loop) findCovered(q view.CoverageQuery) []string {
+func (ls lanes) covered(q view.CoverageQuery) []string {
 	var found []string
-	for agent, ln := range l.lanes {
+	for agent, ln := range ls {
 		switch {
 		case ln.cover == view.NotCounted, q.State != view.NotCounted && ln.cover != q.State, !strings.HasPrefix(agent, q.Prefix):
 		case q.Batch != "" && ln.batchID() != q.Batch, q.Reason != view.None && ln.waitsFor() != q.Reason:
@@ -174,10 +177,10 @@ func (l *loop) findCovered(q view.CoverageQuery) []string {
 	return found
 }
 
-func (l *loop) viewCovered(agents []string) []view.Covered {
+func (ls lanes) viewCovered(agents []string) []view.Covered {
 	rows := make([]view.Covered, 0, len(agents))
 	for _, agent := range agents {
-		ln := l.lanes[agent]
+		ln := ls[agent]
 		row := view.Covered{AgentID: agent, State: ln.cover, ChangeID: ln.newest().ID, BatchID: ln.batchID(), WaitsFor: ln.waitsFor()}
 		c := cmp.Or(ln.live, ln.reapply)
 		switch f := ln.ledger.InForce; {

@@ -19,16 +19,16 @@ const (
 
 // noteDebounce takes note that another change of the agent has taken effect. While other agents wait because of their
 // debounces, those that are called in between are in one as well: what they get is what the others cannot.
-func (l *loop) noteDebounce(ln *lane, replaced bool) {
-	now := l.ticks()
-	f := l.debounces[ln].next(now, replaced, now < l.flood)
+func (s *schedule) noteDebounce(ln *lane, replaced bool) {
+	now := s.ticks()
+	f := s.debounces[ln].next(now, replaced, now < s.flood)
 	if f == nil {
-		delete(l.debounces, ln)
+		delete(s.debounces, ln)
 		return
 	}
-	l.debounces[ln] = f
+	s.debounces[ln] = f
 	if f.lasts(now) {
-		l.flood = f.until
+		s.flood = f.until
 	}
 }
 

@@ -15,7 +15,7 @@
 //	batch.go      changes that are counted together; generation.go which uses of a batch's ID they belong to; batchquery.go
 //	              what the Journal is asked about a batch
 //	session.go    who is signed in; control.go what operators ask for
-//	view.go       what operators see: coverage.go, estimate.go, recent.go, trace.go
+//	view.go       what operators see: coverage.go, forecast.go, wave.go, recent.go, trace.go
 //
 // Three packages are part of the core: worker/ledger, worker/gate and worker/view.
 //

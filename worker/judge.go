@@ -133,7 +133,7 @@ func (l *loop) again(c *change, n int, fault string) {
 func (l *loop) fail(c *change, fault string) {
 	if c.again() {
 		ln := c.lane
-		l.gaveUp[ln], ln.reapply = c.try.session.signIn(c.try.last), nil
+		l.coverage.gaveUp[ln], ln.reapply = c.try.session.signIn(c.try.last), nil
 		l.drop(c)
 		l.log().Warn("policy in force could not be reapplied", "agent", ln.agent, "change", c.id,
 			"retcode", c.try.retcode, "message", c.try.message, "fault", fault)

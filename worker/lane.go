@@ -57,18 +57,22 @@ func (ln *lane) setLedger(stored ledger.Ledger) {
 // An agent's changes that wait for their instant all stand in the header of each of its results, which holds 64 KiB.
 const maxLater = 1000
 
-func (l *loop) lane(agent string) *lane {
-	ln := l.lanes[agent]
+// lanes are the lanes by agent.
+type lanes map[string]*lane
+
+// of returns the agent's lane, a new one if it has none.
+func (ls lanes) of(agent string) *lane {
+	ln := ls[agent]
 	if ln == nil {
 		ln = &lane{agent: agent}
-		l.lanes[agent] = ln
+		ls[agent] = ln
 	}
 	return ln
 }
 
 // enter brings a change into its lane, unless it ended before or is an old one that came again.
 func (l *loop) enter(m *message, mc *messages.Change) {
-	ln := l.lane(mc.AgentID)
+	ln := l.lanes.of(mc.AgentID)
 	c := &change{
 		lane: ln, msg: m, id: mc.ID, flag: mc.Flag, reason: mc.Reason, source: mc.Source, index: int32(mc.Index),
 	}
@@ -78,7 +82,7 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 	if l.knownBefore(c) {
 		return
 	}
-	open, _ := ln.ledger.OpenAs(&l.term.Stream, l.published(c))
+	open, _ := ln.ledger.OpenAs(&l.term.Stream, c.published(&l.term.Stream))
 	c.told, c.said, c.rev = open.Told, open.Told, open.Rev
 	if l.term.LastSeq >= m.receipt.Seq {
 		ln.held = true
@@ -108,9 +112,9 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 func (l *loop) knownBefore(c *change) bool {
 	ln := c.lane
 	switch {
-	case ln.ledger.HasEnded(&l.term.Stream, l.published(c)):
+	case ln.ledger.HasEnded(&l.term.Stream, c.published(&l.term.Stream)):
 		c.member.endedBefore()
-		l.buryLast(ln, c)
+		l.letters.buryLast(ln, c)
 	case ln.ledger.SameAsRecent(c.msg.hash, c.msg.receipt.Stored):
 		if c.member != nil {
 			c.member.add(-1)
@@ -163,7 +167,7 @@ func (l *loop) takeEffect(c *change) {
 	ln := c.lane
 	l.dueBefore(ln, c)
 	l.leaveLater(c)
-	ln.setNewest(l.term.Stream.Relocate(ln.newest(), l.published(c)))
+	ln.setNewest(l.term.Stream.Relocate(ln.newest(), c.published(&l.term.Stream)))
 	e := ledger.Effect{At: c.at, Pos: c.pos(l.term.Stream.Incarnation), ID: c.id, Batch: c.batchID(), Later: c.later}
 	n := ln.newest()
 	if !e.Later && !n.Later {
@@ -250,15 +254,6 @@ func (l *loop) expire(c *change) {
 		return
 	}
 	l.end(c, messages.Expired, "valid_until passed before the gateway had accepted it", "")
-}
-
-// leaveLater takes a change from those that wait for their instant.
-func (l *loop) leaveLater(c *change) {
-	ln := c.lane
-	if c.later { // of those that never waited there may be a great many
-		ln.later = slices.DeleteFunc(ln.later, func(w *change) bool { return w == c })
-	}
-	l.unschedule(c)
 }
 
 // tellWaiting reports once that a change waits, each time it starts to.

@@ -1,10 +1,17 @@
 package worker
 
-// bury makes the dead letter of the entry that was stored; the agent's next result waits for it, so that after a crash
-// only the last result of an agent can lack one.
-func (l *loop) bury(ln *lane, e *entry) {
-	letter := DeadLetter{Pos: l.posOf(e), Agent: ln.agent, Whole: e.change.msg.items == 1, Result: &e.result, Seq: ln.ledger.Seq}
-	l.term.Journal.Bury(letter, func(kept Kept) { l.mail.push(buried{ln, kept}) })
+// letters makes dead letters. Every failed or rejected change gets one, after its result is stored. The agent's next result
+// waits for it, so after a crash only the last result of an agent can lack its letter.
+type letters struct {
+	term    *Term
+	mail    *mailbox
+	backlog *backlog
+}
+
+// bury makes the dead letter of the entry that was just stored.
+func (ls *letters) bury(ln *lane, e *entry) {
+	letter := DeadLetter{Pos: e.pos(&ls.term.Stream), Agent: ln.agent, Whole: e.change.msg.items == 1, Result: &e.result, Seq: ln.ledger.Seq}
+	ls.term.Journal.Bury(letter, func(kept Kept) { ls.mail.push(buried{ln, kept}) })
 }
 
 type buried struct {
@@ -13,57 +20,46 @@ type buried struct {
 }
 
 func (b buried) apply(l *loop) {
-	l.noteKept(b.lane.out.storing.change, "dead letter", b.kept)
+	l.recent.noteKept(b.lane.out.storing.change, "dead letter", b.kept)
 	l.done(b.lane)
 }
 
-// noteKept remembers, for whoever asks about the agent, that something could not be stored as it was. The Journal has
-// logged it.
-func (l *loop) noteKept(c *change, what string, kept Kept) {
-	ln := c.lane
-	switch kept {
-	case KeptWhole:
-	case KeptCut:
-		l.unkept[ln] = "the " + what + " of change " + c.id + " could not be stored as it was and was cut"
-	case KeptNot:
-		l.unkept[ln] = "the " + what + " of change " + c.id + " could not be stored; the worker's log has it"
-	}
-	if len(l.unkept) > maxUnkept {
-		delete(l.unkept, ln)
-	}
-}
-
-// maxUnkept bounds how many agents' storage troubles are remembered.
-const maxUnkept = 1000
-
-// buryLast makes the dead letter of a change that somebody else ended, if that is the agent's last result: it may lack one.
-// The change's message stays until it is there, as the letter is made from it.
-func (l *loop) buryLast(ln *lane, c *change) {
-	at, ended := ln.ledger.EndedAt(&l.term.Stream, l.published(c))
+// buryLast makes the dead letter of a change that another owner ended, if the agent's last result is its ending and so may lack
+// one. The letter is made from the change's message, which stays in the stream until then.
+func (ls *letters) buryLast(ln *lane, c *change) {
+	at, ended := ln.ledger.EndedAt(&ls.term.Stream, c.published(&ls.term.Stream))
 	if last := &ln.ledger.Last; !ended || last.Pos != at || !last.Outcome.Dead() {
 		return
 	}
 	c.msg.hold()
 	letter := DeadLetter{Pos: at, Agent: ln.agent, Whole: c.msg.items == 1, Seq: ln.ledger.Seq}
-	l.buryFirst(ln, letter, c.msg)
+	ls.buryFirst(ln, letter, c.msg)
 }
 
-// buryUnread makes the dead letter of the agent's last result where it may lack one and its change may come yet. To wait
-// for that change would have no end: results that wait take the room that reading needs.
-func (l *loop) buryUnread(ln *lane) {
+// mayLack reports whether the agent's last result may lack its dead letter: it was stored before this term, and its change
+// has not been read yet.
+func (ls *letters) mayLack(ln *lane) bool {
+	last := &ln.ledger.Last
+	return ls.backlog.behind && last.Outcome.Dead() && last.Pos.Seq >= ls.backlog.readTo && ls.term.Stream.Has(last.Pos.Incarnation) &&
+		ln.out.sought != ln.ledger.Seq
+}
+
+// buryUnread makes the dead letter of the agent's last result before its change is read. Waiting for that change might never
+// end, because results that wait take up the room that reading needs.
+func (ls *letters) buryUnread(ln *lane) {
 	ln.out.sought = ln.ledger.Seq
-	l.buryFirst(ln, DeadLetter{Pos: ln.ledger.Last.Pos, Agent: ln.agent, Seq: ln.ledger.Seq, Unread: true}, nil)
+	ls.buryFirst(ln, DeadLetter{Pos: ln.ledger.Last.Pos, Agent: ln.agent, Seq: ln.ledger.Seq, Unread: true}, nil)
 }
 
-// buryFirst has the agent's next result wait for a letter of its last one.
-func (l *loop) buryFirst(ln *lane, letter DeadLetter, m *message) {
+// buryFirst makes a letter that the agent's next result and the message m wait for.
+func (ls *letters) buryFirst(ln *lane, letter DeadLetter, m *message) {
 	ln.outbox().burying++
-	l.term.Journal.Bury(letter, func(Kept) { l.mail.push(buriedLast{ln, m}) })
+	ls.term.Journal.Bury(letter, func(Kept) { ls.mail.push(buriedLast{ln, m}) })
 }
 
 type buriedLast struct {
 	lane *lane
-	msg  *message // it waits for the letter, too; nil: it was not read yet
+	msg  *message // nil: it has not been read
 }
 
 func (b buriedLast) apply(l *loop) {
@@ -74,11 +70,4 @@ func (b buriedLast) apply(l *loop) {
 	}
 	l.store(b.lane)
 	l.plan(b.lane)
-}
-
-// mayLackLetter reports whether the agent's last result is one from before this term whose change may come yet, and with it
-// the need for its dead letter, for which nobody has looked yet.
-func (l *loop) mayLackLetter(ln *lane) bool {
-	last := &ln.ledger.Last
-	return l.backlog.behind && last.Outcome.Dead() && last.Pos.Seq >= l.backlog.readTo && l.term.Stream.Has(last.Pos.Incarnation) && ln.out.sought != ln.ledger.Seq
 }

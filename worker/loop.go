@@ -6,40 +6,35 @@ import (
 	"time"
 
 	"idlepolicy/worker/gate"
-	"idlepolicy/worker/ledger"
 )
 
-// loop is one term of the worker: one goroutine that owns the lanes and never waits for NATS or HTTP. Everything
-// comes in as an event; calls go out to a pool and results to the journal.
+// loop is one term of the worker: one goroutine that owns the lanes and never waits for NATS or HTTP. Everything comes in as an
+// event; calls go out to a pool and results to the Journal. Only the event loop reads and writes what is not marked otherwise.
 type loop struct {
-	*Worker
-	ctx    context.Context
-	term   *Term
-	policy Policy
-	mail   *mailbox
-	calls  chan job
+	*Worker                 // set once
+	ctx     context.Context // set once; it ends when the term is lost
+	term    *Term           // set once
+	policy  Policy          // set once, with defaults
+	mail    *mailbox        // anybody may push events
+	calls   chan job        // to the pool of callers
 
-	schedule
-	began    time.Time
-	lanes    map[string]*lane
-	backlog  *backlog
-	batches  *batches
-	gate     *gate.Gate
-	gateLog  gateLog
-	gateMark uint64                  // of what was shared of the gate's knowledge
-	gaveUp   map[*lane]ledger.SignIn // for which reapplying was refused
-	pipeline pipeline
-	coverage coverage
-	unkept   map[*lane]string // of those for whom something could not be stored as it was, what
-	stopping bool
-	speed    speed
-	burst    burst
-	recent   recent
-	ended    chan struct{} // closed when the term is over
+	schedule             // what each lane waits for, and the clock
+	stopping  bool       // set by stop: no more changes are read, no more calls made
+	lanes     lanes      // by agent; never removed
+	backlog   *backlog   // the messages that were read and are unfinished
+	batches   *batches   // of those messages
+	pipeline  pipeline   // the results that are not stored
+	letters   letters    // makes dead letters
+	gate      *gate.Gate // the worker's, which outlives the term
+	coverage  coverage   // updated with each lane
+	gateWatch gateWatch  // reports what the gate does, after each turn
+	forecast  forecast   // when everything will have been called
+	wave      wave       // reported after each turn
+	recent    recent     // written as results are stored
 }
 
-// Run works until the term ends: ctx is cancelled (the term was lost: everything is dropped where it stands), or
-// term.Stop is closed and everything under way has come to its end. It returns once all its goroutines have.
+// Run works until the term ends. If ctx is cancelled, the term was lost and everything is dropped at once. If term.Stop is
+// closed, Run first finishes the calls and results that are under way. It returns after all its goroutines have.
 func (w *Worker) Run(ctx context.Context, term *Term) {
 	l := w.begin(ctx, term)
 	defer w.over(l)
@@ -59,7 +54,7 @@ func (w *Worker) Run(ctx context.Context, term *Term) {
 	l.holdReapplies()
 	l.wakeReapplies()
 	for _, ln := range l.lanes {
-		l.cover(ln)
+		l.coverage.update(ln)
 	}
 	l.turn()
 }
@@ -67,18 +62,21 @@ func (w *Worker) Run(ctx context.Context, term *Term) {
 func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 	now := time.Now()
 	l := &loop{
-		Worker: w, ctx: ctx, term: term, policy: w.Policy.withDefaults(), mail: term.Inbox.mail, schedule: newSchedule(newClock(now)), began: now,
-		lanes: make(map[string]*lane, len(term.Ledgers)), ended: make(chan struct{}),
-		gaveUp: map[*lane]ledger.SignIn{}, unkept: map[*lane]string{},
+		Worker: w, ctx: ctx, term: term, policy: w.Policy.withDefaults(), mail: term.Inbox.mail, schedule: newSchedule(newClock(now)),
+		lanes: make(lanes, len(term.Ledgers)),
 	}
 	l.backlog = &backlog{journal: term.Journal, messages: map[uint64]*message{}, behind: term.Unfinished > 0}
 	l.batches = newBatches(l.clock, l.backlog, term, l.mail, w.log())
-	l.coverage = newCoverage()
+	l.coverage = newCoverage(l.clock, w.Sessions)
+	l.letters = letters{term, l.mail, l.backlog}
+	l.recent.unkept = map[*lane]string{}
 	l.pipeline = pipeline{inbox: term.Inbox, crowded: map[*lane]struct{}{}, moved: now}
 	l.calls = make(chan job, l.policy.MaxInFlight)
 	l.gate = w.openGate(l.policy, term, now)
+	l.gateWatch = gateWatch{gate: l.gate, term: term, observer: w.Watch, log: w.log(), maxInFlight: l.policy.MaxInFlight}
+	l.forecast = forecast{clock: l.clock, ready: &l.ready, gate: l.gate}
 	if !term.HoldUntil.IsZero() {
-		l.holdUntil = l.ticksAt(term.HoldUntil)
+		l.holdUntil, l.holdAll = l.ticksAt(term.HoldUntil), term.HoldAll
 	}
 	for agent, known := range term.Ledgers {
 		known.Begin(term.Stream.Incarnation)
@@ -95,45 +93,14 @@ func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 }
 
 func (w *Worker) over(l *loop) {
-	close(l.ended)
+	close(l.mail.closed)
 	w.Sessions.follow(nil)
 	w.mu.Lock()
 	w.current = nil
 	w.mu.Unlock()
 }
 
-// wakeReapplies looks at the agents that signed in while no worker was running. Until all that is unfinished was read,
-// nobody knows whether a newer change waits.
-func (l *loop) wakeReapplies() {
-	if l.policy.NoReapply || l.backlog.behind {
-		return
-	}
-	for _, ln := range l.lanes {
-		if ln.ledger.InForce == nil {
-			continue
-		}
-		if ln.live == nil {
-			l.considerReapply(ln)
-			ln.held = ln.held || ln.reapply != nil // the last owner may have called for it
-		}
-		l.plan(ln)
-	}
-}
-
-// holdReapplies holds the agents for whom the last owner may have reapplied, before anything newer of them is read. It
-// may have seen a sign-in that only it could tell from a rotation, or one that is over.
-func (l *loop) holdReapplies() {
-	for _, ln := range l.lanes {
-		if ln.ledger.InForce == nil {
-			continue
-		}
-		s, ok := l.Sessions.Of(ln.agent)
-		untimed := s.SignedInAt.IsZero() && s.Rev != ln.ledger.SignIn.Rev
-		ln.held = ln.held || !ok || untimed || s.newSince(ln.ledger.SignIn)
-	}
-}
-
-// turn is the event loop: take in what happened, do what is due, let out what the gate lets through.
+// turn runs the event loop: it applies the events that came in, does what is due, and makes the calls that the gate allows.
 func (l *loop) turn() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -157,8 +124,8 @@ func (l *loop) turn() {
 		l.due()
 		l.lookForStuck()
 		l.dispatch()
-		l.noteGate()
-		l.noteBurst()
+		l.gateWatch.report(l.now)
+		l.wave.report(&l.forecast, l.log())
 		if l.stopping && l.gate.InFlight() == 0 && (l.batches.storing == 0 && l.pipeline.results == 0 || l.pipeline.still(l.now)) {
 			return
 		}
@@ -166,14 +133,14 @@ func (l *loop) turn() {
 	}
 }
 
-// stop takes no more. The term is over once everything under way has come to its end, or nothing gets any further.
+// stop begins a clean stop. The term ends once all calls and results under way are finished, or make no more progress.
 func (l *loop) stop() {
 	l.stopping = true
 	l.pipeline.moved = l.now
 }
 
-// lookForStuck lets reading go on past agents whose results cannot be stored. Once there is room again for changes that were
-// left in the stream, the term ends like a clean stop, and the next one reads them.
+// lookForStuck keeps agents whose results cannot be stored from blocking all others. Once there is room again for changes that
+// were left in the stream, it stops the term, so that the next one reads them.
 func (l *loop) lookForStuck() {
 	found := l.pipeline.look(l.now)
 	if p := &l.pipeline; len(found) > 0 && l.now.Sub(p.warned) >= time.Minute {

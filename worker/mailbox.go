@@ -12,13 +12,14 @@ type mailbox struct {
 	mu     sync.Mutex // guards events
 	events []event
 	signal chan struct{} // holds one token while events may be there
+	closed chan struct{} // closed when the term has ended and nobody reads events any more
 }
 
 // event is something that happened; apply is called from the event loop.
 type event interface{ apply(l *loop) }
 
 func newMailbox() *mailbox {
-	return &mailbox{signal: make(chan struct{}, 1)}
+	return &mailbox{signal: make(chan struct{}, 1), closed: make(chan struct{})}
 }
 
 func (m *mailbox) push(e event) {

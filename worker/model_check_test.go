@@ -292,7 +292,7 @@ func (w *world) checkCoverage() {
 	w.inside(func(l *loop) {
 		var want view.Coverage
 		for _, ln := range l.lanes {
-			state := l.coverOf(ln)
+			state := l.coverage.of(ln)
 			want.Add(state, 1)
 			if ln.cover != state {
 				w.t.Errorf("agent %s is counted as %v, want %v", ln.agent, ln.cover, state)

@@ -158,18 +158,18 @@ func (l *loop) dispatchSpare() {
 	}
 }
 
-func (l *loop) askAgain(at time.Time) {
-	if !at.IsZero() && (l.gateAgain.IsZero() || at.Before(l.gateAgain)) {
-		l.gateAgain = at
+func (s *schedule) askAgain(at time.Time) {
+	if !at.IsZero() && (s.gateAgain.IsZero() || at.Before(s.gateAgain)) {
+		s.gateAgain = at
 	}
 }
 
 // address returns the name that the gate knows the session's gateway by; empty: the configured one.
-func (l *loop) address(s Session) string {
-	if s.GatewayURL == "" || l.Address == nil {
+func (w *Worker) address(s Session) string {
+	if s.GatewayURL == "" || w.Address == nil {
 		return s.GatewayURL
 	}
-	return l.Address(s.GatewayURL)
+	return w.Address(s.GatewayURL)
 }
 
 func newReadyHeap() heapOf[*change] {

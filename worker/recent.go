@@ -17,12 +17,13 @@ const (
 	recentText    = 240
 )
 
-// recent keeps the last results for views, and apart from them the last ones that somebody should look at: in a burst
-// a failed one would be gone from the others within a second.
+// recent keeps the last results for views, and separately the last ones that somebody should look at: in a wave of changes, a
+// failed one would disappear from the others within a second.
 type recent struct {
 	all     ring
 	trouble ring
-	ended   uint64 // changes that ended in this term
+	ended   uint64           // changes that ended in this term
+	unkept  map[*lane]string // what could not be stored as it was
 }
 
 func (r *recent) add(result *messages.Result) {
@@ -36,6 +37,20 @@ func (r *recent) add(result *messages.Result) {
 	case messages.Failed, messages.Expired, messages.Rejected:
 		r.trouble.add(recentTrouble, kept)
 	default:
+	}
+}
+
+// maxUnkept bounds how many agents' storage troubles are remembered.
+const maxUnkept = 1000
+
+// noteKept remembers that something could not be stored as it was. The Journal has logged it.
+func (r *recent) noteKept(c *change, what string, kept Kept) {
+	switch ln := c.lane; {
+	case kept == KeptWhole, r.unkept[ln] == "" && len(r.unkept) >= maxUnkept:
+	case kept == KeptCut:
+		r.unkept[ln] = "the " + what + " of change " + c.id + " could not be stored as it was and was cut"
+	case kept == KeptNot:
+		r.unkept[ln] = "the " + what + " of change " + c.id + " could not be stored; the worker's log has it"
 	}
 }
 
@@ -68,9 +83,9 @@ func cut(text string) string {
 	return strings.ToValidUTF8(text[:recentText], "") + "…"
 }
 
-// queue finds the waiting changes that most need somebody's eye, without sorting all of them: a site has 20,000 agents
-// and the event loop has other things to do.
-type queue struct {
+// waitList collects the waiting changes that most need attention, without sorting all of them: a site has 20,000 agents, and the
+// event loop has other things to do.
+type waitList struct {
 	found []waiting // the first view.MaxWaits so far, in order
 }
 
@@ -99,7 +114,7 @@ func waitRank(why view.Reason) (rank int, shown bool) {
 	return 0, false
 }
 
-func (w *queue) add(ln *lane, c *change) {
+func (w *waitList) add(ln *lane, c *change) {
 	rank, shown := waitRank(c.why)
 	if !shown {
 		return
@@ -129,10 +144,10 @@ func (a waiting) before(b waiting) bool {
 	}
 }
 
-func (w *queue) views(l *loop) []view.Wait {
+func (w *waitList) views(s *schedule) []view.Wait {
 	all := make([]view.Wait, 0, len(w.found))
 	for _, f := range w.found {
-		v := l.viewChange(f.change)
+		v := s.viewChange(f.change)
 		v.Message = cut(v.Message)
 		all = append(all, view.Wait{AgentID: f.lane.agent, Change: v})
 	}

@@ -35,7 +35,7 @@ func (r reloaded) apply(l *loop) {
 		ln.out.putBack(e)
 	}
 	l.reconcile(ln)
-	l.cover(ln)
+	l.coverage.update(ln)
 	if !ln.out.busy() {
 		l.store(ln)
 		l.plan(ln)
@@ -46,10 +46,10 @@ func (r reloaded) apply(l *loop) {
 func (l *loop) has(known *ledger.Ledger, e *entry) bool {
 	switch {
 	case e.ends():
-		return known.HasEnded(&l.term.Stream, l.published(e.change))
+		return known.HasEnded(&l.term.Stream, e.change.published(&l.term.Stream))
 	case e.result.Outcome == messages.Waiting:
-		open, ok := known.OpenAs(&l.term.Stream, l.published(e.change))
-		return ok && open.Told&e.told != 0 || known.HasEnded(&l.term.Stream, l.published(e.change))
+		open, ok := known.OpenAs(&l.term.Stream, e.change.published(&l.term.Stream))
+		return ok && open.Told&e.told != 0 || known.HasEnded(&l.term.Stream, e.change.published(&l.term.Stream))
 	default:
 		return known.SignIn == e.signIn
 	}
@@ -60,7 +60,7 @@ func (l *loop) has(known *ledger.Ledger, e *entry) bool {
 func (l *loop) storedElsewhere(e *entry) {
 	if e.ends() {
 		e.change.member.endedElsewhere()
-		l.buryLast(e.change.lane, e.change)
+		l.letters.buryLast(e.change.lane, e.change)
 	}
 	l.release(e)
 }
@@ -71,7 +71,7 @@ func (l *loop) reconcile(ln *lane) {
 		ln.setNewest(stored)
 	}
 	for _, c := range append(slices.Clone(ln.later), ln.live) {
-		if c != nil && c != ln.inFlight && ln.ledger.HasEnded(&l.term.Stream, l.published(c)) {
+		if c != nil && c != ln.inFlight && ln.ledger.HasEnded(&l.term.Stream, c.published(&l.term.Stream)) {
 			l.forget(c)
 		}
 	}
@@ -100,6 +100,6 @@ func (l *loop) forget(c *change) {
 		l.pipeline.add(c.try.place, -1, l.now)
 	}
 	c.member.endedElsewhere()
-	l.buryLast(c.lane, c)
+	l.letters.buryLast(c.lane, c)
 	l.releaseChange(c)
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -81,8 +82,8 @@ func (l *loop) store(ln *lane) {
 		ln.out = nil
 		l.pipeline.reread = l.pipeline.reread || ln.skipped
 	case ln.out.busy():
-	case l.mayLackLetter(ln):
-		l.buryUnread(ln)
+	case l.letters.mayLack(ln):
+		l.letters.buryUnread(ln)
 	case ln.out.next():
 		l.send(ln)
 	}
@@ -93,7 +94,7 @@ func (l *loop) send(ln *lane) {
 	next := l.nextLedger(ln, e)
 	ln.out.ledger = &next
 	text, _ := next.AppendText(make([]byte, 0, 160)) // never fails
-	rec := Record{Result: e.result, Ledger: text, Expect: ln.ledger.Seq, Pos: l.posOf(e), Failed: e.failed}
+	rec := Record{Result: e.result, Ledger: text, Expect: ln.ledger.Seq, Pos: e.pos(&l.term.Stream), Failed: e.failed}
 	if mb := e.change.member; mb != nil && e.ends() {
 		rec.Batch = mb.batch.key
 	}
@@ -103,18 +104,18 @@ func (l *loop) send(ln *lane) {
 	l.term.Journal.Store(rec, func(seq uint64, kept Kept, err error) { l.mail.push(stored{ln, seq, kept, err}) })
 }
 
-func (l *loop) posOf(e *entry) ledger.Position {
+func (e *entry) pos(s *ledger.Stream) ledger.Position {
 	if e.change.again() {
 		return e.inForce
 	}
-	return e.change.pos(l.term.Stream.Incarnation)
+	return e.change.pos(s.Incarnation)
 }
 
 // nextLedger returns the agent's ledger as it will be once the entry is stored.
 func (l *loop) nextLedger(ln *lane, e *entry) ledger.Ledger {
 	next := ln.ledger
 	next.Newest = ln.newest()
-	next.Last = ledger.Last{Pos: l.posOf(e), Outcome: e.result.Outcome}
+	next.Last = ledger.Last{Pos: e.pos(&l.term.Stream), Outcome: e.result.Outcome}
 	if !e.change.again() {
 		next.Advance(ledger.Published{Pos: next.Last.Pos, Stored: e.change.msg.receipt.Stored})
 	}
@@ -149,13 +150,13 @@ func (l *loop) openBelow(ln *lane, e *entry, done ledger.Position) []ledger.Open
 		if c == e.change {
 			told |= e.told
 		}
-		if (c != e.change || !e.ends()) && !ln.ledger.HasEnded(&l.term.Stream, l.published(c)) {
+		if (c != e.change || !e.ends()) && !ln.ledger.HasEnded(&l.term.Stream, c.published(&l.term.Stream)) {
 			open = append(open, ledger.Open{Pos: p, Told: told, Rev: c.rev})
 		}
 	}
 	if l.backlog.behind {
 		for _, o := range ln.ledger.Open {
-			if o.Pos.Incarnation == l.term.Stream.Incarnation && (o.Pos != l.posOf(e) || !e.ends()) {
+			if o.Pos.Incarnation == l.term.Stream.Incarnation && (o.Pos != e.pos(&l.term.Stream) || !e.ends()) {
 				open = append(open, o)
 			}
 		}
@@ -184,22 +185,22 @@ func (s stored) apply(l *loop) {
 		return
 	}
 	l.pipeline.further(ln, l.now)
-	l.noteKept(e.change, "result", s.kept)
+	l.recent.noteKept(e.change, "result", s.kept)
 	ln.out.ledger.Seq = s.seq
 	ln.setLedger(*ln.out.ledger)
 	ln.out.ledger = nil
-	l.cover(ln)
+	l.coverage.update(ln)
 	if l.Watch != nil {
 		l.Watch.Ended(&e.result)
 	}
 	l.recent.add(&e.result)
-	l.logResult(&e.result)
-	l.tell(e)
+	l.logResult(l.ctx, &e.result)
+	l.tell(e, l.now)
 	if mb := e.change.member; mb != nil && e.ends() {
 		mb.ended(e.result.Outcome, s.seq)
 	}
 	if e.dead() {
-		l.bury(ln, e)
+		l.letters.bury(ln, e)
 		return
 	}
 	l.done(ln)
@@ -240,7 +241,7 @@ func (l *loop) releaseChange(c *change) {
 
 // logResult writes the one log line of a result. Millions of changes may be superseded in a minute, so those lines are at
 // debug level.
-func (l *loop) logResult(r *messages.Result) {
+func (w *Worker) logResult(ctx context.Context, r *messages.Result) {
 	level := slog.LevelInfo
 	switch r.Outcome {
 	case messages.Superseded, messages.Waiting:
@@ -249,11 +250,11 @@ func (l *loop) logResult(r *messages.Result) {
 		level = slog.LevelWarn
 	default:
 	}
-	log := l.log()
-	if !log.Enabled(l.ctx, level) {
+	log := w.log()
+	if !log.Enabled(ctx, level) {
 		return
 	}
-	log.LogAttrs(l.ctx, level, "result", slog.String("outcome", string(r.Outcome)),
+	log.LogAttrs(ctx, level, "result", slog.String("outcome", string(r.Outcome)),
 		slog.String("agent", r.AgentID), slog.String("change", r.ChangeID), slog.Uint64("seq", r.ChangeSeq),
 		slog.String("flag", r.Flag), slog.String("retcode", r.Retcode), slog.String("message", r.Message),
 		slog.Int("attempts", r.Attempts), slog.Duration("after", r.FinishedAt.Sub(r.ReceivedAt).Round(time.Millisecond)))

@@ -21,6 +21,7 @@ type schedule struct {
 
 	gateAgain time.Time // when to ask the gate again; zero: an event will say so
 	holdUntil int64     // in ticks; 0: there is no hold
+	holdAll   bool      // the hold is for all agents, not only for those that a lane says so of
 	flood     int64     // some agents wait for a pause in their changes until then, in ticks
 }
 
@@ -49,7 +50,7 @@ func byPublication(a, b *change) int {
 // plan decides what the lane does next: call, wait for the sign-in, for an instant, or for what is under way.
 func (l *loop) plan(ln *lane) {
 	l.planNext(ln)
-	l.cover(ln)
+	l.coverage.update(ln)
 }
 
 func (l *loop) planNext(ln *lane) {
@@ -114,8 +115,8 @@ func (l *loop) planNext(ln *lane) {
 }
 
 // holds reports whether a call that the last owner made for the agent may still land.
-func (l *loop) holds(ln *lane) bool {
-	return (ln.held || l.term.HoldAll) && l.ticks() < l.holdUntil
+func (s *schedule) holds(ln *lane) bool {
+	return (ln.held || s.holdAll) && s.ticks() < s.holdUntil
 }
 
 // unsettled reports whether the lane waits for an older change: its ending must be stored before a newer one is sent.
@@ -176,6 +177,24 @@ func (s *schedule) unschedule(c *change) {
 	s.ready.remove(c)
 }
 
+// leaveLater removes a change from those that wait for their instant, and from all queues.
+func (s *schedule) leaveLater(c *change) {
+	ln := c.lane
+	if c.later { // the others were never among them, and there may be a great many
+		ln.later = slices.DeleteFunc(ln.later, func(w *change) bool { return w == c })
+	}
+	s.unschedule(c)
+}
+
+// drop forgets a change that is being reapplied. If its call is under way, nobody waits for the answer any more.
+func (s *schedule) drop(c *change) {
+	if c != nil {
+		c.ended = true
+		s.waitFor(c, view.None)
+		s.unschedule(c)
+	}
+}
+
 // due wakes the changes whose time has come.
 func (l *loop) due() {
 	for {
@@ -194,8 +213,8 @@ func (l *loop) due() {
 		l.instants.remove(c)
 		l.wakeUp(c)
 	}
-	l.endPolicies()
-	l.batches.reportProgress(l.prospects)
+	l.coverage.endPolicies()
+	l.batches.reportProgress(l.forecast.prospects)
 }
 
 // wakeUp does what the instant of a change was waited for.
@@ -227,7 +246,7 @@ func (l *loop) untilNext() time.Duration {
 	if !l.gateAgain.IsZero() {
 		next = earlier(next, l.gateAgain)
 	}
-	if at := l.burst.next(); !at.IsZero() {
+	if at := l.wave.next(); !at.IsZero() {
 		next = earlier(next, at)
 	}
 	if at := l.pipeline.next(); !at.IsZero() {

@@ -30,8 +30,8 @@ type Tracer interface {
 const maxTold = 32
 
 // remember keeps a call for the story of its change, where somebody wants to hear it.
-func (l *loop) remember(c *change, a *answered) {
-	if l.Trace == nil || c.again() || a.Class == NotSent {
+func (w *Worker) remember(c *change, a *answered) {
+	if w.Trace == nil || c.again() || a.Class == NotSent {
 		return
 	}
 	if t := c.tries(); len(t.calls) < maxTold {
@@ -40,16 +40,16 @@ func (l *loop) remember(c *change, a *answered) {
 }
 
 // tell tells the story of the change whose ending is stored.
-func (l *loop) tell(e *entry) {
-	if l.Trace == nil || !e.ends() {
+func (w *Worker) tell(e *entry, stored time.Time) {
+	if w.Trace == nil || !e.ends() {
 		return
 	}
-	s := Story{Result: &e.result, Stored: l.now}
+	s := Story{Result: &e.result, Stored: stored}
 	if t := e.change.msg.trace; t != nil {
 		s.TraceParent, s.TraceState = t.parent, t.state
 	}
 	if t := e.change.try; t != nil {
 		s.Attempts = t.calls
 	}
-	l.Trace.Tell(&s)
+	w.Trace.Tell(&s)
 }

@@ -50,7 +50,7 @@ func (w *Worker) ask(ctx context.Context, question func(l *loop)) bool {
 	select {
 	case <-a.answered:
 		return true
-	case <-l.ended:
+	case <-l.mail.closed:
 	case <-ctx.Done():
 	}
 	return false
@@ -59,21 +59,21 @@ func (w *Worker) ask(ctx context.Context, question func(l *loop)) bool {
 func (l *loop) view() view.View {
 	v := view.View{
 		At: l.now, Gate: gateState(l.gate.State(l.now)), Agents: len(l.lanes), Unfinished: len(l.backlog.messages),
-		InFlight: l.gate.InFlight(), Storing: l.pipeline.results, Estimate: l.estimate(),
-		Coverage: l.coverage.counts, Since: l.began, Called: l.speed.all, Ended: l.recent.ended, Oldest: l.backlog.oldest(), OldestDue: l.oldestDue(),
+		InFlight: l.gate.InFlight(), Storing: l.pipeline.results, Estimate: l.forecast.estimate(),
+		Coverage: l.coverage.counts, Since: l.start, Called: l.forecast.speed.all, Ended: l.recent.ended, Oldest: l.backlog.oldest(), OldestDue: l.ready.oldest(),
 		Last: l.recent.all.newest(), Trouble: l.recent.trouble.newest(),
 	}
 	l.viewReasons(&v)
-	l.viewWaits(&v)
-	l.viewBatches(&v)
+	v.Waits = l.viewWaits(l.lanes)
+	l.batches.view(&v)
 	return v
 }
 
 // viewReasons fills in how many changes wait for what. The counts are kept as the scheduler decides.
-func (l *loop) viewReasons(v *view.View) {
+func (s *schedule) viewReasons(v *view.View) {
 	v.Waiting = view.Counts{}
 	for _, why := range view.Reasons() {
-		if n := l.waiting[why]; n > 0 {
+		if n := s.waiting[why]; n > 0 {
 			v.Waiting[why] = n
 		}
 	}
@@ -85,9 +85,10 @@ func (l *loop) viewReasons(v *view.View) {
 	v.Held = v.Waiting.Of(view.Hold, view.Debounce, view.OlderEnding)
 }
 
-func (l *loop) viewWaits(v *view.View) {
-	var w queue
-	for _, ln := range l.lanes {
+// viewWaits returns the waits that most need attention.
+func (s *schedule) viewWaits(all lanes) []view.Wait {
+	var w waitList
+	for _, ln := range all {
 		if ln.live != nil {
 			w.add(ln, ln.live)
 		}
@@ -95,12 +96,13 @@ func (l *loop) viewWaits(v *view.View) {
 			w.add(ln, c)
 		}
 	}
-	v.Waits = w.views(l)
+	return w.views(s)
 }
 
-func (l *loop) viewBatches(v *view.View) {
-	v.Batches = make([]view.BatchView, 0, len(l.batches.open))
-	for _, b := range l.batches.open {
+// view fills in the batches that are under way.
+func (bs *batches) view(v *view.View) {
+	v.Batches = make([]view.BatchView, 0, len(bs.open))
+	for _, b := range bs.open {
 		if len(b.generations) > 0 {
 			v.Batches = append(v.Batches, view.BatchView{ID: b.key.ID, Progress: b.generations[0].soFar()})
 		}
@@ -113,9 +115,10 @@ func (l *loop) viewBatches(v *view.View) {
 	}
 }
 
-func (l *loop) oldestDue() time.Time {
+// oldest returns when the oldest change that is ready took effect; zero: there is none.
+func (r *ready) oldest() time.Time {
 	var at int64
-	for c := range l.ready.all() {
+	for c := range r.all() {
 		if at == 0 || c.at < at {
 			at = c.at
 		}
@@ -147,7 +150,7 @@ func (l *loop) agentView(agent string) view.AgentView {
 		v.Later = append(v.Later, l.viewChange(c))
 	}
 	slices.SortFunc(v.Later, func(a, b view.ChangeView) int { return a.EffectiveAt.Compare(b.EffectiveAt) })
-	v.Coverage, v.Unkept = ln.cover, l.unkept[ln]
+	v.Coverage, v.Unkept = ln.cover, l.recent.unkept[ln]
 	if ln.out != nil {
 		v.Storing, v.StoringSince = ln.out.held.load+ln.out.held.dead, ln.out.held.since
 	}
@@ -157,10 +160,10 @@ func (l *loop) agentView(agent string) view.AgentView {
 	return v
 }
 
-func (l *loop) viewChange(c *change) view.ChangeView {
+func (s *schedule) viewChange(c *change) view.ChangeView {
 	v := view.ChangeView{
 		ID: c.id, Flag: c.flag, EffectiveAt: instant(c.at), ValidUntil: instant(c.until),
-		Attempts: c.attempts(), WaitsFor: c.why, Next: l.waitEnds(c),
+		Attempts: c.attempts(), WaitsFor: c.why, Next: s.waitEnds(c),
 	}
 	if c.try != nil {
 		v.Retcode, v.Message, v.Fault = c.try.retcode, c.try.message, c.try.fault
@@ -168,19 +171,19 @@ func (l *loop) viewChange(c *change) view.ChangeView {
 	return v
 }
 
-// waitEnds returns when what the change waits for is over, if anybody knows; else zero.
-func (l *loop) waitEnds(c *change) time.Time {
+// waitEnds returns when the wait of the change ends; zero: nobody knows.
+func (s *schedule) waitEnds(c *change) time.Time {
 	switch c.why {
 	case view.Instant:
 		return instant(c.at)
 	case view.Retry:
-		return l.fromTicks(c.try.retry)
+		return s.fromTicks(c.try.retry)
 	case view.Session:
-		return l.fromTicks(c.try.sessionNext)
+		return s.fromTicks(c.try.sessionNext)
 	case view.Hold:
-		return l.fromTicks(l.holdUntil)
+		return s.fromTicks(s.holdUntil)
 	case view.Debounce:
-		return l.fromTicks(l.debounces[c.lane].until)
+		return s.fromTicks(s.debounces[c.lane].until)
 	case view.None, view.Reading, view.SignIn, view.OlderEnding, view.Gate, view.Answer, view.Storing, view.Unknown:
 	}
 	return time.Time{}

@@ -30,7 +30,7 @@ func (s *site) estimateOfPaused() (e view.Estimate) {
 	}
 	s.inside(func(l *loop) {
 		l.gate.SetPaused(false, l.now)
-		e = l.estimate()
+		e = l.forecast.estimate()
 		l.gate.SetPaused(true, l.now)
 	})
 	return e
@@ -94,13 +94,13 @@ func TestEstimateReckonsWithWhatIsInReach(t *testing.T) {
 	})
 }
 
-func TestBurstIsToldOnce(t *testing.T) {
+func TestWaveIsReportedOnce(t *testing.T) {
 	bubble(t, Policy{Rate: 10, Burst: 1}, func(s *site) {
 		log := s.listen()
 		all := s.agents(200)
 		s.start()
 		s.pass(time.Second) // there is a token
-		for range 2 {       // bursts
+		for range 2 {       // waves
 			for i, agent := range all {
 				valid := time.Hour
 				if i < 50 {
@@ -111,14 +111,14 @@ func TestBurstIsToldOnce(t *testing.T) {
 			s.pass(time.Minute)
 		}
 		said := log.String()
-		if n := strings.Count(said, "a burst of changes is due"); n != 2 || strings.Count(said, "due=190 per_second=10") != 2 ||
+		if n := strings.Count(said, "a wave of changes is due"); n != 2 || strings.Count(said, "due=190 per_second=10") != 2 ||
 			strings.Count(said, "too_late=20") != 2 {
 			t.Errorf("said %d times:\n%s", n, said)
 		}
 		s.publish(wish(all[0], "f", ""))
 		s.pass(time.Minute)
-		if strings.Count(log.String(), "a burst of changes is due") != 2 {
-			t.Error("one change is no burst")
+		if strings.Count(log.String(), "a wave of changes is due") != 2 {
+			t.Error("one change is not a wave")
 		}
 	})
 }
