@@ -87,7 +87,7 @@ func (d *show) play(ctx context.Context, fail func(error)) error {
 		return nil
 	}
 	d.log.loosen()
-	return d.desk.Results(ctx, desk.Query{Live: true, Seq: d.mark + 1, Outcomes: []messages.Outcome{messages.Waiting}},
+	return d.desk.Results(ctx, desk.Query{Live: true, All: true, Outcomes: []messages.Outcome{messages.Waiting}},
 		func(e desk.Event) error { return desktops.welcome(ctx, e) })
 }
 

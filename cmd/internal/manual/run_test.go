@@ -16,17 +16,21 @@ import (
 	"time"
 )
 
-var runCommands = flag.Bool("commands", false, "run the commands of the documents; takes two minutes")
+var runCommands = flag.String("commands", "", "run the commands of the documents whose paths match this `expression`; all of them take two minutes")
 
 // The blocks that need nothing from outside are run one after another, as somebody would who copies them into a terminal, in a copy of
 // the tree.
 func TestCommandsRun(t *testing.T) {
-	if !*runCommands {
-		t.Log("only read, not run: -commands runs them")
+	if *runCommands == "" {
+		t.Log("only read, not run: -commands . runs them")
 		return
 	}
+	wanted := regexp.MustCompile(*runCommands)
 	dir := copyOfTheTree(t)
 	for _, file := range documents(t) {
+		if !wanted.MatchString(file) {
+			continue
+		}
 		found, _ := blocks(t, file)
 		shell := &terminal{t: t, dir: dir, ports: map[string]string{}}
 		for i, b := range found {
@@ -62,7 +66,7 @@ type running struct {
 
 const patience = 4 * time.Minute
 
-var port = regexp.MustCompile(`\b(4222|8043)\b`)
+var port = regexp.MustCompile(`\b(4222|8043|8080)\b`)
 
 // command prepares a block. Fixed ports are replaced by free ones, and the page and the tap take any.
 func (s *terminal) command(text string) (*exec.Cmd, *safeBuffer) {
@@ -93,7 +97,13 @@ func (s *terminal) command(text string) (*exec.Cmd, *safeBuffer) {
 func (s *terminal) run(b block) {
 	s.t.Helper()
 	cmd, out := s.command(b.text)
-	if err := cmd.Run(); err != nil {
+	err := cmd.Start()
+	if err == nil {
+		late := time.AfterFunc(patience, func() { _ = cmd.Cancel() })
+		err = cmd.Wait()
+		late.Stop()
+	}
+	if err != nil {
 		s.t.Errorf("line %d: %v:\n%s\n%s", b.line, err, b.text, out.text())
 		for _, r := range s.up {
 			s.t.Logf("beside it:\n%s", r.out.text())
@@ -117,7 +127,10 @@ func (s *terminal) keepUp(b block) {
 		_ = cmd.Wait() // how it ends is seen below
 	}()
 	s.up = append(s.up, r)
-	listens := regexp.MustCompile(`(?i)status page|ready|listens|simulated gateway at|is the owner|ownership|desktops can connect`)
+	listens := regexp.MustCompile(`(?i)status page|ready|listens|simulated gateway at|is the owner|ownership|desktops can connect|"outcome"`)
+	if strings.Contains(b.text, "-serve") { // what it publishes itself has ended
+		listens = regexp.MustCompile("Everything stays up")
+	}
 	for over := time.After(patience); !listens.MatchString(out.text()); {
 		select {
 		case <-r.done:
