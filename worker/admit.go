@@ -5,7 +5,7 @@ import (
 	"idlepolicy/worker/ledger"
 )
 
-// delivered is the event that messages have come.
+// delivered is the event that messages came in.
 type delivered []Delivery
 
 func (ds delivered) apply(l *loop) {
@@ -19,17 +19,17 @@ func (ds delivered) apply(l *loop) {
 	l.term.Inbox.add(-items)
 }
 
-// admit takes a message into the lanes, item by item in their order.
+// admit brings the items of a message into the lanes, in their order.
 func (l *loop) admit(d *Delivery) {
 	defer l.arrived(d)
 	l.backlog.readTo = max(l.backlog.readTo, d.Seq)
 	if m := l.backlog.messages[d.Seq]; m != nil {
-		m.receipt = d.Receipt // it came again while its changes are in the lanes
+		m.receipt = d.Receipt // it was redelivered while its changes are in the lanes
 		return
 	}
 	m := &message{receipt: d.Receipt, hash: ledger.HashID(d.MsgID), holders: 1, items: int32(d.Message.Items)}
 	if d.TraceParent != "" {
-		m.trace = &trace{d.TraceParent, d.TraceState}
+		m.trace = &traceContext{d.TraceParent, d.TraceState}
 	}
 	l.backlog.messages[d.Seq] = m
 	changes, rejected := d.Message.Changes, d.Message.Rejected
@@ -57,15 +57,15 @@ func (l *loop) admitOne(m *message, mc *messages.Change) {
 	}
 }
 
-// skips reports whether an item stays in the stream for the next term, because its agent's results cannot be stored. Once
-// one is left there, so are all that follow, or they would overtake it.
+// skips reports whether an item is left in the stream for the next term, because its agent's results cannot be stored. Once one
+// is left there, all later ones are as well, because they must not overtake it.
 func (l *loop) skips(m *message, agent string) bool {
 	ln := l.lanes[agent]
 	if ln == nil || !ln.skipped && (ln.out == nil || !ln.out.held.stuck || ln.out.held.load+ln.out.held.dead < laneMost) {
 		return false
 	}
 	ln.skipped = true
-	m.hold() // which nobody takes back
+	m.hold() // and never released in this term
 	return true
 }
 
@@ -84,8 +84,8 @@ func (l *loop) reject(m *message, r *messages.Rejection) {
 	}
 }
 
-// arrived notes when everything that was unfinished as the term began has been read. Messages are not counted: one may
-// come twice.
+// arrived is called after each message. It notices when the term has read everything that was unfinished when it began. It does
+// not count messages, because one may come twice.
 func (l *loop) arrived(d *Delivery) {
 	l.backlog.readTo = max(l.backlog.readTo, d.Seq+1)
 	if l.backlog.behind && (d.Seq >= l.term.LastSeq || d.Pending == 0) {

@@ -7,12 +7,12 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// Backoff says how long a change pauses between its attempts. The zero value of a field means its default.
+// Backoff configures the pauses between the attempts of a change. The zero value of a field means its default.
 type Backoff struct {
 	Initial    time.Duration // after the first attempt; default 500 ms
 	Max        time.Duration // never longer, jitter included; default 30 s
 	Multiplier float64       // from one pause to the next; default 2
-	Jitter     float64       // share by which a pause is made longer or shorter at random, 0 to 1; default none
+	Jitter     float64       // fraction by which a pause is randomly made longer or shorter, 0 to 1; default 0
 }
 
 func (b Backoff) withDefaults() Backoff {
@@ -28,8 +28,8 @@ func (b Backoff) withDefaults() Backoff {
 	return b
 }
 
-// Pause returns the pause after the n-th attempt, n from 1. A fresh value of the library's serves each time: it is not
-// for sharing between changes, and thousands of them at rest would only cost memory.
+// Pause returns the pause after the n-th attempt, counting from 1. It makes a new backoff.ExponentialBackOff each time, because one
+// cannot be shared between changes, and keeping one for each change would cost memory.
 func (b Backoff) Pause(n int) time.Duration {
 	jitter := max(0, b.Jitter)
 	grown := float64(b.Initial) * math.Pow(b.Multiplier, float64(n-1))
@@ -38,10 +38,10 @@ func (b Backoff) Pause(n int) time.Duration {
 		RandomizationFactor: jitter,
 		Multiplier:          b.Multiplier,
 		MaxInterval:         b.Max,
-		MaxElapsedTime:      0, // how often is for the change's attempts to say, how long for its valid_until
+		MaxElapsedTime:      0, // MaxAttempts and valid_until are the limits
 		Stop:                backoff.Stop,
 		Clock:               backoff.SystemClock,
 	}
 	e.Reset()
-	return min(b.Max, e.NextBackOff()) // the library rounds up
+	return min(b.Max, e.NextBackOff()) // the library rounds up, possibly above Max
 }

@@ -14,13 +14,13 @@ import (
 // stay in the stream until then.
 type batches struct {
 	*clock
-	backlog *backlog
-	term    *Term
-	mail    *mailbox
-	log     *slog.Logger
-	open    map[BatchKey]*batch
-	storing int       // summaries and progress messages that are on their way to the journal
-	toldAt  time.Time // when progress was last reported
+	backlog    *backlog
+	term       *Term
+	mail       *mailbox
+	log        *slog.Logger
+	open       map[BatchKey]*batch
+	storing    int       // summaries and progress messages that are on their way to the journal
+	reportedAt time.Time // when progress was last reported
 }
 
 // batch is one open batch. Its counts come from the results: endings that this term stores are added as they are stored,
@@ -36,10 +36,10 @@ type batch struct {
 	doubt       bool          // endings from before this term, or by another owner, are not counted yet
 	counting    bool          // the journal is counting
 	closing     bool          // the summary of the first generation is on its way
-	telling     bool          // a progress message is on its way; the summary must come after it
+	reporting   bool          // a progress message is on its way; the summary must come after it
 
-	cameAt time.Time // when a change of it last came in
-	toldAt time.Time // when its progress was last reported; a count reports it, too
+	cameAt     time.Time // when a change of it last came in
+	reportedAt time.Time // when its progress was last reported; a count reports it, too
 }
 
 // member is one message's part in a batch.
@@ -57,11 +57,11 @@ type member struct {
 // generation is one use of a batch's ID: its messages until the total is reached. All changes of the message that reaches the
 // total belong to it. A batch of one message has one generation.
 type generation struct {
-	query BatchQuery
-	total int // changes that it is to have, as its last message said; 0: it is a batch of one message
-	size  int // changes that it has so far
-	sum   messages.BatchSummary
-	told  int // endings as of the last progress report
+	query    BatchQuery
+	total    int // changes that it is to have, as its last message said; 0: it is a batch of one message
+	size     int // changes that it has so far
+	sum      messages.BatchSummary
+	reported int // endings as of the last progress report
 }
 
 // tally is an ending that was stored while the journal was counting.
@@ -221,7 +221,7 @@ type batchCounted struct {
 func (c batchCounted) apply(*loop) { c.batch.counted(&c.query, &c.count) }
 
 func (b *batch) counted(q *BatchQuery, c *BatchCount) {
-	b.counting, b.upTo, b.toldAt = false, c.UpTo, b.in.now
+	b.counting, b.upTo, b.reportedAt = false, c.UpTo, b.in.now
 	b.regroup(c)
 	for _, t := range b.since {
 		if t.seq > b.upTo && t.member.generation != nil {
@@ -240,7 +240,7 @@ func (b *batch) counted(q *BatchQuery, c *BatchCount) {
 // closeIfComplete stores the summary once the last change of the first generation has ended; the messages that wait for it
 // are acknowledged afterwards. Changes that have not been read yet may belong to it, if there are more than its total says.
 func (b *batch) closeIfComplete() {
-	if len(b.generations) == 0 || b.counting || b.doubt || b.closing || b.telling {
+	if len(b.generations) == 0 || b.counting || b.doubt || b.closing || b.reporting {
 		return
 	}
 	g := b.generations[0]
@@ -334,19 +334,19 @@ const batchRests = 10 * time.Minute
 
 // reportProgress reports the progress of the batches in which changes have ended since it last did.
 func (bs *batches) reportProgress(prospects func() map[*batch]*prospect) {
-	if bs.now.Sub(bs.toldAt) < progressEvery {
+	if bs.now.Sub(bs.reportedAt) < progressEvery {
 		return
 	}
-	bs.toldAt = bs.now
+	bs.reportedAt = bs.now
 	prospects = sync.OnceValue(prospects) // most of the time no batch needs them
 	for _, b := range bs.open {
-		if len(b.generations) == 0 || b.counting || b.doubt || b.closing || b.telling || bs.now.Sub(b.toldAt) < progressEvery {
+		if len(b.generations) == 0 || b.counting || b.doubt || b.closing || b.reporting || bs.now.Sub(b.reportedAt) < progressEvery {
 			continue
 		}
 		g := b.generations[0]
-		if ended := g.sum.Ended(); ended != g.told {
-			g.told, b.toldAt = ended, bs.now
-			b.telling = true
+		if ended := g.sum.Ended(); ended != g.reported {
+			g.reported, b.reportedAt = ended, bs.now
+			b.reporting = true
 			bs.storing++
 			bs.term.Journal.Progress(g.query, prospects()[b].progress(g.soFar(), bs.now), func() { bs.mail.push(progressStored{b}) })
 		} else if b.gone == len(b.members) && bs.now.Sub(b.cameAt) > batchRests {
@@ -360,6 +360,6 @@ type progressStored struct{ batch *batch }
 func (p progressStored) apply(l *loop) {
 	l.batches.storing--
 	l.pipeline.moved = l.now
-	p.batch.telling = false
+	p.batch.reporting = false
 	p.batch.closeIfComplete()
 }

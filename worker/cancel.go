@@ -6,8 +6,8 @@ import (
 	"idlepolicy/messages"
 )
 
-// cancel withdraws the agent's unfinished changes of that name, but not those published after it: a cancel may come
-// again. The cancel's message is finished with them.
+// cancel withdraws the agent's unfinished changes with that id that were published before it. The message of the cancel is held
+// until their endings are stored.
 func (l *loop) cancel(m *message, mc *messages.Change) {
 	ln := l.lanes[mc.AgentID]
 	if ln == nil {
@@ -31,11 +31,11 @@ func (l *loop) cancelOne(m *message, c *change) {
 	t.cancels = append(t.cancels, m)
 	m.hold()
 	if c.lane.inFlight == c {
-		t.cancelled = true // a call under way is not called back
+		t.cancelled = true // a call under way cannot be recalled
 		return
 	}
 	if c.lane.live == c {
-		l.end(c, messages.Superseded, "cancelled", "") // it took effect: a newer one is sent only once this is stored
+		l.end(c, messages.Superseded, "cancelled", "") // it took effect, so its ending must be stored before a newer change is sent
 		return
 	}
 	l.withdraw(c, messages.Superseded, "cancelled", "")

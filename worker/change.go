@@ -10,8 +10,8 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// change is one agent's wish on its way to its ending. Thousands of them wait for hours, so what only attempts need
-// is in try.
+// change is one change of one agent until its ending is stored. Thousands of them wait for hours, so what only attempts need is
+// in try.
 type change struct {
 	lane       *lane
 	msg        *message // nil: it is a policy in force that is reapplied
@@ -20,45 +20,45 @@ type change struct {
 	flag       string
 	reason     string
 	source     string
-	at         int64 // it takes or took effect then, in Unix nanoseconds
-	until      int64 // pointless after it, in Unix nanoseconds
-	wakesAt    int64 // when its instant comes, in Unix nanoseconds, while that is waited for
-	wakesAfter int64 // when its pause is over, in ticks, while that is waited for
+	at         int64 // when it takes effect, in Unix nanoseconds
+	until      int64 // its valid_until, in Unix nanoseconds
+	wakesAt    int64 // the instant that it waits for, in Unix nanoseconds, while it does
+	wakesAfter int64 // when its pause ends, in ticks, while it pauses
 	try        *try  // nil: no call was made for it
 	queue      *addressQueue
 	rev        uint64
 	index      int32
-	ready      int32       // its place among the ready ones, from 1; 0: not there
-	instant    int32       // its place among those that wait for an instant, from 1; 0: not there
-	pause      int32       // its place among those that pause, from 1; 0: not there
-	told       ledger.Told // what is said of it, stored or not
-	said       ledger.Told // what results say of it
-	later      bool        // it waits for its instant, or had to
+	ready      int32       // its place in its queue, from 1; 0: not there
+	instant    int32       // its place in schedule.instants, from 1; 0: not there
+	pause      int32       // its place in schedule.pauses, from 1; 0: not there
+	reported   ledger.Told // waiting results that were made, stored or not
+	recorded   ledger.Told // of them, those that are stored
+	later      bool        // it waits for its instant, or did
 	why        view.Reason // what it waits for; only waitFor sets it
-	ended      bool        // its ending is decided
+	ended      bool        // it has its ending, stored or not
 }
 
-// try is what the attempts of one change leave behind.
+// try records the attempts of one change. The event loop writes it when a call is made and when it comes back.
 type try struct {
 	attempts    int        // answers about this very change
-	faults      int        // faults and refusals for lack of room since the last proper answer about it
+	faults      int        // faults and Busy answers since the last proper answer about it
 	since       int64      // when the call under way was made, in Unix nanoseconds
-	last        int64      // when the last call was made that was answered, in Unix nanoseconds
-	back        int64      // when it came back, in Unix nanoseconds
-	seen        gate.Tally // of its address as it came back
-	retry       int64      // no attempt before it, in ticks
+	last        int64      // when the last call that came back was made, in Unix nanoseconds
+	back        int64      // when that call came back, in Unix nanoseconds
+	seen        gate.Tally // of its address at that time
+	retry       int64      // when the next attempt may be made, in ticks
 	retcode     string
 	message     string
-	fault       string  // what kept the last call from a proper answer; empty: nothing
+	fault       string  // why the last call got no proper answer; empty: it did
 	session     Session // of the last call
-	refusals    int     // of that session by the gateway, one after the other
-	sessionNext int64   // that session is not tried again before, in ticks; 0: not decided
+	refusals    int     // how often in a row the gateway refused that session
+	sessionNext int64   // when that session may be tried again, in ticks; 0: not known yet
 	overtaken   *change // the newer change that took effect while the call was under way
 	overtakenBy string
 	place       *entry     // of its ending, which is not known until that call is answered
 	cancels     []*message // cancels that wait for its ending
 	cancelled   bool
-	calls       []Attempt // for its story, where somebody wants to hear it
+	calls       []Attempt // for its trace; empty without a Tracer
 }
 
 func (c *change) tries() *try {
@@ -89,6 +89,7 @@ func (c *change) published(s *ledger.Stream) ledger.Published {
 	return ledger.Published{Pos: c.pos(s.Incarnation), Stored: c.msg.receipt.Stored}
 }
 
+// again reports whether this is a policy in force that is reapplied, not a change from a message.
 func (c *change) again() bool { return c.msg == nil }
 
 func (c *change) attempts() int {
@@ -98,9 +99,8 @@ func (c *change) attempts() int {
 	return c.try.attempts
 }
 
-// urgent orders the changes that are ready for a call: first attempts before retries, then the earliest deadline, then
-// the oldest. Those whose calls ran into faults take turns, or one agent whose calls always do would keep all others
-// behind it while single probes go out.
+// urgent reports whether a is called before b: first attempts before retries, then the earliest deadline, then the oldest. Changes
+// with fewer faults go first, so that one agent whose calls always fail does not use up all the probes of an outage.
 func urgent(a, b *change) bool {
 	return cmp.Or(
 		cmp.Compare(number(a.attempts() > 0 || a.faults() > 0), number(b.attempts() > 0 || b.faults() > 0)),
@@ -151,7 +151,7 @@ func (c *change) result(o messages.Outcome, text string, now time.Time) messages
 	return r
 }
 
-// number is 1 for true.
+// number returns 1 for true and 0 for false.
 func number(b bool) int {
 	if b {
 		return 1

@@ -9,7 +9,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// controlled is the event that operators want something else.
+// controlled is the event that operators changed their settings.
 type controlled struct{ Controls }
 
 func (c controlled) apply(l *loop) { l.control(c.Controls) }
@@ -22,7 +22,7 @@ func (l *loop) control(c Controls) {
 	rate, burst := l.policy.Rate, l.policy.Burst
 	if c.Rate != nil && *c.Rate != rate {
 		rate = *c.Rate
-		if l.Worker.Policy.Burst == 0 { // one that was set stays
+		if l.Worker.Policy.Burst == 0 { // a burst that was set is kept
 			burst = defaultBurst(rate)
 		}
 	}
@@ -32,8 +32,8 @@ func (l *loop) control(c Controls) {
 	l.gate.SetRate(rate, burst, c.Rate != nil, l.now)
 }
 
-// noteOverride says at the start of a term that the configured rate does not hold: an operator may have set another one
-// long ago.
+// noteOverride warns at the start of a term if the configured rate is not in effect: an operator may have set another one long
+// ago.
 func (l *loop) noteOverride() {
 	if s := l.gate.State(l.now); s.ByOperator && s.Limit != l.policy.Rate {
 		l.log().Warn("an operator's rate holds, not the configured one", "rate", s.Limit, "configured", l.policy.Rate,
@@ -41,7 +41,7 @@ func (l *loop) noteOverride() {
 	}
 }
 
-// openGate returns the process's gate for a new term, with what the last owner knew of the gateway.
+// openGate returns the worker's gate for a new term, with what the last owner knew about the gateway.
 func (w *Worker) openGate(p Policy, term *Term, now time.Time) *gate.Gate {
 	if w.gate == nil {
 		w.gate = gate.New(gate.Config{Rate: p.Rate, Burst: p.Burst, MaxInFlight: p.MaxInFlight}, now)

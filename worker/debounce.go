@@ -2,23 +2,23 @@ package worker
 
 import "time"
 
-// debounce is a run of changes of one agent each of which takes the place of the one before it while that still waits:
-// somebody publishes a whole schedule again and again, or a backlog of that is being read. A call for one of them would
-// only be undone by the next, so the agent waits until the run pauses. Other agents do not.
+// debounce is a run of changes of one agent in which each one replaces the one before while that still waits. Somebody publishes
+// a whole schedule again and again, or a backlog of that is being read. The next change would undo a call for any of them, so the
+// agent waits for a pause in the run. Other agents do not.
 type debounce struct {
-	began    int64 // in ticks, like the rest
-	until    int64 // it has paused if nothing comes before then
-	replaced int
+	began    int64 // in ticks
+	until    int64 // when the run has paused if no change comes before, in ticks
+	replaced int   // changes that were replaced
 }
 
 const (
-	debounceFrom  = 2 // replacing once is a correction
+	debounceFrom  = 2 // a single replacement is a correction
 	debouncePause = 800 * time.Millisecond
-	debounceMost  = time.Minute // whatever comes: a call that may be undone is better than none at all
+	debounceMost  = time.Minute // however long the run is: a call that may be undone is better than none
 )
 
-// noteDebounce takes note that another change of the agent has taken effect. While other agents wait because of their
-// debounces, those that are called in between are in one as well: what they get is what the others cannot.
+// noteDebounce is called when another change of the agent has taken effect. While other agents are being debounced, an agent that
+// was called in between counts as well, although its change did not replace a waiting one.
 func (s *schedule) noteDebounce(ln *lane, replaced bool) {
 	now := s.ticks()
 	f := s.debounces[ln].next(now, replaced, now < s.flood)
@@ -32,10 +32,10 @@ func (s *schedule) noteDebounce(ln *lane, replaced bool) {
 	}
 }
 
-// next returns the debounce after another change has taken effect, nil if there is none.
+// next returns the debounce after another change has taken effect; nil: there is none.
 func (f *debounce) next(now int64, replaced, flood bool) *debounce {
 	if f != nil && now >= f.until {
-		f = nil // it has paused
+		f = nil // the run has paused
 	}
 	switch {
 	case f == nil && !replaced && !flood:
@@ -49,7 +49,7 @@ func (f *debounce) next(now int64, replaced, flood bool) *debounce {
 	return f
 }
 
-// lasts reports whether it is better to wait for what comes next.
+// lasts reports whether the agent still waits for a pause.
 func (f *debounce) lasts(now int64) bool {
 	return f != nil && f.replaced >= debounceFrom && now < f.until
 }

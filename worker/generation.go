@@ -14,7 +14,7 @@ func (b *batch) regroup(c *BatchCount) {
 	first := &generation{}
 	first.sum.StartedAt = c.Started
 	if len(b.generations) > 0 {
-		first.told = b.generations[0].told
+		first.reported = b.generations[0].reported
 	}
 	b.generations = nil
 	if c.Closed {

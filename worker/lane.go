@@ -10,26 +10,25 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// lane is one agent: the one change that took effect and has not ended, those that wait for their instant, and the
-// results that are on their way to the ledger. Every agent that ever had a result has one, so it is kept small.
+// lane holds the changes and results of one agent. Every agent that ever had a result has one, so it is kept small.
 type lane struct {
 	agent     string
-	ledger    ledger.Ledger  // as stored
-	ahead     *ledger.Effect // newest of all that is known, where the ledger does not say so yet; nil: it does
-	live      *change
-	inFlight  *change // the change of the call under way: live, one that was overtaken, or one reapplied
-	later     []*change
-	reapply   *change
-	unended   []*change // all whose ending is not stored, in the order of their positions
-	out       *outbox   // nil: nothing is on its way to the ledger
-	cover     view.CoverState
-	ends      int64 // when the policy in force ends, in Unix nanoseconds, while that is waited for
-	endsPlace int32 // among the lanes for which that is waited for, from 1; 0: not there
-	skipped   bool  // its further changes are left in the stream, because none of its results gets any further
-	held      bool  // it waits for the end of the hold after a takeover
+	ledger    ledger.Ledger   // as stored
+	ahead     *ledger.Effect  // the newest change that took effect, if the ledger does not have it yet; else nil
+	live      *change         // the change that took effect and has not ended; nil: none
+	inFlight  *change         // the change of the call under way: live, one that was overtaken, or one that is reapplied; nil: none
+	later     []*change       // those that wait for their instant
+	reapply   *change         // the policy in force while it waits to be reapplied; nil: none
+	unended   []*change       // all whose ending is not stored, in the order of their positions
+	out       *outbox         // nil: all results are stored
+	cover     view.CoverState // as coverage counts it
+	ends      int64           // when the policy in force ends, in Unix nanoseconds, while the lane is in coverage.ends
+	endsPlace int32           // its place in coverage.ends, from 1; 0: not there
+	skipped   bool            // its further changes are left in the stream, because its results are stuck
+	held      bool            // it waits for the end of the hold after a takeover
 }
 
-// newest returns the one that took effect last of all that is known, stored or not.
+// newest returns the change that took effect last, stored or not.
 func (ln *lane) newest() ledger.Effect {
 	if ln.ahead != nil {
 		return *ln.ahead
@@ -44,7 +43,7 @@ func (ln *lane) setNewest(e ledger.Effect) {
 	}
 }
 
-// setLedger takes over what is stored, or read again. What the lane knows of the newest change stays.
+// setLedger replaces the ledger by what was stored or read. A newest change that is not in it yet is kept.
 func (ln *lane) setLedger(stored ledger.Ledger) {
 	newest := ln.newest()
 	if newest.Pos == stored.Newest.Pos {
@@ -54,7 +53,8 @@ func (ln *lane) setLedger(stored ledger.Ledger) {
 	ln.setNewest(newest)
 }
 
-// An agent's changes that wait for their instant all stand in the header of each of its results, which holds 64 KiB.
+// maxLater is how many changes of one agent may wait for their instant: the header of each of its results lists them all, and holds
+// 64 KiB.
 const maxLater = 1000
 
 // lanes are the lanes by agent.
@@ -70,7 +70,7 @@ func (ls lanes) of(agent string) *lane {
 	return ln
 }
 
-// enter brings a change into its lane, unless it ended before or is an old one that came again.
+// enter brings a change into its lane, unless it has ended or repeats an earlier one.
 func (l *loop) enter(m *message, mc *messages.Change) {
 	ln := l.lanes.of(mc.AgentID)
 	c := &change{
@@ -83,7 +83,7 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 		return
 	}
 	open, _ := ln.ledger.OpenAs(&l.term.Stream, c.published(&l.term.Stream))
-	c.told, c.said, c.rev = open.Told, open.Told, open.Rev
+	c.reported, c.recorded, c.rev = open.Told, open.Told, open.Rev
 	if l.term.LastSeq >= m.receipt.Seq {
 		ln.held = true
 	}
@@ -96,9 +96,9 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 		ln.later = append(ln.later, c)
 		l.waitFor(c, view.Instant)
 		l.wakeAt(c, c.at)
-		l.tellWaiting(c, view.Instant)
+		l.reportWaiting(c, view.Instant)
 	case c.later && l.backlog.behind:
-		ln.later = append(ln.later, c) // what the stream still holds may have taken effect before it
+		ln.later = append(ln.later, c) // messages that are not read yet may have taken effect before it
 		l.waitFor(c, view.Reading)
 		l.backlog.overdue = append(l.backlog.overdue, c)
 	default:
@@ -107,8 +107,8 @@ func (l *loop) enter(m *message, mc *messages.Change) {
 	l.plan(ln)
 }
 
-// knownBefore reports whether the change needs no ending from us: it has had one, or its message came again. Else it is the
-// lane's from here on.
+// knownBefore reports whether the change needs no ending: it has one, or it repeats an earlier message. Otherwise it adds the change
+// to the lane's unended ones.
 func (l *loop) knownBefore(c *change) bool {
 	ln := c.lane
 	switch {
@@ -127,13 +127,14 @@ func (l *loop) knownBefore(c *change) bool {
 	return true
 }
 
-// join notes a change whose ending is not stored, leave one whose ending is. One message may bring a hundred thousand
-// for one agent: they come at the end and leave near the beginning, or near the end.
+// join adds a change to the unended ones. One message may bring a hundred thousand changes for one agent. They are added at the end
+// and removed near the beginning or the end, and both must be fast.
 func (ln *lane) join(c *change) {
 	i, _ := ln.find(c)
 	ln.unended = slices.Insert(ln.unended, i, c)
 }
 
+// leave removes a change whose ending is stored.
 func (ln *lane) leave(c *change) {
 	i, ok := ln.find(c)
 	switch {
@@ -152,7 +153,7 @@ func (ln *lane) find(c *change) (int, bool) {
 	return slices.BinarySearchFunc(ln.unended, c, func(a, b *change) int { return a.pos(0).Compare(b.pos(0)) })
 }
 
-// replace withdraws the change of the same name that still waited for its instant as c was published.
+// replace withdraws the change with the same id that was waiting for its instant when c was published.
 func (l *loop) replace(ln *lane, c *change) {
 	for _, old := range slices.Clone(ln.later) {
 		if old.id == c.id && old.at > c.msg.receipt.Stored {
@@ -161,8 +162,8 @@ func (l *loop) replace(ln *lane, c *change) {
 	}
 }
 
-// takeEffect makes the change the agent's live one, unless a newer one took effect before. Until those before it have taken
-// effect it stays where it waits: their endings list what is open, and a change that is nowhere would be taken for ended.
+// takeEffect makes the change the agent's live one, unless a newer one has taken effect already. It stays in ln.later until those
+// with earlier instants have taken effect, because their endings list all open changes.
 func (l *loop) takeEffect(c *change) {
 	ln := c.lane
 	l.dueBefore(ln, c)
@@ -173,7 +174,7 @@ func (l *loop) takeEffect(c *change) {
 	if !e.Later && !n.Later {
 		e.At = max(e.At, n.At)
 	}
-	// It was published while the one of its name still waited, and is read only now: it replaces that all the same.
+	// It was published while the one with the same id was still waiting, so it replaces that one although it is read only now.
 	if n.Later && n.ID == c.id && n.At > c.msg.receipt.Stored && e.Pos.Compare(n.Pos) > 0 {
 		e.At = max(e.At, n.At)
 	}
@@ -192,7 +193,7 @@ func (l *loop) takeEffect(c *change) {
 	}
 }
 
-// dueBefore has those of the agent's waiting changes take effect whose instant is before that of c.
+// dueBefore lets the agent's waiting changes take effect that have an earlier instant than c.
 func (l *loop) dueBefore(ln *lane, c *change) {
 	var due []*change
 	for _, w := range ln.later {
@@ -215,8 +216,8 @@ func byInstant(a, b *change) int {
 	return cmp.Or(cmp.Compare(a.at, b.at), a.pos(0).Compare(b.pos(0)))
 }
 
-// overtake ends the live change because a newer one took its place. Where its call is under way, its ending is still
-// open, and holds its place among the endings of the agent.
+// overtake ends the live change because a newer one took its place. If its call is under way, its ending depends on the answer, and
+// a pending entry keeps its place in the outbox.
 func (l *loop) overtake(old, by *change) {
 	if old.lane.inFlight != old {
 		l.end(old, messages.Superseded, "a newer change for this agent took effect", by.id)
@@ -228,8 +229,8 @@ func (l *loop) overtake(old, by *change) {
 	l.enqueue(t.place, ordered)
 }
 
-// caughtUp has the changes take effect whose instant had passed before this term read them: only now is it known that
-// none before them is missing.
+// caughtUp is called when the backlog has been read. Now it is known that no earlier change is missing, so the overdue changes take
+// effect.
 func (l *loop) caughtUp() {
 	l.backlog.behind = false
 	for _, c := range l.backlog.overdue {
@@ -245,7 +246,7 @@ func (l *loop) caughtUp() {
 	l.wakeReapplies()
 }
 
-// expire ends a change whose time is over.
+// expire ends a change whose valid_until has passed.
 func (l *loop) expire(c *change) {
 	ln := c.lane
 	if c.again() {
@@ -256,16 +257,16 @@ func (l *loop) expire(c *change) {
 	l.end(c, messages.Expired, "valid_until passed before the gateway had accepted it", "")
 }
 
-// tellWaiting reports once that a change waits, each time it starts to.
-func (l *loop) tellWaiting(c *change, why view.Reason) {
+// reportWaiting makes a waiting result, once each time a change starts to wait.
+func (l *loop) reportWaiting(c *change, why view.Reason) {
 	told := ledger.ToldSignIn
 	if why == view.Instant {
 		told = ledger.ToldInstant
 	}
-	if c.told&told != 0 || c.again() || l.stopping {
+	if c.reported&told != 0 || c.again() || l.stopping {
 		return
 	}
-	c.told |= told
+	c.reported |= told
 	r := c.result(messages.Waiting, why.Sentence(), l.now)
 	if why == view.Session && c.try != nil && c.try.message != "" {
 		r.Message = c.try.message

@@ -145,11 +145,11 @@ func (l *loop) lookForStuck() {
 	found := l.pipeline.look(l.now)
 	if p := &l.pipeline; len(found) > 0 && l.now.Sub(p.warned) >= time.Minute {
 		p.warned = l.now
-		l.log().Warn("results of an agent get no further; everybody else's go on", "agent", found[0].agent,
+		l.log().Warn("results of an agent are stuck; those of all others are stored", "agent", found[0].agent,
 			"waiting", found[0].out.waiting(), "agents", len(p.crowded))
 	}
 	if l.pipeline.reread && !l.stopping {
-		l.log().Info("the term ends, so that changes are read that were left in the stream")
+		l.log().Info("the term ends, so that the next one reads changes that were left in the stream")
 		l.stop()
 	}
 }

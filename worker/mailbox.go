@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// mailbox takes events from anywhere to the event loop. push never blocks, so neither a NATS callback nor the loop
-// itself can wait for the other; what comes in is bounded by the Inbox's room, by calls in flight and by the agents.
+// mailbox takes events from any goroutine to the event loop. push never blocks, so a NATS callback and the loop never wait for
+// each other. The number of events is bounded by the Inbox's room, the calls in flight and the number of agents.
 type mailbox struct {
 	mu     sync.Mutex // guards events
 	events []event
@@ -32,7 +32,7 @@ func (m *mailbox) push(e event) {
 	}
 }
 
-// take returns what came in; free is an earlier answer whose room serves again.
+// take returns the events that came in. It reuses the memory of free, which is an earlier return value.
 func (m *mailbox) take(free []event) []event {
 	clear(free)
 	m.mu.Lock()
@@ -42,20 +42,19 @@ func (m *mailbox) take(free []event) []event {
 	return events
 }
 
-// Inbox takes messages to the worker of one term and says when there is room for more: the worker reads far ahead of
-// the gateway, but only as fast as endings can be stored. Make one with NewInbox for each Term.
+// Inbox takes messages to the worker of one term and limits how many: the worker reads far ahead of the gateway, but only as
+// fast as endings can be stored. Make one with NewInbox for each Term.
 type Inbox struct {
 	mail *mailbox
 
 	mu   sync.Mutex // guards what follows
-	load int        // changes handed over whose endings are not stored and that do not wait in a lane
-	dead int        // of those that failed or cannot be used, until their dead letters are stored
+	load int        // changes that were delivered and neither wait in a lane nor have their endings stored
+	dead int        // the same for changes that become dead letters, until their letters are stored
 	room chan struct{}
 }
 
-// How many changes may be between the stream and the lanes or the ledger. Those that become dead letters take longest,
-// and tens of thousands of them can be in one message: they have room of their own, and hold up what is behind them only
-// when that is full.
+// How many changes may be on their way from the stream to the lanes or the ledger. Dead letters take longest, and one message
+// can cause tens of thousands of them, so they have room of their own.
 const (
 	inboxRoom = 2048
 	deadRoom  = 32 << 10
@@ -66,7 +65,7 @@ func NewInbox() *Inbox {
 	return &Inbox{mail: newMailbox(), room: make(chan struct{}, 1)}
 }
 
-// Deliver hands messages over in the order of the stream. It never blocks.
+// Deliver passes on messages in the order of the stream. It never blocks.
 func (i *Inbox) Deliver(batch []Delivery) {
 	items := 0
 	for k := range batch {
@@ -76,8 +75,8 @@ func (i *Inbox) Deliver(batch []Delivery) {
 	i.mail.push(delivered(batch))
 }
 
-// CaughtUp says that everything the stream held was handed over, also where messages that it still counted as the term
-// began were gone before they could be.
+// CaughtUp says that everything in the stream was delivered. It is needed if messages that were counted when the term began were
+// gone before they could be delivered.
 func (i *Inbox) CaughtUp() { i.mail.push(allRead{}) }
 
 type allRead struct{}
@@ -88,7 +87,7 @@ func (allRead) apply(l *loop) {
 	}
 }
 
-// WaitRoom waits until there is room for more, ctx ends or the time has passed, and reports whether there is.
+// WaitRoom waits until there is room for more messages, ctx ends or atMost has passed. It reports whether there is room.
 func (i *Inbox) WaitRoom(ctx context.Context, atMost time.Duration) bool {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
@@ -109,10 +108,10 @@ func (i *Inbox) WaitRoom(ctx context.Context, atMost time.Duration) bool {
 	}
 }
 
-// add counts changes in (or out, below 0).
+// add adds n to the load; n may be negative.
 func (i *Inbox) add(n int) { i.count(&i.load, n) }
 
-// addDead counts in changes that become dead letters.
+// addDead does the same for changes that become dead letters.
 func (i *Inbox) addDead(n int) { i.count(&i.dead, n) }
 
 func (i *Inbox) free() bool { return i.load < inboxRoom && i.dead < deadRoom }

@@ -12,11 +12,12 @@ type message struct {
 	hash    uint64 // of its Nats-Msg-Id; 0: it has none
 	holders int32  // changes and cancels that are not finished, dead letters that are made from it, and 1 while it is being admitted
 	items   int32
-	members []*member // of batches
-	trace   *trace    // nil: none
+	members []*member     // of batches
+	trace   *traceContext // nil: none
 }
 
-type trace struct{ parent, state string }
+// traceContext is the W3C trace context of a message.
+type traceContext struct{ parent, state string }
 
 // hold adds a holder: the message stays in the stream until all of them have released it, see [backlog.release].
 func (m *message) hold() { m.holders++ }

@@ -2,32 +2,31 @@ package worker
 
 import "time"
 
-// pipeline counts the results that are on their way to the ledger, and how many of them count against reading: the worker
-// reads far ahead of the gateway, but only as fast as endings can be stored. What one agent may hold up is bounded. If none
-// of an agent's results gets any further for a moment, only a few of them count, so that everybody else's changes are read
-// as before. If it then goes on growing, the agent's further changes are left in the stream, and a new term reads them once
-// the agent's results are stored.
+// pipeline counts the results that are not stored yet, and takes up room in the inbox for them, so that the worker reads only as
+// fast as endings can be stored. It bounds how much one agent can hold up. While an agent is stuck, which means that none of its
+// results makes progress, only laneRoom of them take up room. If they still become too many, the agent's further changes are left
+// in the stream, and a new term reads them once the results are stored.
 type pipeline struct {
 	inbox   *Inbox
 	results int                // that are not stored
 	crowded map[*lane]struct{} // agents with more results than laneRoom
-	moved   time.Time          // when anybody's result last came in or got further
-	warned  time.Time          // when it was last logged that somebody is stuck
+	moved   time.Time          // when a result of any agent last came in or made progress
+	warned  time.Time          // when a stuck agent was last logged
 	reread  bool               // an agent whose changes were left in the stream has room for them
 }
 
 const (
-	laneRoom   = 256      // results of a stuck agent that count against reading
+	laneRoom   = 256      // results of a stuck agent that take up room in the inbox
 	laneMost   = 16 << 10 // results of a stuck agent, above which its changes are left in the stream
 	stuckAfter = 500 * time.Millisecond
-	stopWaits  = 3 * time.Second // a stop waits no longer than that for results none of which gets any further
+	stopWaits  = 3 * time.Second // how long a stop waits while no result makes progress
 )
 
-// held is what one agent's results hold, in its outbox.
+// held counts the results of one agent, in its outbox.
 type held struct {
-	load, dead           int       // results that are not stored; of changes that become dead letters
-	counted, countedDead int       // of them, those that count against reading
-	since                time.Time // when one of them last got further
+	load, dead           int       // results that are not stored: those without and those with a dead letter
+	counted, countedDead int       // of them, those that take up room in the inbox
+	since                time.Time // when one of them last made progress
 	stuck                bool
 }
 
@@ -48,7 +47,7 @@ func (p *pipeline) add(e *entry, n int, now time.Time) {
 	p.count(ln)
 }
 
-// count brings what counts against reading in line with what the agent holds.
+// count updates the room that the agent's results take up.
 func (p *pipeline) count(ln *lane) {
 	h := &ln.out.held
 	if h.load+h.dead > laneRoom {
@@ -70,7 +69,7 @@ func (p *pipeline) count(ln *lane) {
 	h.counted, h.countedDead = load, dead
 }
 
-// further records that one of the agent's results was stored, although something about it is left to do.
+// further records progress with one of the agent's results: it was stored, but is not finished.
 func (p *pipeline) further(ln *lane, now time.Time) {
 	p.moved = now
 	if ln.out != nil {
@@ -78,7 +77,7 @@ func (p *pipeline) further(ln *lane, now time.Time) {
 	}
 }
 
-// look finds the agents whose results have stopped getting anywhere.
+// look returns the agents that have just been found to be stuck.
 func (p *pipeline) look(now time.Time) (found []*lane) {
 	for ln := range p.crowded {
 		if h := &ln.out.held; !h.stuck && now.Sub(h.since) >= stuckAfter {
@@ -90,7 +89,7 @@ func (p *pipeline) look(now time.Time) (found []*lane) {
 	return found
 }
 
-// next is when look may find something; zero: never.
+// next returns when look may find something; zero: never.
 func (p *pipeline) next() (at time.Time) {
 	for ln := range p.crowded {
 		if h := &ln.out.held; !h.stuck && (at.IsZero() || h.since.Add(stuckAfter).Before(at)) {
@@ -100,5 +99,5 @@ func (p *pipeline) next() (at time.Time) {
 	return at
 }
 
-// still reports whether nobody's results have got any further for so long that a stop does not wait for them.
+// still reports whether a stop has waited long enough: no result has made progress for stopWaits.
 func (p *pipeline) still(now time.Time) bool { return now.Sub(p.moved) >= stopWaits }

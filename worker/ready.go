@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// ready are the changes that can be called now. Each address of the gateway has a queue of its own, so that one that is down
-// holds up only the agents behind it.
+// ready holds the changes that can be called now. Each address of the gateway has its own queue, so that an address that is down
+// holds up only its own agents.
 type ready struct {
 	queues []*addressQueue
-	n      int
-	spare  addressQueue // session trouble that may have passed: behind everything else
+	n      int          // changes in queues
+	spare  addressQueue // sessions that the gateway refused and that are tried again; they go last
 }
 
 // addressQueue holds the changes that are ready for a call to one address.
 type addressQueue struct {
 	address string // empty: the configured gateway
 	heap    heapOf[*change]
-	blocked bool // in this round of dispatch
+	blocked bool // in this call of dispatch
 }
 
 func (r *ready) len() int { return r.n }
 
-// all returns every change that is ready, in no order.
+// all returns every change that is ready, in no particular order.
 func (r *ready) all() iter.Seq[*change] {
 	return func(yield func(*change) bool) {
 		for _, q := range r.queues {
@@ -36,7 +36,7 @@ func (r *ready) all() iter.Seq[*change] {
 	}
 }
 
-// put has the change wait for a call to the address, and nowhere else.
+// put moves the change to the queue of the address.
 func (r *ready) put(c *change, address string) {
 	if c.queue != nil && c.queue != &r.spare && c.queue.address == address {
 		return
@@ -78,7 +78,7 @@ func (r *ready) of(address string) *addressQueue {
 	return q
 }
 
-// next returns the most urgent change of all addresses that are not blocked; nil: there is none.
+// next returns the most urgent change of all queues that are not blocked; nil: there is none.
 func (r *ready) next() *change {
 	var best *change
 	for _, q := range r.queues {
@@ -89,8 +89,8 @@ func (r *ready) next() *change {
 	return best
 }
 
-// elsewhere returns a change of the same queue at random that has not failed more often: neighbours in a queue are
-// often behind the same node of the gateway.
+// elsewhere returns a random change of the queue that has not failed more often than the first one. Neighbours in a queue often
+// belong to the same node of the gateway.
 func (q *addressQueue) elsewhere() *change {
 	first, _ := q.heap.first()
 	for range 4 {
@@ -101,7 +101,7 @@ func (q *addressQueue) elsewhere() *change {
 	return first
 }
 
-// dispatch sends the most urgent changes on as long as the gate lets them through.
+// dispatch calls the gateway for the most urgent changes, as many as the gate allows.
 func (l *loop) dispatch() {
 	l.gateAgain = time.Time{}
 	l.gate.Idle()
@@ -120,7 +120,7 @@ func (l *loop) dispatch() {
 		}
 		session, signedIn := l.Sessions.Of(c.lane.agent)
 		if !signedIn || l.address(session) != q.address {
-			l.plan(c.lane) // the agent signed out, or moved, this very moment
+			l.plan(c.lane) // the agent has just signed out, or moved to another address
 			continue
 		}
 		ok, again, why := l.gate.Ask(q.address, c.lane.agent, l.now)
@@ -136,7 +136,7 @@ func (l *loop) dispatch() {
 	}
 }
 
-// dispatchSpare lets one call through whose session the gateway refused before, if nothing else can go.
+// dispatchSpare tries sessions again that the gateway has refused. It is called if nothing else is ready.
 func (l *loop) dispatchSpare() {
 	for {
 		c, ok := l.ready.spare.heap.first()
@@ -164,7 +164,7 @@ func (s *schedule) askAgain(at time.Time) {
 	}
 }
 
-// address returns the name that the gate knows the session's gateway by; empty: the configured one.
+// address returns the name by which the gate knows the session's gateway; empty: the configured one.
 func (w *Worker) address(s Session) string {
 	if s.GatewayURL == "" || w.Address == nil {
 		return s.GatewayURL

@@ -1,10 +1,10 @@
 package worker
 
-// considerReapply starts to reapply what is in force if the agent signed in since the gateway was last told.
+// considerReapply starts to reapply the policy in force if the agent has signed in since the last call that set it.
 func (l *loop) considerReapply(ln *lane) {
 	f := ln.ledger.InForce
 	if ln.reapply != nil || f == nil || l.policy.NoReapply || l.stopping || l.backlog.behind || ln.skipped {
-		return // what the stream still holds may be newer
+		return // while the backlog is being read, a newer change may still come
 	}
 	session, ok := l.Sessions.Of(ln.agent)
 	if !ok || !session.newSince(l.coverage.gaveUp[ln]) || !session.newSince(ln.ledger.SignIn) {
@@ -15,7 +15,7 @@ func (l *loop) considerReapply(ln *lane) {
 		return
 	}
 	if !ln.out.empty() || ln.inFlight != nil {
-		return // the ledger is about to say more; plan is asked again then
+		return // the ledger is about to change; plan is called then
 	}
 	ln.reapply = &change{
 		lane: ln, id: f.Result.ChangeID, flag: f.Result.Flag,
@@ -24,15 +24,15 @@ func (l *loop) considerReapply(ln *lane) {
 	ln.held = ln.held || !session.SignedInAt.After(l.start)
 }
 
-// signedIn looks at an agent again because its session has changed.
+// signedIn is called when an agent's session has changed.
 func (l *loop) signedIn(agent string) {
 	if ln := l.lanes[agent]; ln != nil {
 		l.plan(ln)
 	}
 }
 
-// wakeReapplies looks at the agents that signed in while no worker was running. Until all that is unfinished was read,
-// nobody knows whether a newer change waits.
+// wakeReapplies plans the agents that may have signed in while no worker was running. It waits until the backlog has been read,
+// because a newer change may be in it.
 func (l *loop) wakeReapplies() {
 	if l.policy.NoReapply || l.backlog.behind {
 		return
@@ -43,14 +43,14 @@ func (l *loop) wakeReapplies() {
 		}
 		if ln.live == nil {
 			l.considerReapply(ln)
-			ln.held = ln.held || ln.reapply != nil // the last owner may have called for it
+			ln.held = ln.held || ln.reapply != nil // the last owner may have made the call
 		}
 		l.plan(ln)
 	}
 }
 
-// holdReapplies holds the agents for whom the last owner may have reapplied, before anything newer of them is read. It
-// may have seen a sign-in that only it could tell from a rotation, or one that is over.
+// holdReapplies holds the agents for which the last owner may have been reapplying a policy. That owner may have seen a sign-in that
+// has ended since, or one without a time, which this one cannot tell from a rotation of the GUID.
 func (l *loop) holdReapplies() {
 	for _, ln := range l.lanes {
 		if ln.ledger.InForce == nil {

@@ -9,8 +9,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// How many results a view tells of, and how long their texts may be there: a view goes over NATS, where a message has
-// 1 MiB at most.
+// How many results a view has, and how long their texts may be: a view is sent over NATS, where a message may have 1 MiB.
 const (
 	recentResults = 40
 	recentTrouble = 80
@@ -54,10 +53,10 @@ func (r *recent) noteKept(c *change, what string, kept Kept) {
 	}
 }
 
-// ring is the last few results. It takes no room before there are any.
+// ring holds the last few results. It allocates nothing before there are any.
 type ring struct {
 	kept []messages.Result
-	next int // where the next one goes once there are enough
+	next int // where the next one goes once it is full
 }
 
 func (r *ring) add(most int, result messages.Result) {
@@ -69,7 +68,7 @@ func (r *ring) add(most int, result messages.Result) {
 	r.next = (r.next + 1) % most
 }
 
-// newest returns a copy, the newest first.
+// newest returns copies of the results, newest first.
 func (r *ring) newest() []messages.Result {
 	found := slices.Concat(r.kept[r.next:], r.kept[:r.next])
 	slices.Reverse(found)
@@ -95,8 +94,8 @@ type waiting struct {
 	rank   int
 }
 
-// waitRank says which waits come first: those that the gateway's answers caused before those that are as planned. What is
-// at the gateway or next in turn needs nobody's eye.
+// waitRank returns the order in which waits are shown: those that the gateway's answers caused before those that are planned. Changes
+// that are due or being called need no attention.
 func waitRank(why view.Reason) (rank int, shown bool) {
 	switch why {
 	case view.Retry:
@@ -154,8 +153,7 @@ func (w *waitList) views(s *schedule) []view.Wait {
 	return all
 }
 
-// SignIns returns when the agents that are signed in did so, as far as their records say: the first and the last time.
-// Both are zero where no record says so.
+// SignIns returns the first and the last sign-in time of the agents that are signed in. Both are zero if no record has one.
 func (s *Sessions) SignIns() (first, last time.Time) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

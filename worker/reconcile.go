@@ -7,7 +7,7 @@ import (
 	"idlepolicy/worker/ledger"
 )
 
-// readAgain reads an agent's ledger again after a result was refused or lost: somebody else may have stored one.
+// readAgain reads an agent's ledger again after a result was refused or lost: another owner may have stored one.
 func (l *loop) readAgain(ln *lane, err error) {
 	l.log().Debug("result not stored, reading the agent's ledger again", "agent", ln.agent, "err", err)
 	if l.Watch != nil {
@@ -42,7 +42,7 @@ func (r reloaded) apply(l *loop) {
 	}
 }
 
-// has reports whether the ledger, as it is read now, knows what the entry says.
+// has reports whether the ledger already contains what the entry reports.
 func (l *loop) has(known *ledger.Ledger, e *entry) bool {
 	switch {
 	case e.ends():
@@ -55,8 +55,8 @@ func (l *loop) has(known *ledger.Ledger, e *entry) bool {
 	}
 }
 
-// storedElsewhere lets go of an entry that the ledger knows already, stored by us without our learning of it or by
-// another owner.
+// storedElsewhere releases an entry that the ledger already contains. Another owner stored it, or we did and missed the
+// acknowledgement.
 func (l *loop) storedElsewhere(e *entry) {
 	if e.ends() {
 		e.change.member.endedElsewhere()
@@ -65,7 +65,7 @@ func (l *loop) storedElsewhere(e *entry) {
 	l.release(e)
 }
 
-// reconcile brings a lane in line with a ledger in which another owner may have ended some of its changes.
+// reconcile updates a lane after its ledger was read: another owner may have ended some of its changes.
 func (l *loop) reconcile(ln *lane) {
 	if stored := ln.ledger.Newest; stored.Pos != (ledger.Position{}) && stored.Newer(ln.newest()) {
 		ln.setNewest(stored)
@@ -88,7 +88,7 @@ func (l *loop) reconcile(ln *lane) {
 	}
 }
 
-// forget lets go of a change that another owner ended.
+// forget releases a change that another owner ended.
 func (l *loop) forget(c *change) {
 	c.ended = true
 	l.leaveLater(c)

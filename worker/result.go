@@ -146,7 +146,7 @@ func (l *loop) openBelow(ln *lane, e *entry, done ledger.Position) []ledger.Open
 		if p.Compare(done) > 0 {
 			break
 		}
-		told := c.said
+		told := c.recorded
 		if c == e.change {
 			told |= e.told
 		}
@@ -195,7 +195,7 @@ func (s stored) apply(l *loop) {
 	}
 	l.recent.add(&e.result)
 	l.logResult(l.ctx, &e.result)
-	l.tell(e, l.now)
+	l.trace(e, l.now)
 	if mb := e.change.member; mb != nil && e.ends() {
 		mb.ended(e.result.Outcome, s.seq)
 	}
@@ -223,7 +223,7 @@ func (l *loop) release(e *entry) {
 	case e.ends():
 		l.releaseChange(c)
 	default:
-		c.said |= e.told & c.told // unless that wait has ended meanwhile
+		c.recorded |= e.told & c.reported // unless that wait has ended meanwhile
 	}
 }
 

@@ -9,20 +9,20 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// schedule decides who is next: which changes are ready for a call, which wait for an instant or for a pause to end, and
-// why.
+// schedule has the queues of the changes that are ready for a call, wait for an instant or pause, and counts what all of them wait
+// for. [loop.plan] decides which of these it is.
 type schedule struct {
 	*clock
 	ready     ready
 	instants  heapOf[*change]     // by wakesAt
 	pauses    heapOf[*change]     // by wakesAfter
 	waiting   [view.Unknown]int   // unfinished changes and policies to be reapplied, by what they wait for
-	debounces map[*lane]*debounce // of those whose changes replace each other while they wait
+	debounces map[*lane]*debounce // of the agents that have one
 
-	gateAgain time.Time // when to ask the gate again; zero: an event will say so
+	gateAgain time.Time // when to ask the gate again; zero: after the next event
 	holdUntil int64     // in ticks; 0: there is no hold
 	holdAll   bool      // the hold is for all agents, not only for those that a lane says so of
-	flood     int64     // some agents wait for a pause in their changes until then, in ticks
+	flood     int64     // until when some agents are being debounced, in ticks
 }
 
 func newSchedule(c *clock) schedule {
@@ -47,7 +47,7 @@ func byPublication(a, b *change) int {
 	return cmp.Or(cmp.Compare(a.seq(), b.seq()), cmp.Compare(a.index, b.index))
 }
 
-// plan decides what the lane does next: call, wait for the sign-in, for an instant, or for what is under way.
+// plan decides what the lane does next: make a call, or wait, and for what. It is called whenever that may have changed.
 func (l *loop) plan(ln *lane) {
 	l.planNext(ln)
 	l.coverage.update(ln)
@@ -71,21 +71,21 @@ func (l *loop) planNext(ln *lane) {
 	refused := signedIn && c.refusedIn(session)
 	switch {
 	case refused:
-		c.rev = session.Rev // written again with nothing new in it
+		c.rev = session.Rev // the record may have been written again with the same session
 	case signedIn && !c.stillRefused(session):
-		c.told, c.said = c.told&^ledger.ToldSignIn, c.said&^ledger.ToldSignIn // a later wait for a sign-in is another one
+		c.reported, c.recorded = c.reported&^ledger.ToldSignIn, c.recorded&^ledger.ToldSignIn // the next wait for a sign-in is reported again
 	}
 	var why view.Reason
 	spare := false
 	switch {
 	case ln.unsettled():
-		why = view.OlderEnding // plan is asked again then
+		why = view.OlderEnding // plan is called when it ends
 	case !signedIn:
 		why = view.SignIn
-		l.tellWaiting(c, why)
+		l.reportWaiting(c, why)
 	case refused:
 		why = view.Session
-		l.tellWaiting(c, why)
+		l.reportWaiting(c, why)
 		if t := c.tries(); t.sessionNext == 0 { // the last owner's call was refused
 			t.refusals, t.sessionNext = 1, now+int64(firstSessionPause)
 		}
@@ -114,19 +114,18 @@ func (l *loop) planNext(ln *lane) {
 	}
 }
 
-// holds reports whether a call that the last owner made for the agent may still land.
+// holds reports whether a call that the last owner made for the agent may still take effect.
 func (s *schedule) holds(ln *lane) bool {
 	return (ln.held || s.holdAll) && s.ticks() < s.holdUntil
 }
 
-// unsettled reports whether the lane waits for an older change: its ending must be stored before a newer one is sent.
+// unsettled reports whether the ending of an older change is not stored. It must be before a newer change is sent.
 func (ln *lane) unsettled() bool {
 	return ln.inFlight != nil || ln.out.unsettled()
 }
 
-// refusedIn reports whether the gateway did not know the agent by this very session. A record that was written again
-// with nothing new in it is the same session; the revisions of a registry that was made again tell nothing. After a
-// takeover there is only the revision to go by.
+// refusedIn reports whether the gateway refused this session. A record that was written again with the same content is the same
+// session. After a takeover only its revision is known.
 func (c *change) refusedIn(s Session) bool {
 	switch {
 	case c.rev == 0:
@@ -138,13 +137,13 @@ func (c *change) refusedIn(s Session) bool {
 	}
 }
 
-// stillRefused reports whether the gateway did not know the agent by this session when it last answered; it was tried
-// again meanwhile, and nothing was heard.
+// stillRefused reports whether the gateway refused this session in its last answer, although it was tried again since and that
+// call got no answer.
 func (c *change) stillRefused(s Session) bool {
 	return c.try != nil && c.try.refusals > 0 && s.SameAs(c.try.session.Session)
 }
 
-// wakeAt has the change woken at an instant, in Unix nanoseconds.
+// wakeAt makes due look at the change at an instant, in Unix nanoseconds.
 func (s *schedule) wakeAt(c *change, instant int64) {
 	if c.instant == 0 || c.wakesAt != instant {
 		c.wakesAt = instant
@@ -152,7 +151,7 @@ func (s *schedule) wakeAt(c *change, instant int64) {
 	}
 }
 
-// wakeAfter has the change woken at that many ticks, too; 0: it does not pause.
+// wakeAfter makes due look at the change when its pause ends, in ticks; 0: it does not pause.
 func (s *schedule) wakeAfter(c *change, ticks int64) {
 	switch {
 	case ticks == 0:
@@ -163,14 +162,14 @@ func (s *schedule) wakeAfter(c *change, ticks int64) {
 	}
 }
 
-// waitFor sets what a change waits for: the one place where a change gets its reason.
+// waitFor sets what a change waits for. This is the only place where that is set.
 func (s *schedule) waitFor(c *change, why view.Reason) {
 	s.waiting[c.why]--
 	c.why = why
 	s.waiting[why]++
 }
 
-// unschedule takes the change out of all queues.
+// unschedule removes the change from all queues.
 func (s *schedule) unschedule(c *change) {
 	s.instants.remove(c)
 	s.pauses.remove(c)
@@ -195,7 +194,7 @@ func (s *schedule) drop(c *change) {
 	}
 }
 
-// due wakes the changes whose time has come.
+// due looks at the changes whose time has come.
 func (l *loop) due() {
 	for {
 		c, ok := l.pauses.first()
@@ -217,7 +216,7 @@ func (l *loop) due() {
 	l.batches.reportProgress(l.forecast.prospects)
 }
 
-// wakeUp does what the instant of a change was waited for.
+// wakeUp is called when the instant of a change has come.
 func (l *loop) wakeUp(c *change) {
 	ln := c.lane
 	if slices.Contains(ln.later, c) {
@@ -231,7 +230,7 @@ func (l *loop) wakeUp(c *change) {
 	l.plan(ln)
 }
 
-// untilNext returns how long the event loop may sleep if nothing happens.
+// untilNext returns how long the event loop may sleep if no event comes in.
 func (l *loop) untilNext() time.Duration {
 	next := l.now.Add(time.Hour)
 	if c, ok := l.pauses.first(); ok {
@@ -256,7 +255,7 @@ func (l *loop) untilNext() time.Duration {
 		next = earlier(next, l.pipeline.moved.Add(stopWaits))
 	}
 	if len(l.batches.open) > 0 {
-		next = earlier(next, l.batches.toldAt.Add(progressEvery))
+		next = earlier(next, l.batches.reportedAt.Add(progressEvery))
 	}
 	return max(0, next.Sub(l.now))
 }

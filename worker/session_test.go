@@ -123,8 +123,8 @@ func TestNewSince(t *testing.T) {
 		{"no time, came back", Session{Rev: 5, CameBack: 4}, ledger.SignIn{Rev: 3, Call: ns(11)}, true},
 		{"no time, came back before the call", Session{Rev: 5, CameBack: 4}, ledger.SignIn{Rev: 4, Call: ns(11)}, false},
 		{"no time, never gone", Session{Rev: 5}, ledger.SignIn{Rev: 3, Call: ns(11)}, false},
-		{"no time, came back in another registry", Session{Rev: 3, CameBack: 2, Anew: ns(12)}, ledger.SignIn{Rev: 3, Call: ns(11)}, true},
-		{"no time, came back in another registry before the call", Session{Rev: 3, CameBack: 2, Anew: ns(10)}, ledger.SignIn{Rev: 3, Call: ns(11)}, false},
+		{"no time, came back in another registry", Session{Rev: 3, CameBack: 2, Remade: ns(12)}, ledger.SignIn{Rev: 3, Call: ns(11)}, true},
+		{"no time, came back in another registry before the call", Session{Rev: 3, CameBack: 2, Remade: ns(10)}, ledger.SignIn{Rev: 3, Call: ns(11)}, false},
 		{"no time where there was one", Session{Rev: 5}, ledger.SignIn{At: ns(10), Rev: 3, Call: ns(11)}, false},
 	}
 	for _, test := range tests {

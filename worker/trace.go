@@ -6,50 +6,50 @@ import (
 	"idlepolicy/messages"
 )
 
-// Story is the way of one change, told once when its ending is stored.
-type Story struct {
+// Trace describes how one change was handled. It is reported once, when its ending is stored.
+type Trace struct {
 	TraceParent string // W3C trace context of the change; empty: none
 	TraceState  string
 	Result      *messages.Result
-	Attempts    []Attempt // in their order; only the first maxTold
-	Stored      time.Time // the result
+	Attempts    []Attempt // in their order; only the first maxAttempts
+	Stored      time.Time // when the result was stored
 }
 
-// Attempt is one call of a story and what came of it.
+// Attempt is one call for a change, and its answer.
 type Attempt struct {
 	Sent time.Time
 	Answer
 }
 
-// Tracer hears the stories. It is called from the event loop and must return at once.
+// Tracer exports traces. It is called from the event loop and must return at once.
 type Tracer interface {
-	Tell(s *Story)
+	Trace(t *Trace)
 }
 
-// maxTold bounds what a change remembers that is tried again for hours.
-const maxTold = 32
+// maxAttempts bounds how many attempts of a change are remembered: it may be retried for hours.
+const maxAttempts = 32
 
-// remember keeps a call for the story of its change, where somebody wants to hear it.
+// remember keeps a call for the trace of its change.
 func (w *Worker) remember(c *change, a *answered) {
 	if w.Trace == nil || c.again() || a.Class == NotSent {
 		return
 	}
-	if t := c.tries(); len(t.calls) < maxTold {
+	if t := c.tries(); len(t.calls) < maxAttempts {
 		t.calls = append(t.calls, Attempt{a.sent, a.Answer})
 	}
 }
 
-// tell tells the story of the change whose ending is stored.
-func (w *Worker) tell(e *entry, stored time.Time) {
+// trace reports the trace of the change whose ending is stored.
+func (w *Worker) trace(e *entry, stored time.Time) {
 	if w.Trace == nil || !e.ends() {
 		return
 	}
-	s := Story{Result: &e.result, Stored: stored}
+	out := Trace{Result: &e.result, Stored: stored}
 	if t := e.change.msg.trace; t != nil {
-		s.TraceParent, s.TraceState = t.parent, t.state
+		out.TraceParent, out.TraceState = t.parent, t.state
 	}
 	if t := e.change.try; t != nil {
-		s.Attempts = t.calls
+		out.Attempts = t.calls
 	}
-	w.Trace.Tell(&s)
+	w.Trace.Trace(&out)
 }

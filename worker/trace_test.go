@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// listener keeps what it is told, as one line each.
+// listener keeps each trace as one line.
 type listener []string
 
-func (l *listener) Tell(s *Story) {
+func (l *listener) Trace(s *Trace) {
 	line := []string{string(s.Result.Outcome), s.Result.ChangeID}
 	for _, a := range s.Attempts {
 		line = append(line, fmt.Sprintf("%v@%v", a.Class, a.Sent.Sub(s.Result.ReceivedAt)))
@@ -23,8 +23,8 @@ func (l *listener) Tell(s *Story) {
 	*l = append(*l, strings.Join(line, " "))
 }
 
-// Each ending is told once with the calls that were made for it; what ends nothing is no story.
-func TestEachEndingIsAStory(t *testing.T) {
+// A result that ends nothing has no trace.
+func TestEachEndingIsTracedOnceWithItsAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, Policy{Backoff: Backoff{Initial: time.Second}})
 		var heard listener
@@ -48,18 +48,18 @@ func TestEachEndingIsAStory(t *testing.T) {
 	})
 }
 
-func TestStoriesAreBounded(t *testing.T) {
+func TestAttemptsInATraceAreBounded(t *testing.T) {
 	l := &loop{Worker: &Worker{Trace: new(listener)}}
 	c := &change{msg: &message{}}
-	for range 10 * maxTold {
+	for range 10 * maxAttempts {
 		l.remember(c, &answered{Answer: Answer{Class: Unsound}})
 	}
-	if n := len(c.try.calls); n != maxTold {
+	if n := len(c.try.calls); n != maxAttempts {
 		t.Errorf("%d calls are remembered", n)
 	}
 	l.Trace = nil
 	quiet := &change{msg: &message{}}
 	if l.remember(quiet, &answered{Answer: Answer{Class: Unsound}}); quiet.try != nil {
-		t.Error("a change remembers what nobody wants to hear")
+		t.Error("a change remembers attempts that nobody traces")
 	}
 }

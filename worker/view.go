@@ -9,16 +9,16 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// View asks the running term; ok is false while this process is not the owner.
+// View returns a view of the running term; ok is false while this process is not the owner.
 func (w *Worker) View(ctx context.Context) (v view.View, ok bool) {
-	var answer view.View // written later still where the asker goes away
+	var answer view.View // the loop may still write it after ctx has ended
 	if !w.ask(ctx, func(l *loop) { answer = l.view() }) {
 		return view.View{}, false
 	}
 	return answer, true
 }
 
-// Agent asks the running term about one agent; ok is false while this process is not the owner.
+// Agent returns a view of one agent; ok is false while this process is not the owner.
 func (w *Worker) Agent(ctx context.Context, agent string) (v view.AgentView, ok bool) {
 	var answer view.AgentView
 	if !w.ask(ctx, func(l *loop) { answer = l.agentView(agent) }) {

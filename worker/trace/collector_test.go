@@ -129,10 +129,10 @@ func open(t *testing.T, environment map[string]string, log *slog.Logger) *Tracer
 
 const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-// story is a change that waited a second, was refused once, and was applied.
-func story(start time.Time) *worker.Story {
+// traced is a change that waited a second, was refused once, and was applied.
+func traced(start time.Time) *worker.Trace {
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
-	return &worker.Story{
+	return &worker.Trace{
 		TraceParent: parent, TraceState: "vendor=1", Stored: at(1400),
 		Result: &messages.Result{
 			Outcome: messages.Applied, AgentID: "1001", ChangeID: "c-1", Flag: "false", BatchID: "late-7", Attempts: 2,

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// Check tells whether the variables turn traces on, and what is wrong with them. It calls nobody.
+// Check reports whether the variables turn traces on, and returns an error if they are wrong. It connects to nothing.
 func Check(ctx context.Context) (on bool, err error) {
 	e, err := exporter(ctx)
 	if e == nil || err != nil {
@@ -28,7 +28,7 @@ func Check(ctx context.Context) (on bool, err error) {
 	return true, e.Shutdown(ctx)
 }
 
-// exporter is what the variables ask for; nil: they ask for none.
+// exporter returns the exporter that the variables ask for; nil: they ask for none.
 func exporter(ctx context.Context) (*otlptrace.Exporter, error) {
 	if on, err := wanted(); !on || err != nil {
 		return nil, err

@@ -82,7 +82,7 @@ func TestCollectorBehindTLS(t *testing.T) {
 		"OTEL_EXPORTER_OTLP_ENDPOINT": c.URL, "OTEL_EXPORTER_OTLP_CERTIFICATE": file, "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
 	}
 	tracer := open(t, environment, quiet)
-	tracer.Tell(story(time.Now()))
+	tracer.Trace(traced(time.Now()))
 	closed(t, tracer)
 	if n := len(c.spans()); n != 7 {
 		t.Errorf("%d spans", n)

@@ -9,8 +9,8 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// losses is an exporter that says what cannot be sent: once when it begins and once when it is over, however many batches
-// there are between. What cannot be sent is dropped: traces must not hold the worker up or fill its memory.
+// losses is an exporter that drops spans that cannot be sent, because traces must not hold up the worker or fill its memory. It logs
+// once when that begins and once when it ends.
 type losses struct {
 	sdk.SpanExporter
 	log     *slog.Logger
@@ -22,7 +22,7 @@ func newLosses(e sdk.SpanExporter, log *slog.Logger) *losses {
 	return &losses{SpanExporter: e, log: log, secrets: secrets()}
 }
 
-// ExportSpans implements sdk.SpanExporter, which calls it one batch after the other. Its failures are all told here.
+// ExportSpans implements sdk.SpanExporter. It is called for one batch after the other, and logs all failures itself.
 func (l *losses) ExportSpans(ctx context.Context, spans []sdk.ReadOnlySpan) error {
 	err := l.SpanExporter.ExportSpans(ctx, spans)
 	switch {

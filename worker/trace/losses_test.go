@@ -19,7 +19,7 @@ func TestLossesAreToldOnce(t *testing.T) {
 	}, slog.New(slog.NewTextHandler(&log, nil)))
 	tell := func() {
 		t.Helper()
-		tracer.Tell(story(time.Now()))
+		tracer.Trace(traced(time.Now()))
 		if err := tracer.provider.ForceFlush(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -50,7 +50,7 @@ func TestCollectorThatIsAwayIsTold(t *testing.T) {
 	c.Close()
 	var log bytes.Buffer
 	tracer := open(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.URL}, slog.New(slog.NewTextHandler(&log, nil)))
-	tracer.Tell(story(time.Now()))
+	tracer.Trace(traced(time.Now()))
 	closed(t, tracer)
 	if text := log.String(); !strings.Contains(text, "connection refused") {
 		t.Errorf("logged %q", text)

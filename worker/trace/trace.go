@@ -18,8 +18,8 @@ import (
 	"idlepolicy/worker"
 )
 
-// Tracer turns stories into traces. It is a worker.Tracer: its spans are made afterwards, with the times at which things
-// happened, so that the worker carries nothing along but what the story holds.
+// Tracer exports the traces of changes as spans. It is a worker.Tracer. The spans are made when a change has ended, with the times at
+// which things happened, so the worker need not carry them along.
 type Tracer struct {
 	provider *sdk.TracerProvider
 	tracer   trace.Tracer
@@ -27,11 +27,11 @@ type Tracer struct {
 
 var _ worker.Tracer = (*Tracer)(nil)
 
-// closeWithin is how long the last spans may take to leave.
+// closeWithin is how long sending the last spans may take.
 const closeWithin = 3 * time.Second
 
-// FromEnvironment returns the tracer that the standard variables ask for; nil: they ask for none. name and version are
-// those of this process. Its error names the variable that is wrong.
+// FromEnvironment returns the tracer that the standard variables ask for, nil if they ask for none. name and version are those of
+// this process. The error names the variable that is wrong.
 func FromEnvironment(ctx context.Context, name, version string, log *slog.Logger) (*Tracer, error) {
 	e, err := exporter(ctx)
 	if e == nil || err != nil {
@@ -40,16 +40,16 @@ func FromEnvironment(ctx context.Context, name, version string, log *slog.Logger
 	who, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(
 		attribute.String("service.name", "idleworker"), attribute.String("service.version", version),
 		attribute.String("service.instance.id", name),
-	), resource.WithFromEnv()) // what the variables say of the service goes before what we say
+	), resource.WithFromEnv()) // the variables override what we say about the service
 	if err != nil {
 		return nil, fmt.Errorf("read OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("tracing is not as it should be", "err", err) }))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces could not be exported", "err", err) }))
 	p := sdk.NewTracerProvider(sdk.WithResource(who), sdk.WithBatcher(newLosses(e, log)))
 	return &Tracer{p, p.Tracer("idlepolicy", trace.WithInstrumentationVersion(version))}, nil
 }
 
-// Close sends what is left.
+// Close sends the remaining spans.
 func (t *Tracer) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
 	defer cancel()
@@ -59,8 +59,8 @@ func (t *Tracer) Close(ctx context.Context) error {
 	return nil
 }
 
-// Tell implements worker.Tracer.
-func (t *Tracer) Tell(s *worker.Story) {
+// Trace implements worker.Tracer.
+func (t *Tracer) Trace(s *worker.Trace) {
 	carrier := propagation.MapCarrier{"traceparent": s.TraceParent, "tracestate": s.TraceState}
 	ctx := propagation.TraceContext{}.Extract(context.Background(), carrier)
 	r := s.Result
@@ -95,8 +95,8 @@ func attributesOf(r *messages.Result) []attribute.KeyValue {
 	return all
 }
 
-// parts are the waits, the calls and the storing of one change, one after the other.
-func (t *Tracer) parts(ctx context.Context, s *worker.Story) {
+// parts exports a span for each wait and call of a change, and for storing its result.
+func (t *Tracer) parts(ctx context.Context, s *worker.Trace) {
 	r := s.Result
 	at := r.ReceivedAt
 	if r.EffectiveAt.After(at) && r.FinishedAt.After(r.EffectiveAt) {
@@ -134,7 +134,7 @@ func (t *Tracer) call(ctx context.Context, a *worker.Attempt) {
 		call.SetAttributes(attribute.Int("http.response.status_code", a.Status))
 	}
 	if a.Class != worker.Success {
-		call.SetStatus(codes.Error, a.Fault+a.Message) // it is one of them: the gateway answered or it did not
+		call.SetStatus(codes.Error, a.Fault+a.Message) // one of them is empty: the gateway answered or it did not
 	}
 	call.End(trace.WithTimestamp(a.Sent.Add(a.Took)))
 }

@@ -25,7 +25,7 @@ func TestStoryBecomesOneTrace(t *testing.T) {
 	c := newCollector(t)
 	tracer := open(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.URL + "/", "OTEL_EXPORTER_OTLP_HEADERS": "api-key=a%20b"}, quiet)
 	start := time.Date(2026, 11, 22, 18, 0, 0, 0, time.UTC)
-	tracer.Tell(story(start))
+	tracer.Trace(traced(start))
 	closed(t, tracer)
 	if r := c.requests[0]; r.path != "/v1/traces" || r.header.Get("Api-Key") != "a b" ||
 		r.header.Get("Content-Type") != "application/x-protobuf" {
@@ -79,7 +79,7 @@ func TestSpansSayWhatAndWho(t *testing.T) {
 	tracer := open(t, map[string]string{
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": c.URL + "/own/path", "OTEL_RESOURCE_ATTRIBUTES": "site=north,service.version=9",
 	}, quiet)
-	tracer.Tell(story(time.Now()))
+	tracer.Trace(traced(time.Now()))
 	closed(t, tracer)
 	if path := c.requests[0].path; path != "/own/path" {
 		t.Errorf("sent to %s", path)
@@ -122,9 +122,9 @@ func TestParentDecides(t *testing.T) {
 	c := newCollector(t)
 	tracer := open(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.URL}, quiet)
 	for _, parent := range []string{strings.TrimSuffix(parent, "1") + "0", "", "not a traceparent"} {
-		s := story(time.Now())
+		s := traced(time.Now())
 		s.TraceParent = parent
-		tracer.Tell(s)
+		tracer.Trace(s)
 	}
 	closed(t, tracer)
 	own := map[string]bool{}
@@ -141,11 +141,11 @@ func TestParentDecides(t *testing.T) {
 func TestEndingsThatAreFaults(t *testing.T) {
 	c := newCollector(t)
 	tracer := open(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": c.URL}, quiet)
-	s := story(time.Now())
+	s := traced(time.Now())
 	s.Result.Outcome, s.Result.Message = messages.Expired, "too late"
 	s.Attempts = s.Attempts[:1]
 	s.Attempts[0].Answer = worker.Answer{Class: worker.Unsound, Fault: "timeout", Took: time.Second}
-	tracer.Tell(s)
+	tracer.Trace(s)
 	closed(t, tracer)
 	var said []string
 	for _, s := range c.spans() {
