@@ -77,7 +77,7 @@ func TestGateHoldsOverTakeovers(t *testing.T) {
 			s.crash()
 		}
 		n := len(s.gateway.made())
-		if most := mostIn(s.gateway.at, time.Second); most > 55 || n < 200 {
+		if most := mostIn(s.gateway.at(), time.Second); most > 55 || n < 200 {
 			t.Errorf("%d calls, %d of them within one second", n, most)
 		}
 		s.worker.SetControls(Controls{Rate: &fifty, Paused: true})
@@ -108,7 +108,7 @@ func TestRateRampsUpAfterSilence(t *testing.T) {
 		}
 		s.pass(3 * time.Second)
 		open := shut.Add(2 * time.Second)
-		calls := s.gateway.at
+		calls := s.gateway.at()
 		if n := between(calls, open, open.Add(200*time.Millisecond)); n > 10 {
 			t.Errorf("%d calls in the first 200 ms", n)
 		}

@@ -105,7 +105,7 @@ func TestWhatAnAnswerSpends(t *testing.T) {
 				if r := s.journal.all()[0]; r.Attempts != test.attempts {
 					t.Errorf("%d attempts, want %d", r.Attempts, test.attempts)
 				}
-				if took := s.gateway.at[2].Sub(s.gateway.at[0]); took < test.atLeast || took > test.atMost {
+				if took := s.gateway.at()[2].Sub(s.gateway.at()[0]); took < test.atLeast || took > test.atMost {
 					t.Errorf("the third call came after %v", took)
 				}
 			})

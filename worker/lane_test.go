@@ -154,7 +154,7 @@ func TestSessionThatWasRefusedIsTriedAgain(t *testing.T) {
 		s.publish(wish("1001", "false", `,"id":"a"`))
 		s.pass(30 * time.Minute)
 		for i, want := range []int{5, 10, 20, 40, 80, 160, 300, 300} {
-			if got := s.gateway.at[i+1].Sub(s.gateway.at[i]); got != seconds(want) {
+			if got := s.gateway.at()[i+1].Sub(s.gateway.at()[i]); got != seconds(want) {
 				t.Errorf("pause %d was %v, want %v", i+1, got, seconds(want))
 			}
 		}
@@ -272,7 +272,7 @@ func TestAttemptsAreUsedUpWithGrowingPauses(t *testing.T) {
 			t.Errorf("result %+v", r)
 		}
 		for i, want := range []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second} {
-			if got := s.gateway.at[i+1].Sub(s.gateway.at[i]); got != want {
+			if got := s.gateway.at()[i+1].Sub(s.gateway.at()[i]); got != want {
 				t.Errorf("pause %d was %v, want %v", i+1, got, want)
 			}
 		}

@@ -10,7 +10,7 @@ import (
 // checkCalls looks at each call as the gateway saw it, with the endings known.
 func (w *world) checkCalls(endings map[*item]*ending) {
 	anew := map[string][]*seen{}
-	for _, s := range w.desk.calls {
+	for _, s := range w.backend.calls {
 		it := w.itemOfCall(s)
 		if it == nil {
 			w.t.Errorf("a call for nothing: %s %s", s.AgentID, s.Flag)
@@ -85,7 +85,7 @@ func (w *world) itemOfCall(s *seen) *item {
 	return nil
 }
 
-func (w *world) callsOf(it *item) []*seen { return w.desk.of[it.AgentID+" "+it.Flag] }
+func (w *world) callsOf(it *item) []*seen { return w.backend.of[it.AgentID+" "+it.Flag] }
 
 func (w *world) acceptedBefore(it *item, t time.Time) bool {
 	return slices.ContainsFunc(w.callsOf(it), func(s *seen) bool { return s.success && s.to.Before(t) })
@@ -103,7 +103,7 @@ func (w *world) checkGateway() {
 			}
 		}
 	}
-	for _, s := range w.desk.calls {
+	for _, s := range w.backend.calls {
 		if it := w.itemOfCall(s); s.success && it != nil {
 			last[s.AgentID] = it
 		}
@@ -112,7 +112,7 @@ func (w *world) checkGateway() {
 		if !it.until.After(time.Now()) {
 			continue
 		}
-		if got := w.desk.holds[agent]; got != it.Flag {
+		if got := w.backend.holds[agent]; got != it.Flag {
 			w.t.Errorf("agent %s: the gateway holds %q, in force is %q (%d.%d)", agent, got, it.Flag, it.seq, it.Index)
 		}
 		if last[agent] != it {

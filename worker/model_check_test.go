@@ -178,7 +178,7 @@ func (w *world) checkWaits() {
 		it := w.itemOf(what.seq, what.index)
 		starts := 1
 		if !what.instant {
-			starts += w.desk.begun[it.AgentID+" "+it.Flag] + w.puts[it.AgentID]
+			starts += w.backend.begun[it.AgentID+" "+it.Flag] + w.puts[it.AgentID]
 		}
 		if n > starts {
 			w.t.Errorf("%d waits of %+v told, %d started", n, what, starts)

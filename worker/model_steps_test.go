@@ -140,7 +140,7 @@ func sessionSteps() []step {
 		all = append(all,
 			step{agent + ": signs in", func(w *world) { w.signsIn(agent) }},
 			step{agent + ": signs out", func(w *world) {
-				w.desk.set(func() { w.desk.good[agent] = "" })
+				w.backend.set(func() { w.backend.good[agent] = "" })
 				w.sessions.Delete(agent)
 			}},
 			step{agent + ": new GUID", func(w *world) { w.newGUID(agent); w.registryLearns(agent) }},
@@ -152,10 +152,10 @@ func sessionSteps() []step {
 }
 
 func (w *world) newGUID(agent string) {
-	w.desk.set(func() {
-		if w.desk.good[agent] != "" {
+	w.backend.set(func() {
+		if w.backend.good[agent] != "" {
 			w.rev++
-			w.desk.good[agent] = fmt.Sprint("g", w.rev)
+			w.backend.good[agent] = fmt.Sprint("g", w.rev)
 		}
 	})
 }
@@ -167,7 +167,7 @@ func (w *world) registryLearns(agent string) {
 	}
 	w.rev++
 	var guid string
-	w.desk.set(func() { guid = w.desk.good[agent] })
+	w.backend.set(func() { guid = w.backend.good[agent] })
 	w.puts[agent]++
 	if guid != "" {
 		w.sessions.Put(agent, modelSession(agent, guid, old.SignedInAt), w.rev)
@@ -178,15 +178,15 @@ func gatewaySteps() []step {
 	var all []step
 	for _, mode := range []string{"", "refused", "passing", "fault", "busy", "too many", "retry after", "not sent", "noise", "flapping", "one address down"} {
 		all = append(all, step{"gateway: " + mode, func(w *world) {
-			w.desk.set(func() { w.desk.mode, w.desk.only = mode, "" })
+			w.backend.setMode(mode, "")
 		}}, step{"gateway, for 1001: " + mode, func(w *world) {
-			w.desk.set(func() { w.desk.mode, w.desk.only = mode, "1001" })
+			w.backend.setMode(mode, "1001")
 		}})
 	}
 	for _, takes := range []time.Duration{0, 50 * time.Millisecond, 2 * time.Second} {
-		all = append(all, step{fmt.Sprint("calls take ", takes), func(w *world) { w.desk.set(func() { w.desk.takes = takes }) }})
+		all = append(all, step{fmt.Sprint("calls take ", takes), func(w *world) { w.backend.set(func() { w.backend.takes = takes }) }})
 	}
-	sound := step{"gateway: as it should", func(w *world) { w.desk.set(func() { w.desk.mode = "" }) }}
+	sound := step{"gateway: as it should", func(w *world) { w.backend.setMode("", w.backend.only) }}
 	return append(all, sound, sound, sound, sound)
 }
 

@@ -1,12 +1,10 @@
 package worker
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,7 +88,7 @@ func play(t *testing.T, script []byte) {
 // world is a site, with what was asked of it and what its gateway saw.
 type world struct {
 	*site
-	desk     *counter
+	backend  *backend
 	items    []*item
 	sent     []*sentMessage
 	named    map[string]int // agent to how many of its changes have a name of their own
@@ -139,8 +137,7 @@ func newWorld(t *testing.T) *world {
 		Rate: 50, MaxInFlight: 2, MaxAttempts: 3, Validity: modelValidity, Retention: modelRetention,
 		Backoff: Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second},
 	})
-	w := &world{site: s, desk: newCounter(), named: map[string]int{}, ins: map[string]int{}, puts: map[string]int{}}
-	w.worker.Gateway = w.desk
+	w := &world{site: s, backend: newBackend(s.gateway), named: map[string]int{}, ins: map[string]int{}, puts: map[string]int{}}
 	return w
 }
 
@@ -179,7 +176,7 @@ func (w *world) start(hold bool) {
 		return
 	}
 	w.hold = 0
-	if !w.clean && (hold || w.desk.anyBusy()) {
+	if !w.clean && (hold || w.backend.anyBusy()) {
 		w.hold = modelHold
 	}
 	w.heldTill = time.Now().Add(w.hold)
@@ -204,7 +201,8 @@ func (w *world) runOut() {
 	for len(w.left) > 0 {
 		w.publishRest()
 	}
-	w.desk.set(func() { w.desk.mode, w.desk.only, w.desk.takes = "", "", 0 })
+	w.backend.setMode("", "")
+	w.backend.set(func() { w.backend.takes = 0 })
 	w.journal.set(func() {
 		w.journal.failNext, w.journal.takes, w.journal.answers, w.journal.countsFor = 0, 0, 0, 0
 	})
@@ -215,7 +213,7 @@ func (w *world) runOut() {
 		w.signsIn(agent)
 	}
 	w.pass(2 * time.Minute)
-	w.desk.set(func() { w.journal.set(w.checkGateway) })
+	w.backend.set(func() { w.journal.set(w.checkGateway) })
 	w.pass(3 * time.Hour)
 }
 
@@ -225,9 +223,9 @@ func (w *world) signsIn(agent string) {
 	w.ins[agent]++
 	w.puts[agent]++
 	guid := fmt.Sprint("g", w.rev)
-	w.desk.set(func() {
-		w.desk.good[agent], w.desk.holds[agent] = guid, "true" // signing in resets the flag
-		w.desk.signIns[agent] = append(w.desk.signIns[agent], time.Now())
+	w.backend.set(func() {
+		w.backend.good[agent], w.backend.holds[agent] = guid, "true" // signing in resets the flag
+		w.backend.signIns[agent]++
 	})
 	w.sessions.Put(agent, modelSession(agent, guid, time.Now()), w.rev)
 	synctest.Wait()
@@ -242,100 +240,35 @@ func modelSession(agent, guid string, signedIn time.Time) messages.Session {
 	return s
 }
 
-// counter is a gateway that writes down what it sees.
-type counter struct {
-	mu      sync.Mutex
-	good    map[string]string // agent to the GUID that is valid
-	holds   map[string]string // agent to the flag that is set
-	signIns map[string][]time.Time
-	mode    string // how it answers: a class, or as it should
-	only    string // the one agent that is answered so; empty: all
-	takes   time.Duration
-	busy    map[string]int // sign-in of an agent to calls under way
-	calls   []*seen
-	of      map[string][]*seen // agent and flag to calls
-	begun   map[string]int     // the same, with those that never left
+// backend lets the fake gateway answer as a real one does: it knows which GUIDs are valid, and has modes in which it is faulty.
+type backend struct {
+	*fakeGateway
+	good map[string]string // agent to the GUID that is valid
+	mode string            // how it answers; empty: as it should
+	only string            // the one agent that is answered so; empty: all
 }
 
-// seen is a call as the gateway saw it.
-type seen struct {
-	Call
-	from, to time.Time
-	success  bool
-	signIn   string // of the agent, which ends what calls with an older GUID may do
-	beside   bool   // another call for this agent and sign-in was under way
+func newBackend(g *fakeGateway) *backend {
+	b := &backend{fakeGateway: g, good: map[string]string{}}
+	g.lingers, g.respond = true, b.answers
+	return b
 }
 
-func newCounter() *counter {
-	return &counter{
-		good: map[string]string{}, holds: map[string]string{}, signIns: map[string][]time.Time{}, busy: map[string]int{},
-		of: map[string][]*seen{}, begun: map[string]int{},
-	}
+func (b *backend) setMode(mode, only string) {
+	b.set(func() { b.mode, b.only, b.unsent = mode, only, mode == "not sent" })
 }
 
-func (d *counter) set(f func()) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f()
-}
-
-func (d *counter) anyBusy() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n := 0
-	for _, k := range d.busy {
-		n += k
-	}
-	return n > 0
-}
-
-// Set answers at the end of its time; where nobody waits for the answer any more, the call lands all the same.
-func (d *counter) Set(ctx context.Context, c Call) Answer {
-	if ctx.Err() != nil {
-		return Answer{Class: NotSent}
-	}
-	s := &seen{Call: c, from: time.Now()}
-	name := c.AgentID + " " + c.Flag
-	d.mu.Lock()
-	d.begun[name]++
-	if d.mode == "not sent" {
-		d.mu.Unlock()
-		return Answer{Class: NotSent, Fault: "the lease is gone"}
-	}
-	s.signIn = fmt.Sprint(c.AgentID, len(d.signIns[c.AgentID]))
-	s.beside = d.busy[s.signIn] > 0
-	d.busy[s.signIn]++
-	d.calls = append(d.calls, s)
-	d.of[name] = append(d.of[name], s)
-	takes := d.takes
-	d.mu.Unlock()
-	answers := make(chan Answer, 1)
-	go func() {
-		time.Sleep(takes)
-		answers <- d.lands(s)
-	}()
-	select {
-	case a := <-answers:
-		return a
-	case <-ctx.Done():
-		return Answer{Class: NotSent}
-	}
-}
-
-func (d *counter) lands(s *seen) Answer {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s.to = time.Now()
-	d.busy[s.signIn]--
-	mode := d.mode
-	if d.only != "" && d.only != s.AgentID {
+// answers is called with the gateway's lock held.
+func (b *backend) answers(s *seen) Answer {
+	mode := b.mode
+	if b.only != "" && b.only != s.AgentID {
 		mode = ""
 	}
 	switch mode {
 	case "noise": // every other call, as good as at random
-		mode = []string{"", "fault", "", "busy", "", "passing", "", "too many"}[len(d.calls)%8]
+		mode = []string{"", "fault", "", "busy", "", "passing", "", "too many"}[len(b.calls)%8]
 	case "flapping":
-		if s.to.UnixMilli()/300%2 == 0 {
+		if time.Now().UnixMilli()/300%2 == 0 {
 			mode = "fault"
 		}
 	case "one address down":
@@ -357,10 +290,8 @@ func (d *counter) lands(s *seen) Answer {
 	case "retry after":
 		return Answer{Class: Busy, Status: 503, RetryAfter: 3 * time.Second, Fault: "503"}
 	}
-	if guid := d.good[s.AgentID]; guid == "" || s.Session.GUID != guid {
+	if guid := b.good[s.AgentID]; guid == "" || s.Session.GUID != guid {
 		return Answer{Class: NoAgent, Retcode: "100-006", Message: "not signed in"}
 	}
-	s.success = true
-	d.holds[s.AgentID] = s.Flag
 	return Answer{Class: Success, Retcode: "0", Message: "success"}
 }

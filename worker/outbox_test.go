@@ -18,7 +18,7 @@ func many(n int, more string) string {
 const unusable = `{"agent_id":1001,"flag":"yes"}`
 
 // longest returns the length of the longest ledger that was stored.
-func (b *book) longest() int {
+func (b *fakeJournal) longest() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := 0

@@ -36,9 +36,9 @@ func (s *site) readsOn() {
 }
 
 func TestOneAgentWhoseResultsAreRefusedStopsNobodyElse(t *testing.T) {
-	for name, broken := range map[string]func(*book){
-		"results": func(b *book) { b.refuses = func(agent string) bool { return agent == "1001" } },
-		"letters": func(b *book) { b.deaf = func(agent string) bool { return agent == "1001" } },
+	for name, broken := range map[string]func(*fakeJournal){
+		"results": func(b *fakeJournal) { b.refuses = func(agent string) bool { return agent == "1001" } },
+		"letters": func(b *fakeJournal) { b.deaf = func(agent string) bool { return agent == "1001" } },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, Policy{}, func(s *site) {

@@ -376,7 +376,7 @@ func TestOwnerThatDiedDuringItsHold(t *testing.T) {
 		s.publish(wish("1001", "b", `,"id":"b"`))
 		s.pass(time.Minute)
 		s.wantTold("expired 1001 a", "applied 1001 b")
-		if wait := s.gateway.at[1].Sub(began); wait != s.hold {
+		if wait := s.gateway.at()[1].Sub(began); wait != s.hold {
 			t.Errorf("called after %v, want after %v", wait, s.hold)
 		}
 	})
