@@ -10,6 +10,10 @@
 // With -faults.seed it does the same things again; how processes and servers meet them is up to the machine.
 // -faults.logs keeps the logs of the workers in a folder and says when each fault began and was over.
 //
+// TestPosts publishes over HTTP from 50 connections while a worker is killed, and repeats each request that failed:
+//
+//	go test ./cmd/internal/faulttest -v -run TestPosts -faults.posts=10000
+//
 // TestRollingUpdate has no faults but replaces one worker after another, and measures how long nobody calls.
 //
 // # What is counted

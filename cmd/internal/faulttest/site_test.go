@@ -33,6 +33,15 @@ type setup struct {
 	quiet    time.Duration // the longest pause between two faults
 	seed     uint64
 	off      string // the rule that is turned off; empty: none
+
+	publishers string // file of those who may publish over HTTP; empty: the workers serve no HTTP
+}
+
+func (c setup) http() string {
+	if c.publishers == "" {
+		return ""
+	}
+	return "127.0.0.1:0"
 }
 
 // programs are the paths of what is run.

@@ -17,9 +17,10 @@ type replica struct {
 	site  *site
 	name  string
 	proc  *Process
-	owner atomic.Bool // as its log says
-	mu    sync.Mutex  // guards log
-	log   *os.File    // nil: nobody wants to read it
+	owner atomic.Bool            // as its log says
+	page  atomic.Pointer[string] // URL of its HTTP server, as its log says; nil: it has said none yet
+	mu    sync.Mutex             // guards log
+	log   *os.File               // nil: nobody wants to read it
 }
 
 func (r *replica) start() {
@@ -37,19 +38,25 @@ func (r *replica) start() {
 		"IDLE_BACKOFF_INITIAL=100ms",
 		"IDLE_BACKOFF_MAX=2s",
 		"IDLE_MAX_ATTEMPTS=100", // what the gateway answers here passes, so nothing may fail
-		"IDLE_HTTP_ADDR=",
+		"IDLE_HTTP_ADDR=" + c.http(),
+		"IDLE_HTTP_PUBLISHERS_FILE=" + c.publishers,
 		"IDLE_LOG_FORMAT=json",
 	}})
 }
 
-// heed finds out from the log whether the process owns the site.
+// heed finds out from the log whether the process owns the site, and where it serves HTTP.
 func (r *replica) heed(line string) {
 	var l struct {
 		Msg  string `json:"msg"`
 		Role string `json:"role"`
+		URL  string `json:"url"`
 	}
-	if json.Unmarshal([]byte(line), &l) == nil && l.Msg == "ownership" {
+	switch _ = json.Unmarshal([]byte(line), &l); l.Msg { // what is not JSON has no message
+	case "ownership":
 		r.owner.Store(l.Role == "owner")
+	case "status page":
+		page := strings.TrimSuffix(l.URL, "/")
+		r.page.Store(&page)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
