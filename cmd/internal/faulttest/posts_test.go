@@ -60,12 +60,13 @@ func TestPosts(t *testing.T) {
 	s.wantSoon("all changes have ended", s.finished)
 	stored := int(s.lastChange()-before) - int(knocks.Load())
 	v := s.count(accepted)
-	t.Logf("%d changes from %d connections in %v, %d requests repeated\n%v", *posts, postConnections, took.Round(time.Millisecond), crowd.again.Load(), v)
+	t.Logf("%d changes from %d connections in %v, %d requests repeated, %d of them failed before\n%v", *posts, postConnections,
+		took.Round(time.Millisecond), crowd.again.Load(), crowd.failed.Load(), v)
 	if stored != *posts {
 		t.Errorf("the stream stored %d messages for %d changes", stored, *posts)
 	}
-	if crowd.again.Load() == 0 {
-		t.Error("no request had to be repeated: nobody noticed that a worker was killed")
+	if crowd.failed.Load() == 0 {
+		t.Error("no request failed: nobody noticed that a worker was killed")
 	}
 	for what, n := range v.faults() {
 		if n > 0 {
@@ -109,7 +110,8 @@ func (s *site) countKnocks() *atomic.Int64 {
 type crowd struct {
 	site   *site
 	client *http.Client
-	again  atomic.Int64 // requests that had to be repeated
+	again  atomic.Int64 // requests that were repeated
+	failed atomic.Int64 // of them, because they failed
 }
 
 // post posts one change for each agent, and calls meanwhile after a third of them.
@@ -133,17 +135,20 @@ func (c *crowd) post(meanwhile func()) {
 	all.Wait()
 }
 
-// one posts until a worker has answered that the stream stored the change.
+// one posts until a worker has answered that the stream stored the change. Every tenth answer is taken for lost.
 func (c *crowd) one(i int) {
 	body := fmt.Sprintf(`{"agent_id":%q,"flag":%q}`, c.site.agents[i], flagOf(1))
 	var problem string
 	for try, end := 0, time.Now().Add(healWithin); time.Now().Before(end); try++ {
 		if try > 0 {
 			c.again.Add(1)
+			if problem != "" {
+				c.failed.Add(1)
+			}
 			time.Sleep(20 * time.Millisecond) // asking at once again would only load the other worker
 		}
 		to := c.site.replicas[(i+try)%len(c.site.replicas)]
-		if problem = c.send(*to.page.Load(), body, fmt.Sprintf("post-%d", i)); problem == "" {
+		if problem = c.send(*to.page.Load(), body, fmt.Sprintf("post-%d", i)); problem == "" && (try > 0 || i%10 > 0) {
 			return
 		}
 	}
