@@ -2,7 +2,7 @@
 // wrong with its value. Only packages under cmd import it; all others are given values.
 //
 // The tags of Config are the one source of names and defaults. From them come the reading itself, the lines that
-// report a wrong value, the text of -help and the table in the README. The tags are
+// report a wrong value, the text of -help and the tables in deploy/CONFIGURATION.md. The tags are
 //
 //	envconfig  the variable's full name
 //	default    what an unset or empty variable stands for
@@ -32,21 +32,21 @@ type Config struct {
 	Replicas  int           `envconfig:"IDLE_REPLICAS" default:"1" desc:"replicas of the streams and buckets that the worker creates" want:"a whole number from 1 to 5"`
 	MaxBytes  int64         `envconfig:"IDLE_STREAM_MAX_BYTES" desc:"max_bytes of each stream and bucket that the worker creates, for accounts that require one" want:"a whole number of bytes, at least 1048576"`
 	Retention time.Duration `envconfig:"IDLE_RETENTION" default:"720h" desc:"how long results and dead letters are kept" want:"a duration of at least 1s, such as 720h"`
-	Takeover  time.Duration `envconfig:"IDLE_TAKEOVER" default:"3s" desc:"how long a silent active worker keeps its place before a standby takes it, at least 2.5s; calls for agents with unfinished changes go on one IDLE_GATEWAY_TIMEOUT after that" want:"a duration of at least 2.5s"`
+	Takeover  time.Duration `envconfig:"IDLE_TAKEOVER" default:"3s" desc:"how long a silent owner keeps its place before a standby takes it, at least 2.5s" want:"a duration of at least 2.5s"`
 
 	Rate float64 `envconfig:"IDLE_RATE" default:"50" desc:"requests per second to the gateway, retries included, decimals allowed; 0 is no limit" want:"a number of requests per second, 0 or more, decimals allowed"`
 	// Burst is 0 where it is not set: then it follows the rate, also one that operators set later.
-	Burst       float64 `envconfig:"IDLE_BURST" otherwise:"a tenth of the rate" desc:"how many requests may go out at once after a pause, at least 1; means nothing where the rate is 0" want:"a number of requests, 1 or more, decimals allowed"`
-	MaxInFlight int     `envconfig:"IDLE_MAX_IN_FLIGHT" default:"32" desc:"requests under way at the same time; never more than one for one agent" want:"a whole number from 1 to 10000"`
+	Burst       float64 `envconfig:"IDLE_BURST" otherwise:"a tenth of the rate" desc:"how many requests may go out at once after a pause, at least 1; has no effect if the rate is 0" want:"a number of requests, 1 or more, decimals allowed"`
+	MaxInFlight int     `envconfig:"IDLE_MAX_IN_FLIGHT" default:"32" desc:"requests in flight at the same time; never more than one for one agent" want:"a whole number from 1 to 10000"`
 
 	BackoffInitial    time.Duration `envconfig:"IDLE_BACKOFF_INITIAL" default:"500ms" desc:"the wait after the first failed attempt" want:"a duration above 0, such as 500ms"`
 	BackoffMax        time.Duration `envconfig:"IDLE_BACKOFF_MAX" default:"30s" desc:"the longest wait between two attempts" want:"a duration above 0, such as 30s"`
 	BackoffMultiplier float64       `envconfig:"IDLE_BACKOFF_MULTIPLIER" default:"2" desc:"how much longer each wait is than the one before" want:"a number, 1 or more, decimals allowed"`
-	BackoffJitter     float64       `envconfig:"IDLE_BACKOFF_JITTER" default:"0.5" desc:"the share of a wait that is left to chance, from 0 to 1" want:"a number from 0 to 1"`
-	MaxAttempts       int           `envconfig:"IDLE_MAX_ATTEMPTS" default:"8" desc:"answers about this very change before it fails; an outage of the gateway and waiting for a sign-in spend none" want:"a whole number, 1 or more"`
+	BackoffJitter     float64       `envconfig:"IDLE_BACKOFF_JITTER" default:"0.5" desc:"the share of a wait that is random, from 0 to 1" want:"a number from 0 to 1"`
+	MaxAttempts       int           `envconfig:"IDLE_MAX_ATTEMPTS" default:"8" desc:"answers about this very change before it fails; an outage of the gateway and waiting for a sign-in use none" want:"a whole number, 1 or more"`
 
 	Validity time.Duration `envconfig:"IDLE_VALIDITY" default:"12h" desc:"how long a change without valid_until stays in force, IDLE_RETENTION at most" want:"a duration above 0, such as 12h"`
-	Reapply  bool          `envconfig:"IDLE_REAPPLY" default:"true" desc:"apply what is in force anew after each sign-in" want:"true or false"`
+	Reapply  bool          `envconfig:"IDLE_REAPPLY" default:"true" desc:"apply the policy in force again after each sign-in" want:"true or false"`
 
 	HTTPAddr      string `envconfig:"IDLE_HTTP_ADDR" default:"127.0.0.1:8080" empty:"off" desc:"/healthz, /readyz, /metrics and the status page at /; empty turns it off" want:"HOST:PORT or :PORT, or nothing to turn it off"`
 	HTTPTokenFile string `envconfig:"IDLE_HTTP_TOKEN_FILE" desc:"file with the token that lets people pause, resume and replay on the status page; without it the page is read-only" want:"a file with a token of at least 12 characters"`
@@ -58,7 +58,7 @@ type Config struct {
 
 	LogLevel      slog.Level    `envconfig:"IDLE_LOG_LEVEL" default:"info" desc:"debug, info, warn or error" want:"debug, info, warn or error"`
 	LogFormat     string        `envconfig:"IDLE_LOG_FORMAT" default:"auto" desc:"auto, tint or json; auto is tint on a terminal, JSON elsewhere" want:"auto, tint or json"`
-	ShutdownGrace time.Duration `envconfig:"IDLE_SHUTDOWN_GRACE" default:"20s" desc:"how long a stop waits for the calls under way" want:"a duration, 0 or more, such as 20s"`
+	ShutdownGrace time.Duration `envconfig:"IDLE_SHUTDOWN_GRACE" default:"20s" desc:"how long a stop waits for calls in flight" want:"a duration, 0 or more, such as 20s"`
 
 	notes []string // what is in the environment and has no effect, one sentence each
 }
@@ -67,7 +67,7 @@ type Config struct {
 type Gateway struct {
 	GatewayURL        string        `envconfig:"IDLE_GATEWAY_URL" required:"true" desc:"the gateway, https://HOST:PORT; plain http only with IDLE_GATEWAY_INSECURE=true" want:"https://HOST:PORT without user, path or query; plain http only with IDLE_GATEWAY_INSECURE=true"`
 	GatewayCA         string        `envconfig:"IDLE_GATEWAY_CA" desc:"PEM file of the authorities that the gateway's certificate is verified with, instead of the system's" want:"a file with PEM certificates"`
-	GatewayServerName string        `envconfig:"IDLE_GATEWAY_SERVER_NAME" desc:"the name to verify in the gateway's certificate, where it is not the host of the URL" want:"a host name or an IP address, without port"`
+	GatewayServerName string        `envconfig:"IDLE_GATEWAY_SERVER_NAME" desc:"the name to verify in the gateway's certificate, if it is not the host of the URL" want:"a host name or an IP address, without port"`
 	GatewayCert       string        `envconfig:"IDLE_GATEWAY_CERT" desc:"PEM file of the client certificate shown to the gateway; needs IDLE_GATEWAY_KEY" want:"a PEM certificate that fits the key in IDLE_GATEWAY_KEY"`
 	GatewayKey        string        `envconfig:"IDLE_GATEWAY_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
 	GatewayInsecure   bool          `envconfig:"IDLE_GATEWAY_INSECURE" default:"false" desc:"skips the verification of the gateway's certificate and warns at start" want:"true or false"`

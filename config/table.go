@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// Row is one variable as -help and the README show it.
+// Row is one variable as -help and deploy/CONFIGURATION.md show it.
 type Row struct {
 	Variable string
 	Default  string // as it would be typed, or in words: "required", "the host of IDLE_GATEWAY_URL", or nothing
@@ -53,12 +53,12 @@ func writeHelp(w io.Writer, table []Row) error {
 	return columns.Flush()
 }
 
-// Markdown is the table that stands in the README between the lines <!-- config:begin --> and <!-- config:end -->.
-// A test compares them; "go test ./config -update" writes it there.
-func Markdown() string {
+// markdown returns a table as deploy/CONFIGURATION.md shows it between two comments. A test compares them;
+// "go test ./config -update" writes them there.
+func markdown(table []Row) string {
 	var b strings.Builder
 	b.WriteString("| variable | default | meaning |\n|---|---|---|\n")
-	for _, row := range Table() {
+	for _, row := range table {
 		def := row.Default
 		if !row.inWords {
 			def = "`" + def + "`"

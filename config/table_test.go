@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the table into the README")
+var update = flag.Bool("update", false, "write the tables into deploy/CONFIGURATION.md")
 
 // What users rely on: a name or a default that changes here changes for them.
 func TestTable(t *testing.T) {
@@ -91,24 +91,27 @@ func TestWriteHelp(t *testing.T) {
 	}
 }
 
-func TestReadmeShowsTheTable(t *testing.T) {
-	const file = "../README.md"
-	readme, err := os.ReadFile(file)
+func TestDocumentShowsTheTables(t *testing.T) {
+	const file = "../deploy/CONFIGURATION.md"
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	part := regexp.MustCompile(`(?s)(<!-- config:begin -->\n)(.*)(<!-- config:end -->)`)
-	found := part.FindSubmatch(readme)
-	switch {
-	case found == nil:
-		t.Fatal("the README has no lines <!-- config:begin --> and <!-- config:end -->")
-	case string(found[2]) == Markdown():
-	case *update:
-		fresh := part.ReplaceAllLiteral(readme, []byte(string(found[1])+Markdown()+string(found[3])))
+	fresh := text
+	for name, table := range map[string][]Row{"config": Table(), "config tap": TapTable()} {
+		part := regexp.MustCompile(`(?s)(<!-- ` + name + `:begin -->\n)(.*)(<!-- ` + name + `:end -->)`)
+		found := part.FindSubmatch(text)
+		if found == nil {
+			t.Fatalf("%s has no lines <!-- %s:begin --> and <!-- %s:end -->", file, name, name)
+		}
+		if string(found[2]) != markdown(table) && !*update {
+			t.Errorf(`the table between <!-- %s:begin --> and its end is not the one of the tags; "go test ./config -update" writes it`, name)
+		}
+		fresh = part.ReplaceAllLiteral(fresh, []byte(string(found[1])+markdown(table)+string(found[3])))
+	}
+	if *update {
 		if err := os.WriteFile(file, fresh, 0o644); err != nil {
 			t.Fatal(err)
 		}
-	default:
-		t.Error(`the table is not the one of the tags; "go test ./config -update" writes it`)
 	}
 }

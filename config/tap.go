@@ -18,7 +18,7 @@ type Tap struct {
 	Cert        string        `envconfig:"IDLE_TAP_CERT" desc:"PEM file of the certificate shown to desktops; without it they are served plain HTTP; needs IDLE_TAP_KEY" want:"a PEM certificate that fits the key in IDLE_TAP_KEY"`
 	Key         string        `envconfig:"IDLE_TAP_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
 	Insecure    bool          `envconfig:"IDLE_TAP_INSECURE" default:"false" desc:"serves plain HTTP on every address and warns at start" want:"true or false"`
-	Silence     time.Duration `envconfig:"IDLE_TAP_SILENCE" default:"120s" desc:"after so long without any request and answer of an agent the gateway has signed the agent out" want:"a duration of at least 1s, such as 120s"`
+	Silence     time.Duration `envconfig:"IDLE_TAP_SILENCE" default:"120s" desc:"an agent without any request and answer for this long counts as signed out" want:"a duration of at least 1s, such as 120s"`
 	RewriteHost bool          `envconfig:"IDLE_TAP_REWRITE_HOST" default:"false" desc:"false: Host passes as the desktop sent it; true: it becomes the gateway's own" want:"true or false"`
 
 	Client
@@ -30,7 +30,7 @@ type Tap struct {
 	HTTPInsecure  bool          `envconfig:"IDLE_HTTP_INSECURE" default:"false" desc:"accepts tokens over plain HTTP from other machines too" want:"true or false"`
 	LogLevel      slog.Level    `envconfig:"IDLE_LOG_LEVEL" default:"info" desc:"debug, info, warn or error" want:"debug, info, warn or error"`
 	LogFormat     string        `envconfig:"IDLE_LOG_FORMAT" default:"auto" desc:"auto, tint or json; auto is tint on a terminal, JSON elsewhere" want:"auto, tint or json"`
-	ShutdownGrace time.Duration `envconfig:"IDLE_SHUTDOWN_GRACE" default:"20s" desc:"how long a stop waits for requests under way; a poll takes 10s" want:"a duration, 0 or more, such as 20s"`
+	ShutdownGrace time.Duration `envconfig:"IDLE_SHUTDOWN_GRACE" default:"20s" desc:"how long a stop waits for requests in flight; a poll takes 10s" want:"a duration, 0 or more, such as 20s"`
 
 	notes []string // warnings that do not come from a value
 }

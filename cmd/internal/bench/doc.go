@@ -4,7 +4,7 @@
 // The NATS server, the simulated gateway (over TLS) and what is measured are processes of their own, so that what one
 // costs is not counted for another. Both sides meet the same scenario in turns, each time with a fresh server.
 //
-//	go test ./cmd/internal/bench -run TestTable -full -v -timeout 1h    the table that the README shows
+//	go test ./cmd/internal/bench -run TestTable -full -v -timeout 1h    the table in deploy/COSTS.md
 //	go test ./cmd/internal/bench -run TestGrowth -full -v -timeout 1h   what the number of waiting changes costs
 //	go test ./cmd/internal/bench -run 'TestPlan|TestStorm' -full -v     a day plan; 20,000 sign-ins with new GUIDs
 //	go test ./cmd/internal/bench -run '^$' -bench . -benchtime 20000x   changes per second and allocations

@@ -14,7 +14,7 @@ const root = "../../.."
 func documents(t *testing.T) []string {
 	t.Helper()
 	found := []string{filepath.Join(root, "README.md")}
-	for _, pattern := range []string{"deploy/*.md", "messages/*.md", "deploy/*/*.md"} {
+	for _, pattern := range []string{"deploy/*.md", "messages/*.md", "worker/*.md", "deploy/*/*.md"} {
 		more, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
