@@ -21,7 +21,7 @@
 //
 // The rate limit as operators state it is a variable of package config, and how it is kept is gate/bucket.go: the one is what
 // is allowed, the other never changes with it. Fields of messages and results are in package messages, return codes in
-// gateway/retcode.go; README has the whole list, with the test that fails where a place was forgotten.
+// gateway/retcode.go. README.md in this folder has the whole list, with the test that fails if a place is forgotten.
 //
 // What the package promises, whatever order things happen in:
 //

@@ -98,3 +98,14 @@ func TestCommandsCanBeCopiedAsTheyStand(t *testing.T) {
 		}
 	}
 }
+
+// The README is for the first minute; everything else is one click away.
+func TestReadmeIsShort(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), "\n"); n > 150 {
+		t.Errorf("%d lines, want 150 at most", n)
+	}
+}
