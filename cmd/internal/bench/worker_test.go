@@ -17,7 +17,10 @@ func playWorker() (obeying, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan struct{})
-	s := &service.Service{Config: c, Name: service.ProcessName(), Log: service.NewLog(c, os.Stderr)}
+	page := make(chan string, 1)
+	s := &service.Service{
+		Config: c, Name: service.ProcessName(), Log: service.NewLog(c, os.Stderr), Page: func(address string) { page <- address },
+	}
 	go func() {
 		defer close(over)
 		if err := s.Run(ctx); err != nil {
@@ -25,5 +28,5 @@ func playWorker() (obeying, error) {
 			os.Exit(1)
 		}
 	}()
-	return obeying{end: func() { cancel(); <-over }}, nil
+	return obeying{ready: <-page, end: func() { cancel(); <-over }}, nil
 }
