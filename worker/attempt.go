@@ -56,6 +56,11 @@ func (a answered) apply(l *loop) {
 		l.forecast.speed.add(l.now)
 	}
 	l.remember(c, &a)
+	if a.MayLand() {
+		l.doubts.note(ln, c.flag, l.pauseFor(l.policy.Timeout-a.Took))
+	} else if l.doubts.of(ln) <= l.ticks() {
+		delete(l.doubts, ln)
+	}
 	switch {
 	case !c.again() && ln.ledger.HasEnded(&l.term.Stream, c.published(&l.term.Stream)):
 		l.forget(c) // another owner's ending was found meanwhile

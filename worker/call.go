@@ -50,6 +50,14 @@ func (c Class) Answered() bool {
 	return c == Success || c == Refused || c == NoAgent || c == Passing
 }
 
+// MayLand reports whether the gateway may still act on the call: it may have received it, and has not answered itself. A 503 may
+// come from a proxy that lost the gateway's answer.
+func (a *Answer) MayLand() bool {
+	return a.Class == Unsound && !a.Connect || a.Class == Busy && a.Status == http503
+}
+
+const http503 = 503 // Service Unavailable
+
 // Answer is the outcome of one call.
 type Answer struct {
 	Class      Class

@@ -16,6 +16,7 @@ type fakeGateway struct {
 	respond func(*seen) Answer // instead of answer, with mu held; nil: answer
 	unsent  bool               // calls do not leave, as if the lease were gone
 	lingers bool               // a call takes effect even if its term was lost
+	breaks  bool               // the connection of every other call breaks at once, and the call takes effect later
 
 	calls   []*seen
 	of      map[string][]*seen // by agent and flag
@@ -23,6 +24,7 @@ type fakeGateway struct {
 	holds   map[string]string  // agent to the flag that is set
 	signIns map[string]int     // agent to how often it has signed in
 	busy    map[string]int     // agent and sign-in to calls under way
+	loose   int                // calls under way whose connection broke
 	twice   bool               // two calls for one agent and sign-in were under way
 }
 
@@ -33,6 +35,7 @@ type seen struct {
 	success  bool
 	signIn   string // of the agent: a new one ends what calls with an older GUID may do
 	beside   bool   // another call for this agent and sign-in was under way
+	loose    bool   // its connection broke before it took effect
 }
 
 func newFakeGateway() *fakeGateway {
@@ -52,6 +55,13 @@ func (g *fakeGateway) Set(ctx context.Context, c Call) Answer {
 	g.mu.Lock()
 	takes, lingers := g.takes, g.lingers
 	g.mu.Unlock()
+	if s.loose {
+		go func() {
+			time.Sleep(modelHold - time.Duration(len(c.Flag)%3+1)*time.Second)
+			g.end(s)
+		}()
+		return Answer{Class: Unsound, Fault: "connection reset"}
+	}
 	if !lingers {
 		select {
 		case <-time.After(takes):
@@ -83,8 +93,12 @@ func (g *fakeGateway) begin(s *seen) bool {
 	s.signIn = fmt.Sprint(s.AgentID, " ", g.signIns[s.AgentID])
 	s.beside = g.busy[s.signIn] > 0
 	g.twice = g.twice || s.beside
-	g.busy[s.signIn]++
 	g.calls = append(g.calls, s)
+	if s.loose = g.breaks && len(g.calls)%2 == 0; s.loose {
+		g.loose++
+	} else {
+		g.busy[s.signIn]++
+	}
 	g.of[name] = append(g.of[name], s)
 	return true
 }
@@ -102,7 +116,11 @@ func (g *fakeGateway) end(s *seen) Answer {
 		g.mu.Lock()
 	}
 	s.to = time.Now()
-	g.busy[s.signIn]--
+	if s.loose {
+		g.loose--
+	} else {
+		g.busy[s.signIn]--
+	}
 	if s.success = a.Class == Success; s.success {
 		g.holds[s.AgentID] = s.Flag
 	}
@@ -139,7 +157,7 @@ func (g *fakeGateway) anyBusy() bool {
 			return true
 		}
 	}
-	return false
+	return g.loose > 0
 }
 
 func (g *fakeGateway) reply(a Answer) {

@@ -80,7 +80,11 @@ func (w *Worker) begin(ctx context.Context, term *Term) *loop {
 	}
 	for agent, known := range term.Ledgers {
 		known.Begin(term.Stream.Incarnation)
-		l.lanes[agent] = &lane{agent: agent, ledger: known}
+		ln := &lane{agent: agent, ledger: known}
+		l.lanes[agent] = ln
+		if left := known.Landing - now.UnixNano(); left > 0 {
+			l.doubts.note(ln, "", l.pauseFor(min(l.policy.Timeout, time.Duration(left))))
+		}
 	}
 	term.Ledgers = nil // the lanes have them
 	w.Sessions.follow(func(agent string) { l.mail.push(sessionChanged(agent)) })
@@ -126,7 +130,7 @@ func (l *loop) turn() {
 		l.dispatch()
 		l.gateWatch.report(l.now)
 		l.wave.report(&l.forecast, l.log())
-		if l.stopping && l.gate.InFlight() == 0 && (l.batches.storing == 0 && l.pipeline.results == 0 || l.pipeline.still(l.now)) {
+		if l.stopping && l.gate.InFlight() == 0 && l.doubts.last(l.ticks()) <= l.ticks() && (l.batches.storing == 0 && l.pipeline.results == 0 || l.pipeline.still(l.now)) {
 			return
 		}
 		timer.Reset(l.untilNext())

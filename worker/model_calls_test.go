@@ -36,6 +36,9 @@ func (w *world) checkCalls(endings map[*item]*ending) {
 		case !first && e.Outcome != messages.Applied && !e.late:
 			wrong("it has ended", nil)
 		}
+		if s.loose && s.success {
+			w.checkLanding(it, s, endings)
+		}
 		for _, o := range w.items {
 			oe := endings[o]
 			if o.AgentID != it.AgentID || oe == nil || oe.withdrawn() {
@@ -53,6 +56,15 @@ func (w *world) checkCalls(endings map[*item]*ending) {
 		}
 	}
 	w.checkAnew(endings)
+}
+
+// checkLanding: a call whose connection broke takes effect before any newer one does.
+func (w *world) checkLanding(it *item, s *seen, endings map[*item]*ending) {
+	for _, o := range w.items {
+		if o.AgentID == it.AgentID && endings[o] != nil && !endings[o].withdrawn() && it.before(o) && w.acceptedBefore(o, s.to) {
+			w.t.Errorf("call of %d.%d at %v landed at %v, after that of %v", it.seq, it.Index, s.from, s.to, o)
+		}
+	}
 }
 
 // checkAnew: reapplied for sign-ins only, at most once for each.

@@ -176,7 +176,7 @@ func (w *world) registryLearns(agent string) {
 
 func gatewaySteps() []step {
 	var all []step
-	for _, mode := range []string{"", "refused", "passing", "fault", "busy", "too many", "retry after", "not sent", "noise", "flapping", "one address down"} {
+	for _, mode := range []string{"", "refused", "passing", "fault", "busy", "too many", "retry after", "not sent", "noise", "flapping", "one address down", "connections break"} {
 		all = append(all, step{"gateway: " + mode, func(w *world) {
 			w.backend.setMode(mode, "")
 		}}, step{"gateway, for 1001: " + mode, func(w *world) {

@@ -255,13 +255,13 @@ func newBackend(g *fakeGateway) *backend {
 }
 
 func (b *backend) setMode(mode, only string) {
-	b.set(func() { b.mode, b.only, b.unsent = mode, only, mode == "not sent" })
+	b.set(func() { b.mode, b.only, b.unsent, b.breaks = mode, only, mode == "not sent", mode == "connections break" })
 }
 
 // answers is called with the gateway's lock held.
 func (b *backend) answers(s *seen) Answer {
 	mode := b.mode
-	if b.only != "" && b.only != s.AgentID {
+	if s.loose || b.only != "" && b.only != s.AgentID {
 		mode = ""
 	}
 	switch mode {

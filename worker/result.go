@@ -133,6 +133,10 @@ func (l *loop) nextLedger(ln *lane, e *entry) ledger.Ledger {
 		next.SignIn = e.signIn
 	default: // the gateway accepted nothing
 	}
+	next.Landing = 0
+	if until := l.doubts.of(ln); until > l.ticks() {
+		next.Landing = l.fromTicks(until).UnixNano()
+	}
 	next.Open = l.openBelow(ln, e, next.Done)
 	return next
 }

@@ -18,6 +18,7 @@ type schedule struct {
 	pauses    heapOf[*change]     // by wakesAfter
 	waiting   [view.Unknown]int   // unfinished changes and policies to be reapplied, by what they wait for
 	debounces map[*lane]*debounce // of the agents that have one
+	doubts    doubts              // of the agents whose last call may still take effect
 
 	gateAgain time.Time // when to ask the gate again; zero: after the next event
 	holdUntil int64     // in ticks; 0: there is no hold
@@ -27,7 +28,7 @@ type schedule struct {
 
 func newSchedule(c *clock) schedule {
 	s := schedule{
-		clock: c, debounces: map[*lane]*debounce{},
+		clock: c, debounces: map[*lane]*debounce{}, doubts: doubts{},
 		instants: heapOf[*change]{
 			less:  func(a, b *change) bool { return cmp.Or(cmp.Compare(a.wakesAt, b.wakesAt), byPublication(a, b)) < 0 },
 			place: func(c *change) *int32 { return &c.instant },
@@ -76,7 +77,7 @@ func (l *loop) planNext(ln *lane) {
 		c.reported, c.recorded = c.reported&^ledger.ToldSignIn, c.recorded&^ledger.ToldSignIn // the next wait for a sign-in is reported again
 	}
 	var why view.Reason
-	spare := false
+	hold, spare := l.heldUntil(c), false
 	switch {
 	case ln.unsettled():
 		why = view.OlderEnding // plan is called when it ends
@@ -89,11 +90,11 @@ func (l *loop) planNext(ln *lane) {
 		if t := c.tries(); t.sessionNext == 0 { // the last owner's call was refused
 			t.refusals, t.sessionNext = 1, now+int64(firstSessionPause)
 		}
-		if spare = c.try.sessionNext <= now && !l.holds(ln); !spare {
-			pause = max(c.try.sessionNext, l.holdUntil)
+		if spare = max(c.try.sessionNext, hold) <= now; !spare {
+			pause = max(c.try.sessionNext, hold)
 		}
-	case l.holds(ln):
-		why, pause = view.Hold, l.holdUntil
+	case hold > now:
+		why, pause = view.Hold, hold
 	case c.try != nil && c.try.retry > now:
 		why, pause = view.Retry, c.try.retry
 	case l.debounces[ln].lasts(now):
@@ -114,9 +115,13 @@ func (l *loop) planNext(ln *lane) {
 	}
 }
 
-// holds reports whether a call that the last owner made for the agent may still take effect.
-func (s *schedule) holds(ln *lane) bool {
-	return (ln.held || s.holdAll) && s.ticks() < s.holdUntil
+// heldUntil returns until when an earlier call for the agent may still take effect after a call for the change, in ticks.
+func (s *schedule) heldUntil(c *change) int64 {
+	until := s.doubts.against(c.lane, c.flag)
+	if c.lane.held || s.holdAll {
+		until = max(until, s.holdUntil)
+	}
+	return until
 }
 
 // unsettled reports whether the ending of an older change is not stored. It must be before a newer change is sent.
@@ -252,7 +257,11 @@ func (l *loop) untilNext() time.Duration {
 		next = earlier(next, at)
 	}
 	if l.stopping {
-		next = earlier(next, l.pipeline.moved.Add(stopWaits))
+		until := l.pipeline.moved.Add(stopWaits)
+		if left := l.doubts.last(l.ticks()) - l.ticks(); left > 0 {
+			until = l.now.Add(time.Duration(left)) // the next owner must not make calls before
+		}
+		next = earlier(next, until)
 	}
 	if len(l.batches.open) > 0 {
 		next = earlier(next, l.batches.reportedAt.Add(progressEvery))

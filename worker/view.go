@@ -181,7 +181,7 @@ func (s *schedule) waitEnds(c *change) time.Time {
 	case view.Session:
 		return s.fromTicks(c.try.sessionNext)
 	case view.Hold:
-		return s.fromTicks(s.holdUntil)
+		return s.fromTicks(s.heldUntil(c))
 	case view.Debounce:
 		return s.fromTicks(s.debounces[c.lane].until)
 	case view.None, view.Reading, view.SignIn, view.OlderEnding, view.Gate, view.Answer, view.Storing, view.Unknown:

@@ -35,6 +35,7 @@ type Policy struct {
 	Rate        float64       // calls per second; 0: no limit
 	Burst       float64       // calls at once after a pause; default a tenth of the rate, at least 1
 	MaxInFlight int           // calls under way at once; default 32
+	Timeout     time.Duration // of one call: so long the gateway may act on one that it did not answer; default 5 s
 	Backoff     Backoff       // between the attempts of one change
 	MaxAttempts int           // answers about one change before it fails; default 8
 	Validity    time.Duration // of a change without valid_until; default 12 h
@@ -178,6 +179,9 @@ func (p Policy) withDefaults() Policy {
 	}
 	if p.MaxInFlight == 0 {
 		p.MaxInFlight = 32
+	}
+	if p.Timeout == 0 {
+		p.Timeout = 5 * time.Second
 	}
 	if p.MaxAttempts == 0 {
 		p.MaxAttempts = 8

@@ -26,6 +26,7 @@ const version = "v=1"
 //	r  Recent: hash.stored, ...
 //	o  Open: seq.index.told.rev, ... of Done's incarnation
 //	t  Stored
+//	l  Landing
 //	p  History: incarnation.seq.index.stored, then seq.index.told for each open change, ...
 //
 // Seq, Last and InForce are not part of it: the result itself says them. The error is always nil.
@@ -63,6 +64,9 @@ func (l *Ledger) AppendText(b []byte) ([]byte, error) {
 	}
 	if l.Stored != 0 {
 		b = strconv.AppendInt(append(b, " t="...), l.Stored, 36)
+	}
+	if l.Landing != 0 {
+		b = strconv.AppendInt(append(b, " l="...), l.Landing, 36)
 	}
 	for i := range l.History {
 		b = appendSeparator(b, " p=", i)
@@ -133,6 +137,10 @@ func (l *Ledger) readField(name, value string) error {
 	case "t":
 		n, err := numbers(value, 1)
 		l.Stored = n[0]
+		return err
+	case "l":
+		n, err := numbers(value, 1)
+		l.Landing = n[0]
 		return err
 	case "p":
 		for text := range strings.SplitSeq(value, ",") {

@@ -12,7 +12,7 @@ const (
 	SignIn                    // its agent is not signed in
 	Session                   // the gateway refused its agent's session, and there is no other one yet
 	Retry                     // it pauses before another attempt
-	Hold                      // a call that the previous owner made for its agent may still land
+	Hold                      // an earlier call for its agent, of the previous owner or without an answer, may still take effect
 	Debounce                  // newer changes of its agent keep replacing each other
 	OlderEnding               // the ending of an older change of its agent is not stored yet
 	Gate                      // it is due: the rate, the calls under way, a pause or an outage hold it
@@ -73,7 +73,7 @@ func (r Reason) Sentence() string {
 	case Retry:
 		return "pauses before another attempt"
 	case Hold:
-		return "waits until no call of the previous owner can still land"
+		return "waits until no earlier call for the agent can still take effect"
 	case Debounce:
 		return "waits for a pause in the agent's newer changes, which keep replacing each other"
 	case OlderEnding:

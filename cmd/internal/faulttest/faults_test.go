@@ -20,11 +20,7 @@ func faultsOf(c setup) []fault {
 		{"freeze owner", func(s *site, r *rand.Rand) { s.freezeOwner(r) }},
 		{"stop owner", func(s *site, r *rand.Rand) { s.stopOwner(r) }},
 	}
-	// Only where people look at the result: with these, an older flag has landed after a newer one. A call whose connection broke
-	// may still be on its way, and the agent's newer change does not wait for that yet, as it does after a time-out.
-	if *faultsFor > 0 {
-		faults = append(faults, gatewayFaults()...)
-	}
+	faults = append(faults, gatewayFaults()...)
 	if c.servers > 1 {
 		return append(faults,
 			fault{"kill node", func(s *site, r *rand.Rand) { s.killServer(r, seconds(r, .3, 5)) }},

@@ -39,7 +39,7 @@ func natsOptions(c config.Config, name string, log *slog.Logger) stream.Options 
 
 func policy(c config.Config) worker.Policy {
 	return worker.Policy{
-		Rate: c.Rate, Burst: c.Burst, MaxInFlight: c.MaxInFlight, MaxAttempts: c.MaxAttempts,
+		Rate: c.Rate, Burst: c.Burst, MaxInFlight: c.MaxInFlight, MaxAttempts: c.MaxAttempts, Timeout: c.GatewayTimeout,
 		Backoff: worker.Backoff{
 			Initial: c.BackoffInitial, Max: c.BackoffMax, Multiplier: c.BackoffMultiplier, Jitter: c.BackoffJitter,
 		},
