@@ -10,6 +10,7 @@ import (
 // job is a call on its way to the gateway.
 type job struct {
 	change  *change
+	rev     uint64 // the change's, before the call
 	call    Call
 	session Session
 	address string // what the gate knows the gateway by
@@ -23,11 +24,11 @@ func (l *loop) call(c *change, session Session, address string) {
 	l.waitFor(c, view.Answer)
 	c.tries().since = l.now.UnixNano()
 	l.unschedule(c)
-	c.rev = 0
-	j := job{change: c, session: session, address: address, sent: l.now, call: Call{AgentID: ln.agent, Flag: c.flag, Session: session.Session}}
+	j := job{change: c, rev: c.rev, session: session, address: address, sent: l.now, call: Call{AgentID: ln.agent, Flag: c.flag, Session: session.Session}}
 	if c.msg != nil && c.msg.trace != nil {
 		j.call.TraceParent, j.call.TraceState = c.msg.trace.parent, c.msg.trace.state
 	}
+	c.rev = 0
 	l.calls <- j // never blocks: the gate lets no more through than the channel holds
 }
 

@@ -11,6 +11,10 @@ import (
 // attempt. This is the only place where attempts are counted.
 func (l *loop) judge(c *change, a *answered) {
 	t := c.tries()
+	if a.Class == NotSent && !t.cancelled && t.overtaken == nil {
+		c.rev, t.fault = a.rev, a.Fault
+		return // as if it had not been tried: the gate says when to call
+	}
 	before, tally := *t, l.gate.Tally(a.address)
 	t.seen = tally
 	t.last, t.back, t.session, t.retry, t.fault = a.sent.UnixNano(), l.now.UnixNano(), a.session, 0, a.Fault
@@ -46,10 +50,7 @@ func (l *loop) judge(c *change, a *answered) {
 		if !l.gate.Decides(a.address, l.now) {
 			t.retry = l.pauseFor(l.policy.Backoff.Pause(t.faults))
 		}
-	case before.refusals > 0: // NotSent: the session is still the one that was refused
-		c.rev = a.session.Rev
 	}
-	// NotSent spends nothing: the gate says when to go on.
 }
 
 // isAbout reports whether an answer that is not the gateway's own is about this very change: it was heard, and others

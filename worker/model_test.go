@@ -255,7 +255,9 @@ func newBackend(g *fakeGateway) *backend {
 }
 
 func (b *backend) setMode(mode, only string) {
-	b.set(func() { b.mode, b.only, b.unsent, b.breaks = mode, only, mode == "not sent", mode == "connections break" })
+	b.set(func() {
+		b.mode, b.only, b.unsent, b.breaks = mode, only, mode == "not sent", mode == "connections break"
+	})
 }
 
 // answers is called with the gateway's lock held.

@@ -311,3 +311,39 @@ func TestTimeOfTheSignInIsLostAndFound(t *testing.T) {
 		s.wantTold("applied 1001 a", "applied 1001 b", "reapplied 1001 b")
 	})
 }
+
+// A call that did not leave says nothing about the session that it was for, even after the gateway had refused the one before.
+func TestCallThatWasNotSentRefusesNoSession(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.gateway.reply(Answer{Class: NoAgent, Retcode: "100-006"})
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.wantTold("waiting 1001 a")
+		s.gateway.reply(Answer{Class: NotSent, Fault: "the lease is gone"})
+		s.signIn("1001", "g2", 2)
+		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
+		s.pass(time.Second)
+		s.wantTold("waiting 1001 a", "applied 1001 a")
+	})
+}
+
+// The same session is tried again after a takeover. If that call does not leave, the session is still the refused one.
+func TestCallThatWasNotSentLeavesTheRefusalOfATakeover(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g1", 1)
+		s.gateway.reply(Answer{Class: NoAgent, Retcode: "100-006"})
+		s.start()
+		s.publish(wish("1001", "f", `,"id":"a"`))
+		s.crash()
+		s.start()
+		s.gateway.reply(Answer{Class: NotSent, Fault: "the lease is gone"})
+		s.pass(firstSessionPause + time.Second)
+		s.gateway.reply(Answer{Class: NoAgent, Retcode: "100-006"})
+		s.pass(10 * time.Minute)
+		s.wantTold("waiting 1001 a")
+		s.gateway.reply(Answer{Class: Success, Retcode: "0"})
+		s.pass(longestSessionPause)
+		s.wantTold("waiting 1001 a", "applied 1001 a")
+	})
+}
