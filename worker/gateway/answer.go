@@ -20,6 +20,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/gateway/guard"
 )
 
 const (
@@ -216,8 +217,8 @@ func inWords(err error) string {
 		return dial.Error()
 	case errors.As(err, &socket):
 		return socket.Error()
-	case errors.Is(err, errUnasked):
-		return errUnasked.Error()
+	case errors.Is(err, guard.ErrUnasked):
+		return guard.ErrUnasked.Error()
 	case errors.Is(err, context.Canceled):
 		return "the call was broken off"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.HasSuffix(err.Error(), "server closed idle connection"),

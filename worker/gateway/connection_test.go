@@ -18,6 +18,7 @@ import (
 
 	"idlepolicy/worker"
 	"idlepolicy/worker/gateway/gatewaytest"
+	"idlepolicy/worker/gateway/guard"
 )
 
 // A gateway that goes away and comes back has closed what waits for the next call: that call must not pay for it.
@@ -26,26 +27,22 @@ func TestClosedConnectionsAreNotUsed(t *testing.T) {
 	c := open(t, g, nil)
 	guid := g.SignIn("1001")
 	for range 3 {
-		used := socketOf(t, c, callOf("1001", "f", guid))
+		used := connOf(t, c, callOf("1001", "f", guid))
 		if err := g.SetOutage(gatewaytest.Refusing); err != nil {
 			t.Fatal(err)
 		}
 		if err := g.SetOutage(gatewaytest.NoOutage); err != nil {
 			t.Fatal(err)
 		}
-		waitUntil(t, func() bool {
-			used.mu.Lock()
-			defer used.mu.Unlock()
-			return used.closed
-		})
+		waitUntil(t, used.IsClosed)
 		if a := c.Set(t.Context(), callOf("1001", "f", guid)); a.Class != worker.Success {
 			t.Fatalf("answer %+v", a)
 		}
 	}
 }
 
-// socketOf makes a call and returns the socket that it went over.
-func socketOf(t *testing.T, c *Client, call worker.Call) *leased {
+// connOf makes a call and returns the connection that it went over.
+func connOf(t *testing.T, c *Client, call worker.Call) *guard.Conn {
 	t.Helper()
 	once := &passage{}
 	r, err := request(once.watch(t.Context()), c.home, call)
@@ -58,11 +55,11 @@ func socketOf(t *testing.T, c *Client, call worker.Call) *leased {
 	}
 	_, _ = io.Copy(io.Discard, resp.Body)
 	_ = resp.Body.Close()
-	g, ok := once.on.(*guarded)
+	g, ok := once.on.(*guard.Conn)
 	if !ok {
 		t.Fatalf("a connection of type %T", once.on)
 	}
-	return g.socket
+	return g
 }
 
 func waitUntil(t *testing.T, so func() bool) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"strings"
+
+	"idlepolicy/worker/gateway/guard"
 )
 
 // dialError says that no connection came about, so that the gateway cannot have seen the call.
@@ -19,7 +21,7 @@ func (c *Client) dialPlain(ctx context.Context, network, addr string) (net.Conn,
 	if err != nil {
 		return nil, err
 	}
-	return &guarded{Conn: socket, socket: socket}, nil
+	return socket.Guard(socket), nil
 }
 
 // dialTLS opens a connection with TLS, for net/http.
@@ -31,20 +33,33 @@ func (c *Client) dialTLS(ctx context.Context, network, addr string) (net.Conn, e
 	if conn.ConnectionState().NegotiatedProtocol == "h2" {
 		return conn, nil // its answers name their requests
 	}
-	return &guarded{Conn: conn, socket: socket}, nil
+	return socket.Guard(conn), nil
 }
 
-func (c *Client) dial(ctx context.Context, network, addr string, lease func() error) (*leased, error) {
+func (c *Client) dial(ctx context.Context, network, addr string, lease func() error) (*guard.Socket, error) {
 	conn, err := (&net.Dialer{Timeout: c.Timeout, Resolver: c.resolver}).DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, &dialError{err}
 	}
-	return newLeased(conn, lease), nil
+	return guard.NewSocket(&leased{conn, lease}), nil
+}
+
+// leased is a socket that writes nothing without the lease.
+type leased struct {
+	net.Conn
+	lease func() error
+}
+
+func (l *leased) Write(b []byte) (int, error) {
+	if l.lease() != nil {
+		return 0, errNoLease
+	}
+	return l.Conn.Write(b)
 }
 
 // handshake opens a connection with TLS. The files are looked at each time, so that certificates that are replaced on disk
 // serve the next connection.
-func (c *Client) handshake(ctx context.Context, network, addr string, lease func() error) (*tls.Conn, *leased, error) {
+func (c *Client) handshake(ctx context.Context, network, addr string, lease func() error) (*tls.Conn, *guard.Socket, error) {
 	config, err := c.config(addr)
 	if err != nil {
 		return nil, nil, &dialError{err}

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http/httptrace"
 	"sync/atomic"
+
+	"idlepolicy/worker/gateway/guard"
 )
 
 // passage is the way of one call through net/http, which may send a request more than once.
@@ -32,25 +34,25 @@ func (p *passage) watch(ctx context.Context) context.Context {
 
 // sent reports whether the gateway may have seen the request.
 func (p *passage) sent() bool {
-	if g, ok := p.on.(*guarded); ok {
-		return g.asked.Load()
+	if g, ok := p.on.(*guard.Conn); ok {
+		return g.Asked()
 	}
 	return p.on != nil && (p.wrote.Load() || p.moved)
 }
 
 // stale reports whether the call failed because its connection of HTTP/1.1 was closed before anything was written to it.
 func (p *passage) stale(err error) bool {
-	g, ok := p.on.(*guarded)
+	g, ok := p.on.(*guard.Conn)
 	var dial *dialError
-	return ok && !g.asked.Load() && !errors.As(err, &dial) && !errors.Is(err, errNoLease)
+	return ok && !g.Asked() && !errors.As(err, &dial) && !errors.Is(err, errNoLease)
 }
 
 // take is called with each connection that the request is about to be sent on. A connection that turns out to be closed
 // before anything is written does not count.
 func (p *passage) take(conn net.Conn) {
 	wrote := p.wrote.Swap(false)
-	if g, ok := conn.(*guarded); ok {
-		g.take()
+	if g, ok := conn.(*guard.Conn); ok {
+		g.Take()
 	} else if wrote {
 		if p.moved || conn == p.on {
 			p.refused = true

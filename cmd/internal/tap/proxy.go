@@ -69,7 +69,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x.closed()
 		}
 	}()
-	p.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	p.proxy.ServeHTTP(w, r.WithContext(watched(context.WithValue(r.Context(), exchangeKey{}, x))))
 }
 
 // rewrite undoes what ReverseProxy changes: the tap adds nothing, and takes nothing away but hop-by-hop headers.

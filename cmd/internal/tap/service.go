@@ -135,7 +135,7 @@ func (s *Service) desktops(handler http.Handler) (*http.Server, error) {
 	return server, nil
 }
 
-func newTransport(c config.Tap, log *slog.Logger) (*http.Transport, error) {
+func newTransport(c config.Tap, log *slog.Logger) (*Transport, error) {
 	files := &Files{CA: c.GatewayCA, Cert: c.GatewayCert, Key: c.GatewayKey, Log: log}
 	if err := files.Open(); err != nil {
 		return nil, err

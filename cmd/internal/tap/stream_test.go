@@ -189,7 +189,7 @@ func TestGatewayThatCannotBeReached(t *testing.T) {
 	} {
 		p := newProxy(t, test.gateway)
 		if test.dial != nil {
-			p.Transport.(*http.Transport).DialContext = test.dial
+			p.Transport = &http.Transport{DialContext: test.dial}
 		}
 		w := httptest.NewRecorder()
 		p.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/agentgateway/resource/agentevent/1001", http.NoBody))

@@ -1,16 +1,19 @@
 package tap
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"syscall"
 	"time"
 
 	"idlepolicy/worker/gateway"
+	"idlepolicy/worker/gateway/guard"
 )
 
 // Upstream says how the gateway is reached.
@@ -25,23 +28,91 @@ type Upstream struct {
 // being closed would fail.
 const idleUpstream = 15 * time.Second
 
-// Transport returns a transport that changes nothing about requests and answers.
-func (u Upstream) Transport() *http.Transport {
+// Transport returns a transport that changes nothing about requests and answers. An upgrade needs HTTP/1.1, whatever else the gateway speaks.
+func (u Upstream) Transport() *Transport {
 	gateway.DropQuotes()
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
+	return &Transport{usual: u.transport("h2", "http/1.1"), upgrades: u.transport("http/1.1")}
+}
+
+// Transport is an http.RoundTripper.
+type Transport struct {
+	usual, upgrades *http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header["Upgrade"] != nil {
+		return t.upgrades.RoundTrip(r)
+	}
+	return t.usual.RoundTrip(r)
+}
+
+// watched returns a context for requests that must not be given the answer to another one.
+func watched(ctx context.Context) context.Context { return httptrace.WithClientTrace(ctx, &hooks) }
+
+var hooks = httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+	if c, ok := got.Conn.(*guard.Conn); ok {
+		c.Take()
+	}
+}}
+
+// CloseIdleConnections closes the connections that are not in use.
+func (t *Transport) CloseIdleConnections() {
+	t.usual.CloseIdleConnections()
+	t.upgrades.CloseIdleConnections()
+}
+
+func (u Upstream) transport(protocols ...string) *http.Transport {
+	dialer := &net.Dialer{Timeout: u.Timeout, KeepAlive: 30 * time.Second}
+	config := u.tls()
+	config.NextProtos = protocols
 	return &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: u.Timeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       u.tls(),
-		TLSHandshakeTimeout:   u.Timeout,
-		Protocols:             protocols,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			socket := guard.NewSocket(conn)
+			return socket.Guard(socket), nil
+		},
+		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return u.handshake(ctx, conn, addr, config)
+		},
+		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // answers pass as they are
 		MaxIdleConnsPerHost:   1 << 16,
 		IdleConnTimeout:       idleUpstream,
 		ExpectContinueTimeout: time.Second,
 		HTTP2:                 &http.HTTP2Config{SendPingTimeout: u.Timeout, PingTimeout: u.Timeout},
 	}
+}
+
+// handshake puts TLS on a connection. Over HTTP/2 answers name their requests, and need no guard.
+func (u Upstream) handshake(ctx context.Context, conn net.Conn, addr string, config *tls.Config) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, u.Timeout)
+	defer cancel()
+	if config.ServerName == "" {
+		name, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		config = config.Clone()
+		config.ServerName = name
+	}
+	socket := guard.NewSocket(conn)
+	encrypted := tls.Client(socket, config)
+	if err := encrypted.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	if encrypted.ConnectionState().NegotiatedProtocol == "h2" {
+		return encrypted, nil
+	}
+	return socket.Guard(encrypted), nil
 }
 
 // tls verifies with the authorities that the file holds at the time of the handshake, so that a file that is renewed counts
