@@ -12,9 +12,11 @@ import (
 // balancer leads each connection to the next backend that can be reached, as one in TCP mode does.
 type balancer struct {
 	net.Listener
+	next atomic.Int64
+	work sync.WaitGroup
+
+	mu       sync.Mutex // guards backends
 	backends []string
-	next     atomic.Int64
-	work     sync.WaitGroup
 }
 
 func startBalancer(t *testing.T, backends ...string) *balancer {
@@ -37,11 +39,21 @@ func startBalancer(t *testing.T, backends ...string) *balancer {
 	return b
 }
 
+// lead leads connections to these backends from now on.
+func (b *balancer) lead(backends ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.backends = backends
+}
+
 func (b *balancer) pass(desktop net.Conn) {
 	defer func() { _ = desktop.Close() }()
 	first := int(b.next.Add(1))
-	for i := range b.backends {
-		at := b.backends[(first+i)%len(b.backends)]
+	b.mu.Lock()
+	backends := b.backends
+	b.mu.Unlock()
+	for i := range backends {
+		at := backends[(first+i)%len(backends)]
 		tap, err := net.DialTimeout("tcp", at, time.Second)
 		if err != nil {
 			continue

@@ -2,6 +2,6 @@
 // server are killed, restarted and rolled and a real worker applies a shift change.
 //
 //	go test ./cmd/internal/taptest
-//	go test ./cmd/internal/taptest -run TestDesktopsThroughTwoTaps -desktops 2000 -span 20s -v -timeout 20m
-//	go test ./cmd/internal/taptest -run '^$' -bench . -benchtime 20000x
+//	go test ./cmd/internal/taptest -desktops 2000 -span 20s -away 60s -strict -v -timeout 20m
+//	go test ./cmd/internal/taptest -run '^$' -bench . -benchtime 20000x -polls 20000
 package taptest

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,8 @@ import (
 var (
 	desktops = flag.Int("desktops", 60, "how many desktops there are")
 	span     = flag.Duration("span", time.Second, "the time between two faults")
+	away     = flag.Duration("away", 2*time.Second, "how long NATS is away in TestNATSAway")
+	strict   = flag.Bool("strict", false, "also fail where a time is above its goal: for a quiet machine")
 )
 
 const tapProgram = "idlepolicy/cmd/idletap"
@@ -69,17 +72,24 @@ type site struct {
 	ca      string
 	names   messages.Names
 	conn    *nats.Conn
-	adopted int // sessions whose last rotation was lost with the killed tap, so that nobody knows since when they are
 
 	mu      sync.Mutex // guards what follows
 	results map[messages.Outcome]map[string]int
-	waits   map[string]time.Time
+	waits   map[string]*wait
 	longest time.Duration // that a change waited for its sign-in
+	records int           // the most sessions of an agent that came while its change waited
+	stored  map[string]messages.Session
+}
+
+// wait is a change that waits for its agent's sign-in.
+type wait struct {
+	since   time.Time
+	records int // sessions of the agent since then
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, names: messages.Names{Prefix: "idlepolicy"}, results: map[messages.Outcome]map[string]int{}, waits: map[string]time.Time{}}
+	s := &site{t: t, names: messages.Names{Prefix: "idlepolicy"}, results: map[messages.Outcome]map[string]int{}, waits: map[string]*wait{}, stored: map[string]messages.Session{}}
 	port := freePort(t)
 	dir := t.TempDir()
 	s.natsAt, s.config = "nats://127.0.0.1:"+port, filepath.Join(dir, "server.conf")
@@ -151,9 +161,17 @@ func (s *site) startTap(p *tap) {
 	})
 }
 
-// roll stops a tap cleanly and starts it again.
-func (s *site) roll(p *tap) {
+// roll stops a tap cleanly and starts it again. As in every update that nobody is to notice, the balancer leads to the other one
+// before.
+func (s *site) roll(p, other *tap, front *balancer) {
 	s.t.Helper()
+	front.lead(other.at)
+	// Connections are accepted in order, so those that were led to it before this one are.
+	resp, err := http.Get("http://" + p.at + "/")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
 	if err := p.proc.Signal(syscall.SIGTERM); err != nil {
 		s.t.Fatal(err)
 	}
@@ -161,6 +179,7 @@ func (s *site) roll(p *tap) {
 		s.t.Errorf("the tap ended with status %d:\n%s", code, p.proc.Output())
 	}
 	s.startTap(p)
+	front.lead(p.at, other.at)
 }
 
 func (s *site) until(what string, ok func() bool) {
@@ -172,7 +191,7 @@ func (s *site) until(what string, ok func() bool) {
 	}
 }
 
-// follow connects and counts the results.
+// follow connects, counts the results that are stored, and watches the records of the sessions.
 func (s *site) follow() {
 	s.t.Helper()
 	conn, err := nats.Connect(s.natsAt, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
@@ -181,17 +200,35 @@ func (s *site) follow() {
 	}
 	s.t.Cleanup(conn.Close)
 	s.conn = conn
-	if _, err := conn.Subscribe(s.names.ResultsAll(), s.count); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := conn.Flush(); err != nil {
-		s.t.Fatal(err)
-	}
+	s.consume(s.names.ResultsStream(), s.count)
+	s.followSessions()
 }
 
-func (s *site) count(m *nats.Msg) {
+func (s *site) followSessions() { s.consume("KV_"+s.names.SessionsBucket(), s.session) }
+
+// consume hands over what a stream holds and what comes, in order.
+func (s *site) consume(name string, handler jetstream.MessageHandler) {
+	s.t.Helper()
+	js, err := jetstream.New(s.conn)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.until("there is the stream "+name, func() bool { _, err := js.Stream(s.t.Context(), name); return err == nil })
+	c, err := js.OrderedConsumer(s.t.Context(), name, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	consuming, err := c.Consume(handler)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(consuming.Stop)
+}
+
+func (s *site) count(m jetstream.Msg) {
 	var r messages.Result
-	if json.Unmarshal(m.Data, &r) != nil {
+	meta, err := m.Metadata()
+	if err != nil || json.Unmarshal(m.Data(), &r) != nil || r.AgentID == "" { // the summary of a batch
 		return
 	}
 	s.mu.Lock()
@@ -200,13 +237,42 @@ func (s *site) count(m *nats.Msg) {
 		s.results[r.Outcome] = map[string]int{}
 	}
 	s.results[r.Outcome][r.AgentID]++
-	switch began, waits := s.waits[r.AgentID]; {
+	switch w := s.waits[r.AgentID]; {
 	case r.Outcome == messages.Waiting:
-		s.waits[r.AgentID] = time.Now()
-	case waits:
-		s.longest = max(s.longest, time.Since(began))
+		s.waits[r.AgentID] = &wait{since: meta.Timestamp}
+	case w != nil:
+		s.longest, s.records = max(s.longest, meta.Timestamp.Sub(w.since)), max(s.records, w.records)
 		delete(s.waits, r.AgentID)
 	}
+}
+
+// session takes note of a record of the session registry.
+func (s *site) session(m jetstream.Msg) {
+	agent := m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]
+	session, _ := messages.DecodeSession(m.Data()) // of a record that was deleted: nothing
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stored[agent] = session
+	if w := s.waits[agent]; w != nil {
+		w.records++
+	}
+}
+
+// stale returns those of the agents whose record has neither the GUID that the gateway knows nor the time of their sign-in.
+func (s *site) stale(agents []string) []string {
+	signed := s.gateway.Signed()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(agents), func(agent string) bool {
+		has := s.stored[agent]
+		return has.GUID == signed[agent] && !has.SignedInAt.IsZero()
+	})
+}
+
+// untilCorrect waits until the record of each agent was right once: rotations go on meanwhile.
+func (s *site) untilCorrect(agents []string) {
+	s.t.Helper()
+	s.until("the registry is what the gateway knows", func() bool { agents = s.stale(agents); return len(agents) == 0 })
 }
 
 // number returns of how many agents there is a result, and how many results there are.
@@ -232,35 +298,33 @@ func (s *site) publish(agents []string) {
 	})
 }
 
-// differences says where the registry does not hold what the gateway knows.
+// differences says where the registry does not hold what the gateway knows, with the time of each sign-in.
 func (s *site) differences() string {
 	r, err := stream.OpenRegistry(s.t.Context(), stream.Options{URLs: []string{s.natsAt}, Name: "test"}, s.names)
 	if err != nil {
 		return err.Error()
 	}
 	defer r.Close()
-	s.adopted = 0
 	agents, err := r.Agents(s.t.Context())
 	if err != nil {
 		return err.Error()
 	}
-	want, wrong := s.gateway.Signed(), 0
-	var which []string
+	want := s.gateway.Signed()
+	var wrong, untimed []string
 	for _, agent := range agents {
 		rec, err := r.Get(s.t.Context(), agent)
 		if err != nil {
 			return err.Error()
 		}
 		if rec.Session.GUID != want[agent] {
-			wrong++
-			which = append(which, agent)
+			wrong = append(wrong, agent)
 		} else if want[agent] != "" && rec.Session.SignedInAt.IsZero() {
-			s.adopted++
+			untimed = append(untimed, agent)
 		}
 		delete(want, agent)
 	}
-	if wrong == 0 && len(want) == 0 {
+	if len(wrong)+len(untimed)+len(want) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d wrong (%.60s), %d missing", wrong, strings.Join(which, " "), len(want))
+	return fmt.Sprintf("%d wrong (%.60s), %d missing, %d without the time of the sign-in", len(wrong), strings.Join(wrong, " "), len(want), len(untimed))
 }

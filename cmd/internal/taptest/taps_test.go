@@ -30,8 +30,8 @@ func TestDesktopsThroughTwoTaps(t *testing.T) {
 	if err := all.Start(t.Context()); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, a.proc.Output(), b.proc.Output())
 	}
-	s.until("all sessions are stored", func() bool { return s.differences() == "" || rotated(s) })
 	s.follow()
+	s.untilCorrect(agents)
 	half := len(agents) / 2
 	s.publish(agents[:half])
 	time.Sleep(*span)
@@ -55,13 +55,13 @@ func TestDesktopsThroughTwoTaps(t *testing.T) {
 	s.startTap(a)
 	s.publish(agents[half:])
 	time.Sleep(*span)
-	s.roll(b)
+	s.roll(b, a, front)
 	time.Sleep(*span)
 	s.nats.Kill()
 	time.Sleep(*span)
 	s.startNATS()
 	time.Sleep(*span)
-	s.roll(a)
+	s.roll(a, b, front)
 	time.Sleep(*span)
 
 	s.until("every change is applied", func() bool { n, _ := s.number(messages.Applied); return n == len(agents) })
@@ -101,16 +101,16 @@ func TestDesktopsThroughTwoTaps(t *testing.T) {
 	}
 	signIns, rotations := s.gateway.Sessions()
 	s.mu.Lock()
-	t.Logf("%d desktops: %d requests, %d of them on connections of the killed tap failed, %d sign-ins, %d rotations; the longest wait for a sign-in was %v; settled %v after the last request, %d of the sessions adopted",
-		*desktops, tally.Requests, broken, signIns, rotations, s.longest.Round(time.Millisecond), settled.Round(time.Millisecond), s.adopted)
+	t.Logf("%d desktops: %d requests, %d of them on connections of the killed tap failed, %d sign-ins, %d rotations; the longest wait for a sign-in was %v; settled %v after the last request",
+		*desktops, tally.Requests, broken, signIns, rotations, s.longest.Round(time.Millisecond), settled.Round(time.Millisecond))
+	if s.records > 2 || *strict && (s.records > 1 || s.longest > rotation) { // on a busy machine another rotation may come before the result is stored
+		t.Errorf("a change waited for %v, while %d sessions of its agent were stored", s.longest, s.records)
+	}
 	s.mu.Unlock()
 	for _, p := range []*tap{a, b} {
 		wantNoSecrets(t, p.proc.Output(), all)
 	}
 }
-
-// rotated reports whether the gateway has gone on: then the registry need not be equal at any one moment.
-func rotated(s *site) bool { _, n := s.gateway.Sessions(); return n > *desktops }
 
 func wantNoSecrets(t *testing.T, log string, all *gatewaytest.Desktops) {
 	t.Helper()
