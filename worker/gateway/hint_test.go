@@ -116,7 +116,8 @@ func TestTroubleWithTLS(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("check: %v, want %q in it", err, test.want)
 			}
-			if a.Class != worker.Unsound || !a.Connect || !strings.Contains(a.Fault, test.want) {
+			early := a.Connect || test.config.NextProtos != nil // over HTTP/2 the request may have been written before the alert was read
+			if a.Class != worker.Unsound || !early || !strings.Contains(a.Fault, test.want) {
 				t.Errorf("call: %+v, want %q in its fault", a, test.want)
 			}
 		})
