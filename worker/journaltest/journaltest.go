@@ -33,7 +33,7 @@ const (
 // Run tests the journals that open returns, each of a new site.
 func Run(t *testing.T, open func(t *testing.T) *Site) {
 	t.Helper()
-	for name, test := range map[string]func(t *testing.T, s *Site){
+	for name, test := range map[string]func(s *site){
 		"results of one agent follow each other":      testResultsFollow,
 		"a result that is not expected is a conflict": testConflict,
 		"one of two results at once is stored":        testConcurrentResults,
@@ -48,8 +48,14 @@ func Run(t *testing.T, open func(t *testing.T) *Site) {
 		"a copy of a message after its summary":       testBatchCopy,
 		"progress is reported":                        testProgress,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+		t.Run(name, func(t *testing.T) { test(&site{open(t), t}) })
 	}
+}
+
+// site is a Site with the test that it is for.
+type site struct {
+	*Site
+	t *testing.T
 }
 
 // change is a change that was published, and the ledger of its agent.
@@ -59,7 +65,7 @@ type change struct {
 	agent  string
 }
 
-func (s *Site) publish(body string) change {
+func (s *site) publish(body string) change {
 	seq, stored := s.Publish(body)
 	return change{ledger.Position{Incarnation: s.Incarnation, Seq: seq}, stored, "1001"}
 }
@@ -89,34 +95,34 @@ type answer struct {
 	err  error
 }
 
-func (s *Site) store(rec worker.Record) answer {
+func (s *site) store(rec worker.Record) answer {
 	return wait(func(done func(answer)) {
 		s.Journal.Store(rec, func(seq uint64, kept worker.Kept, err error) { done(answer{seq, kept, err}) })
 	})
 }
 
-func (s *Site) mustStore(t *testing.T, rec worker.Record) uint64 {
-	t.Helper()
+func (s *site) mustStore(rec worker.Record) uint64 {
+	s.t.Helper()
 	a := s.store(rec)
 	if a.err != nil || a.kept != worker.KeptWhole || a.seq == 0 {
-		t.Fatalf("result stored at %d, kept %d, %v", a.seq, a.kept, a.err)
+		s.t.Fatalf("result stored at %d, kept %d, %v", a.seq, a.kept, a.err)
 	}
 	return a.seq
 }
 
-func (s *Site) reload(agent string) ledger.Ledger {
+func (s *site) reload(agent string) ledger.Ledger {
 	return wait(func(done func(ledger.Ledger)) { s.Journal.Reload(agent, done) })
 }
 
-func (s *Site) bury(letter worker.DeadLetter) worker.Kept {
+func (s *site) bury(letter worker.DeadLetter) worker.Kept {
 	return wait(func(done func(worker.Kept)) { s.Journal.Bury(letter, done) })
 }
 
-func (s *Site) count(q worker.BatchQuery) worker.BatchCount {
+func (s *site) count(q worker.BatchQuery) worker.BatchCount {
 	return wait(func(done func(worker.BatchCount)) { s.Journal.Count(q, done) })
 }
 
-func (s *Site) summarise(q worker.BatchQuery, sum messages.BatchSummary) {
+func (s *site) summarise(q worker.BatchQuery, sum messages.BatchSummary) {
 	wait(func(done func(struct{})) { s.Journal.Summarise(q, sum, func() { done(struct{}{}) }) })
 }
 
@@ -127,33 +133,33 @@ func wait[T any](f func(done func(T))) T {
 	return <-reported
 }
 
-func testResultsFollow(t *testing.T, s *Site) {
+func testResultsFollow(s *site) {
 	c := s.publish(single)
-	first := s.mustStore(t, c.record(messages.Waiting, 0))
-	second := s.mustStore(t, c.record(messages.Applied, first))
+	first := s.mustStore(c.record(messages.Waiting, 0))
+	second := s.mustStore(c.record(messages.Applied, first))
 	if second <= first {
-		t.Errorf("the second result has sequence %d after %d", second, first)
+		s.t.Errorf("the second result has sequence %d after %d", second, first)
 	}
 	if l := s.reload("1001"); l.Seq != second {
-		t.Errorf("the ledger has sequence %d, want %d", l.Seq, second)
+		s.t.Errorf("the ledger has sequence %d, want %d", l.Seq, second)
 	}
 }
 
-func testConflict(t *testing.T, s *Site) {
+func testConflict(s *site) {
 	c := s.publish(single)
-	first := s.mustStore(t, c.record(messages.Waiting, 0))
+	first := s.mustStore(c.record(messages.Waiting, 0))
 	for _, expect := range []uint64{0, first + 1} {
 		if a := s.store(c.record(messages.Expired, expect)); !errors.Is(a.err, worker.ErrConflict) {
-			t.Errorf("expecting %d: %v, want a conflict", expect, a.err)
+			s.t.Errorf("expecting %d: %v, want a conflict", expect, a.err)
 		}
 	}
 	if l := s.reload("1001"); l.Seq != first || l.Last.Outcome != messages.Waiting {
-		t.Errorf("after the conflicts the last result is %d, %s", l.Seq, l.Last.Outcome)
+		s.t.Errorf("after the conflicts the last result is %d, %s", l.Seq, l.Last.Outcome)
 	}
-	s.mustStore(t, c.of("1002", 1).record(messages.Applied, 0)) // other agents have sequences of their own
+	s.mustStore(c.of("1002", 1).record(messages.Applied, 0)) // other agents have sequences of their own
 }
 
-func testConcurrentResults(t *testing.T, s *Site) {
+func testConcurrentResults(s *site) {
 	c := s.publish(single)
 	outcomes := []messages.Outcome{messages.Applied, messages.Failed, messages.Expired, messages.Superseded}
 	errs := make([]error, len(outcomes))
@@ -168,182 +174,182 @@ func testConcurrentResults(t *testing.T, s *Site) {
 		case err == nil:
 			stored++
 			if l := s.reload("1001"); l.Last.Outcome != outcomes[i] {
-				t.Errorf("the last result is %s, want %s", l.Last.Outcome, outcomes[i])
+				s.t.Errorf("the last result is %s, want %s", l.Last.Outcome, outcomes[i])
 			}
 		case !errors.Is(err, worker.ErrConflict):
-			t.Errorf("%s: %v, want a conflict", outcomes[i], err)
+			s.t.Errorf("%s: %v, want a conflict", outcomes[i], err)
 		}
 	}
 	if stored != 1 {
-		t.Errorf("%d results are stored, want 1", stored)
+		s.t.Errorf("%d results are stored, want 1", stored)
 	}
 }
 
-func testReload(t *testing.T, s *Site) {
+func testReload(s *site) {
 	c := s.publish(single)
-	applied := s.mustStore(t, c.record(messages.Applied, 0))
+	applied := s.mustStore(c.record(messages.Applied, 0))
 	next := s.publish(single)
-	failed := s.mustStore(t, next.record(messages.Failed, applied))
+	failed := s.mustStore(next.record(messages.Failed, applied))
 	l := s.reload("1001")
 	if l.Seq != failed || l.Last != (ledger.Last{Pos: next.pos, Outcome: messages.Failed}) || l.Done != next.pos || l.Newest.Pos != next.pos {
-		t.Errorf("ledger %+v", l)
+		s.t.Errorf("ledger %+v", l)
 	}
 	if l.InForce == nil || l.InForce.Pos != c.pos || l.InForce.Result.Outcome != messages.Applied {
-		t.Errorf("in force is %+v, want what was applied at %v", l.InForce, c.pos)
+		s.t.Errorf("in force is %+v, want what was applied at %v", l.InForce, c.pos)
 	}
 }
 
-func testReloadNothing(t *testing.T, s *Site) {
-	s.mustStore(t, s.publish(single).record(messages.Applied, 0))
+func testReloadNothing(s *site) {
+	s.mustStore(s.publish(single).record(messages.Applied, 0))
 	if l := s.reload("1002"); l.Seq != 0 || l.InForce != nil || l.Last != (ledger.Last{}) {
-		t.Errorf("ledger %+v", l)
+		s.t.Errorf("ledger %+v", l)
 	}
 }
 
-func (s *Site) wantLetters(t *testing.T, want ...ledger.Position) {
-	t.Helper()
+func (s *site) wantLetters(want ...ledger.Position) {
+	s.t.Helper()
 	if got := s.Letters(); !slices.Equal(got, want) {
-		t.Errorf("dead letters of %v, want %v", got, want)
+		s.t.Errorf("dead letters of %v, want %v", got, want)
 	}
 }
 
-func testBuryTwice(t *testing.T, s *Site) {
+func testBuryTwice(s *site) {
 	c := s.publish(single)
-	seq := s.mustStore(t, c.record(messages.Failed, 0))
+	seq := s.mustStore(c.record(messages.Failed, 0))
 	r := c.result(messages.Failed)
 	for range 2 {
 		if kept := s.bury(worker.DeadLetter{Pos: c.pos, Agent: c.agent, Whole: true, Result: &r, Seq: seq}); kept != worker.KeptWhole {
-			t.Errorf("the letter was kept in form %d", kept)
+			s.t.Errorf("the letter was kept in form %d", kept)
 		}
 	}
-	s.wantLetters(t, c.pos)
+	s.wantLetters(c.pos)
 }
 
-func testBuryStored(t *testing.T, s *Site) {
+func testBuryStored(s *site) {
 	c := s.publish(single)
-	seq := s.mustStore(t, c.record(messages.Failed, 0))
+	seq := s.mustStore(c.record(messages.Failed, 0))
 	for range 2 {
 		s.bury(worker.DeadLetter{Pos: c.pos, Agent: c.agent, Whole: true, Seq: seq})
 	}
-	s.wantLetters(t, c.pos)
+	s.wantLetters(c.pos)
 }
 
-func testBuryUnread(t *testing.T, s *Site) {
+func testBuryUnread(s *site) {
 	c := s.publish(single)
-	seq := s.mustStore(t, c.record(messages.Failed, 0))
+	seq := s.mustStore(c.record(messages.Failed, 0))
 	s.bury(worker.DeadLetter{Pos: c.pos, Agent: c.agent, Seq: seq, Unread: true})
 	gone := c.of("1002", 0) // its message is gone: another one has its sequence after a restore
 	gone.pos.Incarnation, gone.stored = c.pos.Incarnation-1, c.stored.Add(-time.Hour)
-	seq = s.mustStore(t, gone.record(messages.Failed, 0))
+	seq = s.mustStore(gone.record(messages.Failed, 0))
 	s.bury(worker.DeadLetter{Pos: gone.pos, Agent: gone.agent, Seq: seq, Unread: true})
-	s.wantLetters(t, c.pos)
+	s.wantLetters(c.pos)
 }
 
 // query returns the query for a generation of a batch that begins with the first message and so far ends with the last one.
-func (s *Site) query(key worker.BatchKey, first, last change, total int) worker.BatchQuery {
+func (s *site) query(key worker.BatchKey, first, last change, total int) worker.BatchQuery {
 	return worker.BatchQuery{Key: key, Pos: first.pos, Since: first.stored.UTC(), Last: worker.Cursor{Pos: last.pos, Stored: last.stored.UnixNano()}, Total: total}
 }
 
 // endBatch stores the ending of one of a batch's changes.
-func (s *Site) endBatch(t *testing.T, key worker.BatchKey, c change, o messages.Outcome) uint64 {
-	t.Helper()
+func (s *site) endBatch(key worker.BatchKey, c change, o messages.Outcome) uint64 {
+	s.t.Helper()
 	rec := c.record(o, s.reload(c.agent).Seq)
 	rec.Batch = key
-	return s.mustStore(t, rec)
+	return s.mustStore(rec)
 }
 
-func (s *Site) wantCount(t *testing.T, q worker.BatchQuery, want messages.BatchSummary) worker.BatchCount {
-	t.Helper()
+func (s *site) wantCount(q worker.BatchQuery, want messages.BatchSummary) worker.BatchCount {
+	s.t.Helper()
 	c := s.count(q)
 	if got := c.Count(); got != want {
-		t.Errorf("counted %+v, want %+v", got, want)
+		s.t.Errorf("counted %+v, want %+v", got, want)
 	}
 	return c
 }
 
-func testBatchOfOne(t *testing.T, s *Site) {
+func testBatchOfOne(s *site) {
 	c := s.publish(`{"agent_ids":["1001","1002"],"flag":"f","batch_id":"b"}`)
 	key := worker.BatchKey{ID: "b", Seq: c.pos.Seq}
 	q := s.query(key, c, c, 0)
 	waiting := c.record(messages.Waiting, 0)
 	waiting.Batch = key
-	s.mustStore(t, waiting) // ends nothing
-	s.endBatch(t, key, c, messages.Applied)
-	seq := s.endBatch(t, key, c.of("1002", 1), messages.Expired)
-	s.endBatch(t, worker.BatchKey{ID: "b", Seq: c.pos.Seq + 1}, c.of("1003", 0), messages.Applied) // another batch of the same ID
-	count := s.wantCount(t, q, messages.BatchSummary{Applied: 1, Expired: 1})
+	s.mustStore(waiting) // ends nothing
+	s.endBatch(key, c, messages.Applied)
+	seq := s.endBatch(key, c.of("1002", 1), messages.Expired)
+	s.endBatch(worker.BatchKey{ID: "b", Seq: c.pos.Seq + 1}, c.of("1003", 0), messages.Applied) // another batch of the same ID
+	count := s.wantCount(q, messages.BatchSummary{Applied: 1, Expired: 1})
 	if count.UpTo < seq || count.Closed {
-		t.Errorf("counted up to %d, closed %v; the last ending is at %d", count.UpTo, count.Closed, seq)
+		s.t.Errorf("counted up to %d, closed %v; the last ending is at %d", count.UpTo, count.Closed, seq)
 	}
 	if e := count.Endings[1]; e.Pos != c.of("1002", 1).pos || e.Stored != c.stored.UnixNano() || e.Outcome != messages.Expired {
-		t.Errorf("the second ending is %+v", e)
+		s.t.Errorf("the second ending is %+v", e)
 	}
 	for range 2 {
 		s.summarise(q, messages.BatchSummary{BatchID: "b", Total: 2, Applied: 1, Expired: 1})
 	}
 	if n := len(s.Summaries("b")); n != 1 {
-		t.Errorf("%d summaries, want 1", n)
+		s.t.Errorf("%d summaries, want 1", n)
 	}
 	if !s.count(q).Closed {
-		t.Error("the batch is not closed by its summary")
+		s.t.Error("the batch is not closed by its summary")
 	}
 }
 
-func testBatchOverSeveral(t *testing.T, s *Site) {
+func testBatchOverSeveral(s *site) {
 	first, second := s.publish(batched), s.publish(batched)
 	key := worker.BatchKey{ID: "b"}
-	if c := s.wantCount(t, s.query(key, first, second, 2), messages.BatchSummary{}); c.Closed || c.Before != (worker.Cursor{}) {
-		t.Errorf("a new batch was closed before: %+v", c)
+	if c := s.wantCount(s.query(key, first, second, 2), messages.BatchSummary{}); c.Closed || c.Before != (worker.Cursor{}) {
+		s.t.Errorf("a new batch was closed before: %+v", c)
 	}
-	s.endBatch(t, key, first, messages.Applied)
+	s.endBatch(key, first, messages.Applied)
 	// A new owner finds only the second message.
-	c := s.wantCount(t, s.query(key, second, second, 2), messages.BatchSummary{Applied: 1})
+	c := s.wantCount(s.query(key, second, second, 2), messages.BatchSummary{Applied: 1})
 	if !c.Started.Equal(first.stored) {
-		t.Errorf("the batch began at %v, want %v", c.Started, first.stored)
+		s.t.Errorf("the batch began at %v, want %v", c.Started, first.stored)
 	}
-	s.endBatch(t, key, second.of("1002", 0), messages.Failed)
-	s.wantCount(t, s.query(key, second, second, 2), messages.BatchSummary{Applied: 1, Failed: 1})
+	s.endBatch(key, second.of("1002", 0), messages.Failed)
+	s.wantCount(s.query(key, second, second, 2), messages.BatchSummary{Applied: 1, Failed: 1})
 	for range 2 {
 		s.summarise(s.query(key, second, second, 2), messages.BatchSummary{BatchID: "b", Total: 2, Applied: 1, Failed: 1})
 	}
 	if n := len(s.Summaries("b")); n != 1 {
-		t.Errorf("%d summaries, want 1", n)
+		s.t.Errorf("%d summaries, want 1", n)
 	}
 }
 
-func testBatchAgain(t *testing.T, s *Site) {
+func testBatchAgain(s *site) {
 	key := worker.BatchKey{ID: "b"}
 	var before change
 	for i := range 3 {
 		c := s.publish(batched)
 		q := s.query(key, c, c, 1)
-		count := s.wantCount(t, q, messages.BatchSummary{})
+		count := s.wantCount(q, messages.BatchSummary{})
 		if i > 0 && count.Before.Pos != before.pos {
-			t.Errorf("the last message with a summary is %v, want %v", count.Before.Pos, before.pos)
+			s.t.Errorf("the last message with a summary is %v, want %v", count.Before.Pos, before.pos)
 		}
-		s.endBatch(t, key, c, messages.Applied)
-		s.wantCount(t, q, messages.BatchSummary{Applied: 1})
+		s.endBatch(key, c, messages.Applied)
+		s.wantCount(q, messages.BatchSummary{Applied: 1})
 		s.summarise(q, messages.BatchSummary{BatchID: "b", Total: 1, Applied: 1})
 		before = c
 	}
 	if n := len(s.Summaries("b")); n != 3 {
-		t.Errorf("%d summaries, want 3", n)
+		s.t.Errorf("%d summaries, want 3", n)
 	}
 }
 
-func testBatchCopy(t *testing.T, s *Site) {
+func testBatchCopy(s *site) {
 	key := worker.BatchKey{ID: "b"}
 	c := s.publish(batched)
 	q := s.query(key, c, c, 1)
 	s.count(q)
-	s.endBatch(t, key, c, messages.Applied)
+	s.endBatch(key, c, messages.Applied)
 	s.summarise(q, messages.BatchSummary{BatchID: "b", Total: 1, Applied: 1})
 	if count := s.count(q); !count.Before.Covers(q.First()) || len(count.Endings) > 0 {
-		t.Errorf("a message that has a summary opened a batch: %+v", count)
+		s.t.Errorf("a message that has a summary opened a batch: %+v", count)
 	}
 }
 
-func testProgress(t *testing.T, s *Site) {
+func testProgress(s *site) {
 	c := s.publish(batched)
 	q := s.query(worker.BatchKey{ID: "b"}, c, c, 2)
 	s.count(q) // opens it
