@@ -186,3 +186,23 @@ func withoutEnding(ledger []byte) []byte {
 	}
 	return kept[1:]
 }
+
+// The model looks at this too, but seldom meets it.
+func TestCoverageWhileARefusedSessionIsTriedAgain(t *testing.T) {
+	bubble(t, Policy{}, func(s *site) {
+		s.signIn("1001", "g", 1)
+		s.gateway.reply(Answer{Class: NoAgent, Retcode: "100-006"})
+		s.start()
+		s.publish(wish("1001", "f", ""))
+		s.gateway.set(func() { s.gateway.takes = time.Second })
+		for _, want := range []view.Coverage{{NotSignedIn: 1}, {Due: 1}, {NotSignedIn: 1}} {
+			if got := s.coverage(); got != want {
+				t.Errorf("coverage %+v, want %+v", got, want)
+			}
+			s.pass(firstSessionPause / 2)
+			if want.NotSignedIn > 0 {
+				s.pass(firstSessionPause / 2)
+			}
+		}
+	})
+}

@@ -155,6 +155,7 @@ func (l *loop) dispatchSpare() {
 			return
 		}
 		l.call(c, session, address)
+		l.coverage.update(c.lane) // it no longer waits for a session
 	}
 }
 
