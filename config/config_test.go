@@ -304,7 +304,7 @@ func TestStrayVariablesAreWarnings(t *testing.T) {
 	}
 }
 
-func TestUnusedProxyIsSaid(t *testing.T) {
+func TestUnusedProxyIsReported(t *testing.T) {
 	setEnv(t, "IDLE_GATEWAY_URL="+gatewayURL, "HTTPS_PROXY=http://user:hush@proxy:3128")
 	c, err := Load()
 	if err != nil {

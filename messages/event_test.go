@@ -18,7 +18,7 @@ func packed(data string) string {
 }
 
 // Whatever can be in an event means the same there, but for the source that it gets.
-func TestEventsMeanWhatIsInThem(t *testing.T) {
+func TestEventsCarryChanges(t *testing.T) {
 	for _, data := range []string{
 		`{"agent_id":"1001","flag":"true"}`,
 		`{"agent_id":"1001","flag":"true","id":"c-1","source":"own"}`,

@@ -11,7 +11,7 @@ import (
 )
 
 // No word of the table, in any letter case, trimmed or not, becomes a change, in any of the shapes of a message.
-func TestWordsThatAreNotFlagsNeverBecomeChanges(t *testing.T) {
+func TestRefusedFlagsNeverBecomeChanges(t *testing.T) {
 	spaces := []string{"", " ", "\t", "\u00a0", "\r\n"}
 	for word, reason := range notFlag {
 		for range 50 {

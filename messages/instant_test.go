@@ -22,7 +22,7 @@ func TestInstants(t *testing.T) {
 }
 
 // The sentence about a time says what programs of this field leave out, so that whoever wrote it knows what to add.
-func TestWhatInstantsLack(t *testing.T) {
+func TestIncompleteInstants(t *testing.T) {
 	for value, want := range map[string]string{
 		`"2026-11-23T14:00+01:00"`:                   "has no seconds",
 		`"2026-11-23T13:00Z"`:                        "has no seconds",

@@ -47,7 +47,7 @@ func TestOneAddressThatIsDownHoldsUpOnlyItsAgents(t *testing.T) {
 }
 
 // A session that names another address moves the change that waits for it.
-func TestAChangeMovesWithItsSession(t *testing.T) {
+func TestChangeMovesWithItsSession(t *testing.T) {
 	bubble(t, Policy{Rate: 200}, func(s *site) {
 		all := s.agents(40)
 		s.gateway.answer = func(c Call) Answer {

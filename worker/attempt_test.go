@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestOneAgentsTroubleIsItsOwn(t *testing.T) {
+func TestTroubleOfOneAgentIsItsOwn(t *testing.T) {
 	answers := map[string]Answer{
 		"transport": {Class: Unsound, Fault: "its own node is down"},
 		"503":       {Class: Busy, Status: 503, Fault: "503"},
@@ -100,7 +100,7 @@ func TestFaultCountsWhileOthersAreAnswered(t *testing.T) {
 	})
 }
 
-func TestRefusedForLackOfRoom(t *testing.T) {
+func TestBusyAnswersOfOneAgent(t *testing.T) {
 	for _, alone := range []bool{true, false} {
 		bubble(t, Policy{Rate: 100, MaxAttempts: 10, Backoff: Backoff{Initial: time.Second, Max: time.Second}}, func(s *site) {
 			all := s.agents(300)

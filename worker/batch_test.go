@@ -121,7 +121,7 @@ func TestBatchOverSeveralTerms(t *testing.T) {
 }
 
 // A result can be read back before the worker learns that it is stored, and stored while others are read back.
-func TestBatchCountsNoEndingTwiceAndNoneNever(t *testing.T) {
+func TestBatchCountsEachEndingOnce(t *testing.T) {
 	for _, delays := range [][3]time.Duration{{0, time.Second, 0}, {0, 0, time.Second}, {300 * time.Millisecond, 0, time.Second}, {0, 2 * time.Second, time.Second}} {
 		bubble(t, Policy{}, func(s *site) {
 			all := s.agents(3)
@@ -277,7 +277,7 @@ func TestProgressWhileMoreComes(t *testing.T) {
 }
 
 // A batch whose total is never reached is not kept for ever; where the rest comes after all, everything counts.
-func TestBatchWhoseRestDoesNotCome(t *testing.T) {
+func TestBatchWhoseRestNeverComes(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		all := s.agents(4)
 		s.start()
@@ -298,7 +298,7 @@ func TestBatchWhoseRestDoesNotCome(t *testing.T) {
 	})
 }
 
-func TestProgressIsNotLookedAtInEachTurn(t *testing.T) {
+func TestProgressIsNotComputedEachTurn(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		for i := range 100 {
@@ -311,7 +311,7 @@ func TestProgressIsNotLookedAtInEachTurn(t *testing.T) {
 	})
 }
 
-func TestBatchOfManyMessagesTakesNoSquareTime(t *testing.T) {
+func TestBatchOfManyMessagesTakesLinearTime(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		const n = 3000
 		for i := range n {

@@ -33,7 +33,7 @@ func (s *site) findsOut(agent string) {
 	s.publish(wish(agent, "w", `,"id":"later","effective_at":"`+at(time.Hour)+`"`))
 }
 
-func TestEndedElsewhereWhileItWaited(t *testing.T) {
+func TestChangeEndedElsewhereWhileItWaited(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.publish(wish("1001", "a", `,"id":"a"`))
@@ -48,7 +48,7 @@ func TestEndedElsewhereWhileItWaited(t *testing.T) {
 	})
 }
 
-func TestEndedElsewhereDuringItsCall(t *testing.T) {
+func TestChangeEndedElsewhereDuringItsCall(t *testing.T) {
 	for class, calls := range map[Class]int{Success: 1, Refused: 1, Passing: 1, Unsound: 1} {
 		t.Run(class.String(), func(t *testing.T) {
 			bubble(t, Policy{}, func(s *site) {
@@ -72,7 +72,7 @@ func TestEndedElsewhereDuringItsCall(t *testing.T) {
 	}
 }
 
-func TestOvertakenAndEndedElsewhereDuringItsCall(t *testing.T) {
+func TestOvertakenChangeEndedElsewhereDuringItsCall(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g", 1)
 		s.gateway.takes = time.Second
@@ -101,7 +101,7 @@ func TestNoCallWhileTheLedgerIsReadAgain(t *testing.T) {
 	})
 }
 
-func TestWaitIsToldBeforeTheEndingAlsoAfterAConflict(t *testing.T) {
+func TestWaitIsReportedBeforeTheEndingAfterAConflict(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.journal.takes = time.Second
 		s.start()
@@ -114,7 +114,7 @@ func TestWaitIsToldBeforeTheEndingAlsoAfterAConflict(t *testing.T) {
 	})
 }
 
-func TestNewerOneFromElsewhereSupersedes(t *testing.T) {
+func TestNewerChangeOfAnotherOwnerSupersedes(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.publish(wish("1001", "a", `,"id":"a"`))
@@ -159,7 +159,7 @@ func TestDeadLetterOfACrash(t *testing.T) {
 }
 
 // A change that replaces one that still waited as it was published, and is read only after that took effect, wins.
-func TestReplacedByOneThatIsReadLate(t *testing.T) {
+func TestChangeReplacedByOneThatIsReadLate(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()

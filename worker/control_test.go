@@ -26,7 +26,7 @@ func TestRateOfOperatorsKeepsABurstThatWasSet(t *testing.T) {
 }
 
 // An operator's rate outlives the process: a later term says that the configured one does not hold.
-func TestRateOfOperatorsIsToldApart(t *testing.T) {
+func TestRateOfOperatorsIsMarked(t *testing.T) {
 	rate := 7.0
 	for set, limit := range map[*float64]float64{nil: 100, &rate: rate} {
 		bubble(t, Policy{Rate: 100}, func(s *site) {
@@ -79,7 +79,7 @@ func TestPauseAndRateByOperators(t *testing.T) {
 }
 
 // One line when a state of the gate begins and one when it ends, but only a few a minute while the gateway flaps.
-func TestAFlappingGateIsLoggedSparingly(t *testing.T) {
+func TestFlappingGateIsLoggedSparingly(t *testing.T) {
 	var log strings.Builder
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	var g gateLog

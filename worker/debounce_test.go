@@ -31,7 +31,7 @@ func TestDebounceIsWaitedFor(t *testing.T) {
 }
 
 // One agent's debounce is its own, and its call comes even if it never ends.
-func TestDebounceHoldsUpNobodyElseAndNotForEver(t *testing.T) {
+func TestDebounceIsBoundedAndHoldsUpNoOtherAgent(t *testing.T) {
 	bubble(t, Policy{Rate: 1}, func(s *site) {
 		all := s.agents(2)
 		s.worker.SetControls(Controls{Paused: true})

@@ -54,7 +54,7 @@ func TestEstimateOfRetriesComesAfterAllOthers(t *testing.T) {
 	})
 }
 
-func TestEstimateCountsFromTheEndOfASilence(t *testing.T) {
+func TestEstimateCountsFromTheEndOfARetryAfter(t *testing.T) {
 	bubble(t, Policy{Rate: 10, Burst: 1}, func(s *site) {
 		all := s.agents(11)
 		s.gateway.reply(Answer{Class: Busy, Status: 503, RetryAfter: time.Minute})

@@ -8,7 +8,7 @@ import (
 )
 
 // While the gate is shut, whatever shut it, no change spends attempts, ends, or loses its place in line.
-func TestNothingIsLostWhileTheGateIsShut(t *testing.T) {
+func TestChangesWaitWhileTheGateIsShut(t *testing.T) {
 	answers := map[string]Answer{
 		"429 that says how long": {Class: Busy, Status: 429, RetryAfter: 2 * time.Second, Fault: "429"},
 		"429":                    {Class: Busy, Status: 429, Fault: "429"},
@@ -90,7 +90,7 @@ func TestGateHoldsOverTakeovers(t *testing.T) {
 }
 
 // After it opens, the rate ramps up within a second.
-func TestRateRampsUpAfterSilence(t *testing.T) {
+func TestRateRampsUpAfterARetryAfter(t *testing.T) {
 	bubble(t, Policy{Rate: 100}, func(s *site) {
 		all := s.agents(600)
 		s.gateway.reply(Answer{Class: Busy, Status: 503, RetryAfter: 2 * time.Second, Fault: "503"})

@@ -59,7 +59,7 @@ func TestBatchOfOneMessageBeyondItsTotal(t *testing.T) {
 
 // Two generations run at the same time, and those of the second one end first. Whenever a worker dies, the next one puts each
 // message into the generation it was published in, also where all was restored from a backup meanwhile.
-func TestBatchWhoseRoundsOverlap(t *testing.T) {
+func TestBatchGenerationsOverlap(t *testing.T) {
 	for run := range 16 {
 		crash, backup := run/2, run%2 == 1
 		bubble(t, Policy{}, func(s *site) {
@@ -94,7 +94,7 @@ func TestBatchWhoseRoundsOverlap(t *testing.T) {
 }
 
 // A message whose acknowledgement was lost comes again while the next generation goes on, and is no part of that.
-func TestBatchMessageThatWasSummedUpComesAgain(t *testing.T) {
+func TestBatchMessageComesAgainAfterItsSummary(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		all := s.agents(4)
 		s.start()
@@ -117,7 +117,7 @@ func TestBatchMessageThatWasSummedUpComesAgain(t *testing.T) {
 
 // A message of the second generation ended before the restore and was acknowledged after the first one was summed up: only the
 // results tell of it, under a position from before the last message of the first generation.
-func TestBatchWhoseSecondRoundBeganBeforeARestore(t *testing.T) {
+func TestBatchGenerationThatBeganBeforeARestore(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		all := s.agents(2)
 		s.start()

@@ -10,7 +10,7 @@ import (
 )
 
 // A message of which some changes had ended is restored: those stay ended, and nothing that waits is told again.
-func TestRestoredMessageGoesOn(t *testing.T) {
+func TestRestoredMessageKeepsItsState(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.signIn("1001", "g", 1)
@@ -79,7 +79,7 @@ func TestNewMessageWithAnOldPosition(t *testing.T) {
 }
 
 // Two streams of the same name: what is told of the one that was deleted says nothing of the other.
-func TestStreamThatWasMadeAnewHasNoPast(t *testing.T) {
+func TestRecreatedStreamHasNoHistory(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.signIn("1001", "g", 1)
@@ -133,7 +133,7 @@ func TestOlderVersionAfterARestore(t *testing.T) {
 }
 
 // A result from before the restore is found only when the agent's next one is refused: the change that it ended is known.
-func TestEndingOfAnEarlierEpochIsFoundLate(t *testing.T) {
+func TestEndingOfAnEarlierIncarnationIsFoundLate(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.journal.lingers = time.Second
 		s.start()
@@ -154,7 +154,7 @@ func TestEndingOfAnEarlierEpochIsFoundLate(t *testing.T) {
 
 // A change had taken effect before the restore, but of those before it not one had ended: they end in the order in which
 // they took effect all the same, while the next term is still reading them.
-func TestNewestChangeOfAnEarlierEpoch(t *testing.T) {
+func TestNewestChangeOfAnEarlierIncarnation(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.journal.set(func() { s.journal.takes = 6 * time.Second })

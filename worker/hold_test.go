@@ -9,7 +9,7 @@ import (
 
 // Only the owner that died had seen that the key was gone meanwhile. The next one cannot tell this sign-in from a rotation,
 // or knows of none at all.
-func TestHoldForApplyingAnewThatOnlyTheDeadOwnerKnew(t *testing.T) {
+func TestHoldForAReapplyThatOnlyTheDeadOwnerKnew(t *testing.T) {
 	for _, signedOut := range []bool{false, true} {
 		bubble(t, Policy{}, func(s *site) {
 			s.sessions.Put("1001", messages.Session{GUID: "g1"}, 1)
@@ -41,7 +41,7 @@ func TestHoldForApplyingAnewThatOnlyTheDeadOwnerKnew(t *testing.T) {
 }
 
 // A rotation that the gateway was told of holds nobody.
-func TestNoHoldWhereNothingWasAppliedAnew(t *testing.T) {
+func TestNoHoldWithoutAReapply(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.sessions.Put("1001", messages.Session{GUID: "g1"}, 1)
 		s.start()
@@ -56,7 +56,7 @@ func TestNoHoldWhereNothingWasAppliedAnew(t *testing.T) {
 }
 
 // A clock that is set is noticed soon: the loop does not sleep until the instant of the next change.
-func TestClockIsLookedAtWhileChangesWait(t *testing.T) {
+func TestWallClockIsCheckedWhileChangesWait(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()

@@ -72,7 +72,7 @@ func TestClassNames(t *testing.T) {
 }
 
 // What an answer spends, and when the next call is made.
-func TestWhatAnAnswerSpends(t *testing.T) {
+func TestAnswersThatCountAsAttempts(t *testing.T) {
 	tests := []struct {
 		name     string
 		answer   Answer

@@ -68,7 +68,7 @@ func TestLatestWins(t *testing.T) {
 	})
 }
 
-func TestOvertakenDuringItsCall(t *testing.T) {
+func TestChangeOvertakenDuringItsCall(t *testing.T) {
 	tests := []struct {
 		name   string
 		answer Answer
@@ -108,7 +108,7 @@ func TestOvertakenDuringItsCall(t *testing.T) {
 	}
 }
 
-func TestWaitsForSignIn(t *testing.T) {
+func TestChangeWaitsForSignIn(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.publish(wish("1001", "false", `,"id":"a"`))
@@ -121,7 +121,7 @@ func TestWaitsForSignIn(t *testing.T) {
 	})
 }
 
-func TestSessionTrouble(t *testing.T) {
+func TestSessionTroubleWaitsForAnotherSession(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "old", 1)
 		s.gateway.answer = func(c Call) Answer {
@@ -227,7 +227,7 @@ func TestRefusedSessionsTakeLittleOfTheRate(t *testing.T) {
 	})
 }
 
-func TestRotatedDuringTheCallIsTriedAtOnce(t *testing.T) {
+func TestSessionRotatedDuringItsCallIsTriedAtOnce(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "old", 1)
 		s.gateway.takes = time.Second
@@ -246,7 +246,7 @@ func TestRotatedDuringTheCallIsTriedAtOnce(t *testing.T) {
 	})
 }
 
-func TestRefusedForGood(t *testing.T) {
+func TestRefusedChangeFails(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.gateway.reply(Answer{Class: Refused, Retcode: "000-002", Message: "bad"})
@@ -279,7 +279,7 @@ func TestAttemptsAreUsedUpWithGrowingPauses(t *testing.T) {
 	})
 }
 
-func TestOutageEndsNothingAndIsLeftAlone(t *testing.T) {
+func TestOutageEndsNoChange(t *testing.T) {
 	bubble(t, Policy{MaxAttempts: 2}, func(s *site) {
 		for i := range 20 {
 			s.signIn(strconv.Itoa(1001+i), "g", uint64(i+1))
@@ -303,7 +303,7 @@ func TestOutageEndsNothingAndIsLeftAlone(t *testing.T) {
 	})
 }
 
-func TestExpiresAtItsInstant(t *testing.T) {
+func TestChangeExpiresAtItsInstant(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.publish(wish("1001", "false", `,"id":"a","valid_until":"`+at(time.Minute)+`"`))
@@ -316,7 +316,7 @@ func TestExpiresAtItsInstant(t *testing.T) {
 	})
 }
 
-func TestNewerOneSupersedesThoughItsTimeIsOver(t *testing.T) {
+func TestExpiredNewerChangeStillSupersedes(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.publish(wish("1001", "false", `,"id":"a"`))
@@ -325,7 +325,7 @@ func TestNewerOneSupersedesThoughItsTimeIsOver(t *testing.T) {
 	})
 }
 
-func TestLater(t *testing.T) {
+func TestLaterChangeWaitsForItsInstant(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()
@@ -343,7 +343,7 @@ func TestLater(t *testing.T) {
 	})
 }
 
-func TestLaterSurvivesARestartWithoutBeingToldAgain(t *testing.T) {
+func TestLaterChangeIsReportedOnceOverARestart(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()
@@ -357,7 +357,7 @@ func TestLaterSurvivesARestartWithoutBeingToldAgain(t *testing.T) {
 	})
 }
 
-func TestOverdueOnesTakeEffectInTheirOrder(t *testing.T) {
+func TestOverdueChangesTakeEffectInOrder(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.store(wish("1001", "two", `,"id":"second","effective_at":"`+at(2*time.Hour)+`"`))
@@ -370,7 +370,7 @@ func TestOverdueOnesTakeEffectInTheirOrder(t *testing.T) {
 	})
 }
 
-func TestSameIDReplacesTheOneThatWaits(t *testing.T) {
+func TestSameIDReplacesTheWaitingChange(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()
@@ -417,7 +417,7 @@ func TestCancelDuringTheCall(t *testing.T) {
 	}
 }
 
-func TestCancelOfAnOvertakenOneDuringItsCall(t *testing.T) {
+func TestCancelOfAnOvertakenChangeDuringItsCall(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.gateway.takes = time.Second
@@ -440,7 +440,7 @@ func TestCancelOfAnOvertakenOneDuringItsCall(t *testing.T) {
 	})
 }
 
-func TestCancelThatComesAgainSparesWhatCameAfterIt(t *testing.T) {
+func TestCancelThatComesAgainSparesLaterChanges(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.publish(`{"agent_id":"1001","id":"x","cancel":true}`) // its acknowledgement is lost
@@ -453,7 +453,7 @@ func TestCancelThatComesAgainSparesWhatCameAfterIt(t *testing.T) {
 	})
 }
 
-func TestValidity(t *testing.T) {
+func TestValidityOfChanges(t *testing.T) {
 	policy := Policy{Validity: 10 * time.Hour, Retention: 24 * time.Hour}
 	tests := []struct {
 		name   string
@@ -483,7 +483,7 @@ func TestValidity(t *testing.T) {
 	}
 }
 
-func TestNewerChangeWhileOneIsAppliedAnew(t *testing.T) {
+func TestNewerChangeDuringAReapply(t *testing.T) {
 	for _, class := range []Class{Success, Passing, Refused} {
 		t.Run(class.String(), func(t *testing.T) {
 			bubble(t, Policy{}, func(s *site) {
@@ -583,7 +583,7 @@ func TestSignInWithoutATime(t *testing.T) {
 	})
 }
 
-func TestNewerChangeWinsOverApplyingAnew(t *testing.T) {
+func TestNewerChangeWinsOverReapplying(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()
@@ -619,7 +619,7 @@ func TestNothingIsDoubledByACrash(t *testing.T) {
 	}
 }
 
-func TestSameMessageAgainIsNothingNew(t *testing.T) {
+func TestRepeatedMessageGetsNoSecondResult(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()
@@ -634,7 +634,7 @@ func TestSameMessageAgainIsNothingNew(t *testing.T) {
 	})
 }
 
-func TestBatchIsSummedUpOnce(t *testing.T) {
+func TestBatchHasOneSummary(t *testing.T) {
 	body := `{"batch_id":"b","flag":"f","changes":[{"agent_id":"1001"},{"agent_id":"1002"},{"agent_id":"1003"},{"agent_id":"1003","flag":"g"}]}`
 	for _, crash := range []time.Duration{0, 5 * time.Millisecond, 15 * time.Millisecond, 25 * time.Millisecond, 35 * time.Millisecond, 45 * time.Millisecond} {
 		bubble(t, Policy{}, func(s *site) {
@@ -710,7 +710,7 @@ func TestCleanStopFinishesWhatIsUnderWay(t *testing.T) {
 	})
 }
 
-func TestMoreThanSoManyLaterOnesAreRejected(t *testing.T) {
+func TestLaterChangesOfOneAgentAreBounded(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		for i := range maxLater {

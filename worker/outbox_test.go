@@ -45,7 +45,7 @@ func TestManyItemsOfOneAgentAndOneThatCannotBeUsed(t *testing.T) {
 }
 
 // A result that waits for no call lists what it overtakes, so it may not overtake everything.
-func TestWhatOvertakesTheCallUnderWayIsBounded(t *testing.T) {
+func TestResultsThatOvertakeACallAreBounded(t *testing.T) {
 	for n, overtakes := range map[int]bool{maxOvertaken - 1: true, 8000: false} {
 		bubble(t, Policy{}, func(s *site) {
 			s.signIn("1001", "g", 1)
@@ -111,7 +111,7 @@ func processorTime(t *testing.T) time.Duration {
 }
 
 // What waits to be told is not told: after a crash, or a lost acknowledgement, it has to come again.
-func TestWaitThatIsNotStoredIsNotTold(t *testing.T) {
+func TestWaitThatIsNotStoredIsNotRecorded(t *testing.T) {
 	for _, lost := range []string{"crash", "acknowledgement"} {
 		bubble(t, Policy{}, func(s *site) {
 			s.start()

@@ -35,7 +35,7 @@ func (s *site) readsOn() {
 	s.t.Error("the worker reads no further")
 }
 
-func TestOneAgentWhoseResultsAreRefusedStopsNobodyElse(t *testing.T) {
+func TestStuckAgentStopsNoOtherAgent(t *testing.T) {
 	for name, broken := range map[string]func(*fakeJournal){
 		"results": func(b *fakeJournal) { b.refuses = func(agent string) bool { return agent == "1001" } },
 		"letters": func(b *fakeJournal) { b.deaf = func(agent string) bool { return agent == "1001" } },

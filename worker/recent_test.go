@@ -39,7 +39,7 @@ func TestViewNamesWhoWaitsAndWhy(t *testing.T) {
 	})
 }
 
-func TestViewTellsOfTheOldest(t *testing.T) {
+func TestViewHasTheOldestChange(t *testing.T) {
 	bubble(t, Policy{Rate: 1, Burst: 1}, func(s *site) {
 		s.worker.SetControls(Controls{Paused: true})
 		all := s.agents(2)
@@ -91,7 +91,7 @@ func TestViewIsBounded(t *testing.T) {
 	})
 }
 
-func TestRecentKeepsTroubleThroughABurst(t *testing.T) {
+func TestRecentKeepsTroubleThroughAWave(t *testing.T) {
 	var r recent
 	r.add(&messages.Result{Outcome: messages.Failed, ChangeID: "bad", Message: strings.Repeat("é", recentText)})
 	for i := range 3 * recentResults {

@@ -134,7 +134,7 @@ func TestNewSince(t *testing.T) {
 	}
 }
 
-func TestNobodyIsWaitedForBeforeTheRegistryIsKnown(t *testing.T) {
+func TestNoSignInIsWaitedForBeforeTheRegistryIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, Policy{})
 		s.sessions = NewSessions()
@@ -165,7 +165,7 @@ func TestStopBeforeTheRegistryIsKnown(t *testing.T) {
 	})
 }
 
-func TestSignedOutThisVeryMoment(t *testing.T) {
+func TestSignOutBetweenPlanAndCall(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g", 1)
 		s.worker.SetControls(Controls{Paused: true})
@@ -182,7 +182,7 @@ func TestSignedOutThisVeryMoment(t *testing.T) {
 	})
 }
 
-func TestEachWaitForASignInIsTold(t *testing.T) {
+func TestEachWaitForASignInIsReported(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.worker.SetControls(Controls{Paused: true})
 		s.start()
@@ -195,7 +195,7 @@ func TestEachWaitForASignInIsTold(t *testing.T) {
 	})
 }
 
-func TestGaveUpApplyingAnewUntilTheNextSession(t *testing.T) {
+func TestReapplyGivesUpUntilTheNextSession(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()
@@ -227,7 +227,7 @@ func TestNoReapply(t *testing.T) {
 	})
 }
 
-func TestRotatedGUIDIsNoReasonToApplyAnewWhatWasRefused(t *testing.T) {
+func TestRotatedGUIDDoesNotReapplyARefusedPolicy(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()
@@ -248,7 +248,7 @@ func TestRotatedGUIDIsNoReasonToApplyAnewWhatWasRefused(t *testing.T) {
 	})
 }
 
-func TestSameRevisionInARegistryMadeAnewIsAnotherSession(t *testing.T) {
+func TestSameRevisionInARecreatedRegistryIsAnotherSession(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 7)
 		s.gateway.reply(Answer{Class: NoAgent, Retcode: "100-006"})
@@ -265,7 +265,7 @@ func TestSameRevisionInARegistryMadeAnewIsAnotherSession(t *testing.T) {
 }
 
 // Its revisions begin again, and may even be the same ones.
-func TestComesBackInARegistryMadeAnew(t *testing.T) {
+func TestSessionComesBackInARecreatedRegistry(t *testing.T) {
 	for _, rev := range []uint64{1, 7} {
 		bubble(t, Policy{}, func(s *site) {
 			put := func(guid string, rev uint64) { s.sessions.Put("1001", messages.Session{GUID: guid}, rev) } // without a time

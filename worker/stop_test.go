@@ -26,7 +26,7 @@ func TestCleanStopStoresTheLastEndingsAndSummaries(t *testing.T) {
 	})
 }
 
-func TestCleanStopTakesNoMoreAndTellsNoMore(t *testing.T) {
+func TestCleanStopReadsAndReportsNothingMore(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g", 1)
 		s.gateway.takes = time.Second

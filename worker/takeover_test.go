@@ -15,7 +15,7 @@ func (s *site) startReadingSlowly() {
 	s.reading = 0
 }
 
-func TestWhatWasNotReadYetStaysOpen(t *testing.T) {
+func TestUnreadChangesStayOpen(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.publish(wish("1001", "a", `,"id":"soon","valid_until":"`+at(time.Minute)+`"`))
@@ -33,7 +33,7 @@ func TestWhatWasNotReadYetStaysOpen(t *testing.T) {
 	})
 }
 
-func TestOneThatTookEffectIsReplacedNoMore(t *testing.T) {
+func TestChangeThatTookEffectIsNotReplaced(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.publish(wish("1001", "a", `,"id":"x","effective_at":"`+at(time.Minute)+`"`))
@@ -49,7 +49,7 @@ func TestOneThatTookEffectIsReplacedNoMore(t *testing.T) {
 	})
 }
 
-func TestOverdueOnesWaitUntilAllIsRead(t *testing.T) {
+func TestOverdueChangesWaitUntilAllIsRead(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.store(wish("1001", "two", `,"id":"second","effective_at":"`+at(2*time.Hour)+`"`))
@@ -64,7 +64,7 @@ func TestOverdueOnesWaitUntilAllIsRead(t *testing.T) {
 	})
 }
 
-func TestOverdueOnesTakeEffectBeforeAnImmediateOne(t *testing.T) {
+func TestOverdueChangesTakeEffectBeforeAnImmediateOne(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.signIn("1002", "g1", 2)
@@ -77,7 +77,7 @@ func TestOverdueOnesTakeEffectBeforeAnImmediateOne(t *testing.T) {
 	})
 }
 
-func TestDueByTheStreamsClockBeforeOurs(t *testing.T) {
+func TestChangeIsDueByTheStreamsClock(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.ahead = 50 * time.Millisecond
@@ -91,7 +91,7 @@ func TestDueByTheStreamsClockBeforeOurs(t *testing.T) {
 	})
 }
 
-func TestNothingIsAppliedAnewBeforeAllIsRead(t *testing.T) {
+func TestNothingIsReappliedBeforeAllIsRead(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()
@@ -106,7 +106,7 @@ func TestNothingIsAppliedAnewBeforeAllIsRead(t *testing.T) {
 	})
 }
 
-func TestHoldForApplyingAnewIsNotOverByAnotherSignIn(t *testing.T) {
+func TestHoldForAReapplyOutlastsAnotherSignIn(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()
@@ -126,7 +126,7 @@ func TestHoldForApplyingAnewIsNotOverByAnotherSignIn(t *testing.T) {
 	})
 }
 
-func TestOlderEndingIsStoredBeforeTheNewerOneIsSent(t *testing.T) {
+func TestOlderEndingIsStoredBeforeTheNewerChangeIsSent(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.journal.takes = time.Second
@@ -143,7 +143,7 @@ func TestOlderEndingIsStoredBeforeTheNewerOneIsSent(t *testing.T) {
 }
 
 // Also where the older one was cancelled: after a crash it would else be sent before its cancel is read again.
-func TestCancelledOnesEndingIsStoredBeforeTheNewerOneIsSent(t *testing.T) {
+func TestCancelledEndingIsStoredBeforeTheNewerChangeIsSent(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		s.publish(wish("1001", "old", `,"id":"old"`))
@@ -160,7 +160,7 @@ func TestCancelledOnesEndingIsStoredBeforeTheNewerOneIsSent(t *testing.T) {
 	})
 }
 
-func TestNewerOneThatIsKnownWinsBeforeItIsRead(t *testing.T) {
+func TestKnownNewerChangeWinsBeforeItIsRead(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g", 1)
 		s.gateway.takes = time.Hour
@@ -201,7 +201,7 @@ func TestSessionThatTheGatewayRefusedIsNotTriedAgainAtOnce(t *testing.T) {
 }
 
 // What the lane knows of an open change is newer than what the ledger said of it as the term began.
-func TestWaitToldWhileReadingIsNotToldAgain(t *testing.T) {
+func TestWaitIsReportedOnceWhileReading(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g", 1)
 		s.gateway.takes = time.Hour
@@ -237,7 +237,7 @@ func TestSignInWhileReading(t *testing.T) {
 }
 
 // The registry's clock may be ahead, and its record may reach us late.
-func TestHoldForApplyingAnewWhateverTheRegistrySays(t *testing.T) {
+func TestHoldForAReapplyWhateverTheRegistrySays(t *testing.T) {
 	for name, late := range map[string]bool{"clock ahead": false, "record late": true} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, Policy{}, func(s *site) {
@@ -264,7 +264,7 @@ func TestHoldForApplyingAnewWhateverTheRegistrySays(t *testing.T) {
 	}
 }
 
-func TestImmediateOnesAreOrderedByPublicationWhateverTheClocksSay(t *testing.T) {
+func TestImmediateChangesAreOrderedByPublication(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g", 1)
 		s.start()
@@ -383,7 +383,7 @@ func TestOwnerThatDiedDuringItsHold(t *testing.T) {
 }
 
 // A policy that the dead owner may be reapplying can still land: what is published after the takeover waits too.
-func TestHoldForApplyingAnewAlsoBeforeANewChange(t *testing.T) {
+func TestHoldForAReapplyAlsoBeforeANewChange(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.start()
@@ -410,7 +410,7 @@ func TestHoldForApplyingAnewAlsoBeforeANewChange(t *testing.T) {
 }
 
 // The newer one is sent only once the ending of the one before it is stored, also where that was cancelled during its call.
-func TestEndingOfOneCancelledDuringItsCallIsStoredFirst(t *testing.T) {
+func TestEndingOfAChangeCancelledDuringItsCallIsStoredFirst(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.signIn("1001", "g1", 1)
 		s.journal.takes = time.Second

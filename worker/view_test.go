@@ -130,7 +130,7 @@ func TestEstimateWithoutALimitGoesBySpeed(t *testing.T) {
 }
 
 // Who asks and goes away must not read what the event loop writes then; the race detector looks at it.
-func TestViewOfAnAskerThatGoesAway(t *testing.T) {
+func TestViewWhoseContextEnds(t *testing.T) {
 	bubble(t, Policy{}, func(s *site) {
 		s.start()
 		busy := make(chan struct{})

@@ -136,7 +136,7 @@ func TestPublishWaitsForDuplicatesToo(t *testing.T) {
 	s.runWith(t.Context(), shift(5), "publish", "-", "--wait", "--id-prefix", "p", "--timeout", "1m").want(t, statusFine, "applied", "5")
 }
 
-func TestPublishWaitTellsFailures(t *testing.T) {
+func TestPublishWaitReportsFailures(t *testing.T) {
 	s := newSite(t)
 	s.serve(func(c messages.Change) messages.Result {
 		if c.AgentID == "1002" {

@@ -18,7 +18,7 @@ func (p typist) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-func TestInterruptWhileSomebodyIsToType(t *testing.T) {
+func TestInterruptDuringAPrompt(t *testing.T) {
 	s := newSite(t)
 	s.letter(failed("1001", "c-1", 1), "{}")
 	for _, args := range []string{"publish -", "session put 1001 -", "dead purge 1"} {
@@ -34,7 +34,7 @@ func TestInterruptWhileSomebodyIsToType(t *testing.T) {
 	s.run("dead", "list").want(t, statusFine, "c-1")
 }
 
-func TestInterruptOfABatchIsNoSuccess(t *testing.T) {
+func TestInterruptedBatchFails(t *testing.T) {
 	s := newSite(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	var errout watched
@@ -66,7 +66,7 @@ type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, errors.New("no space left") }
 
-func TestAnswerThatCannotBeWrittenIsNoSuccess(t *testing.T) {
+func TestUnwrittenAnswerFails(t *testing.T) {
 	s := newSite(t)
 	for _, args := range []string{"session list", "session list --json", "dead list", "results --no-follow --last 1", "--help"} {
 		s.result(failed("1001", "c-1", 1))
@@ -78,7 +78,7 @@ func TestAnswerThatCannotBeWrittenIsNoSuccess(t *testing.T) {
 	}
 }
 
-func TestShellOffersFilesWhereOneIsMeant(t *testing.T) {
+func TestShellCompletesFileNames(t *testing.T) {
 	s := newSite(t)
 	for args, want := range map[string]string{"publish": "Default", "rate": "NoFileComp", "explain": "NoFileComp", "dead show": "NoFileComp", "dead": "NoFileComp"} {
 		s.run(append(append([]string{"__complete"}, strings.Fields(args)...), "")...).want(t, statusFine, "ShellCompDirective"+want+"\n")

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestWhereCallsMayGo(t *testing.T) {
+func TestAddressesThatMayBeCalled(t *testing.T) {
 	const home = "https://gw.example:8043"
 	for _, test := range []struct {
 		named    string
@@ -78,7 +78,7 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 }
 
 // The zone of an IPv6 address is for dialling only, and the configured name is for the configured host only.
-func TestWhatServersAreTold(t *testing.T) {
+func TestCredentialsSentToServers(t *testing.T) {
 	for raw, want := range map[string]struct{ dial, host, name string }{
 		"https://[fe80::1%25eth0]:8043": {"[fe80::1%eth0]:8043", "[fe80::1]:8043", "fe80::1"},
 		"https://[fe80::1%25eth0]":      {"[fe80::1%eth0]:443", "[fe80::1]", "fe80::1"},

@@ -56,7 +56,7 @@ func callOf(agent, flag, guid string) worker.Call {
 	return worker.Call{AgentID: agent, Flag: flag, Session: messages.Session{GUID: guid}}
 }
 
-func TestTheOneCall(t *testing.T) {
+func TestSetCall(t *testing.T) {
 	for name, o := range map[string]gatewaytest.Options{"HTTP/1.1": {}, "HTTP/2.0": {HTTP2: true}} {
 		t.Run(name, func(t *testing.T) {
 			g := start(t, o)
@@ -95,7 +95,7 @@ func TestTheOneCall(t *testing.T) {
 }
 
 // Some firewalls and servlet containers refuse a request that lacks one of these.
-func TestWhatEveryRequestHas(t *testing.T) {
+func TestHeadersOfEveryRequest(t *testing.T) {
 	var seen atomic.Pointer[http.Request]
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		seen.Store(r)
@@ -201,7 +201,7 @@ func TestGatewaysJSONBehindOtherStatuses(t *testing.T) {
 }
 
 // What proxies say in their own way is named, with the way out.
-func TestWordsOfProxies(t *testing.T) {
+func TestAnswersOfProxies(t *testing.T) {
 	for name, test := range map[string]struct{ head, body, want string }{
 		"no client certificate":    {"400 Bad Request", "<center>No required SSL certificate was sent</center><hr>nginx", "IDLE_GATEWAY_CERT"},
 		"wrong client certificate": {"400 Bad Request", "<center>The SSL certificate error</center><hr>nginx", "IDLE_GATEWAY_CERT"},
@@ -274,7 +274,7 @@ func TestRefusedConnection(t *testing.T) {
 }
 
 // An answer that is lost after the gateway did its work is not asked for again in here: the next attempt passes the gate.
-func TestNothingIsRetriedInHere(t *testing.T) {
+func TestClientRetriesNothing(t *testing.T) {
 	for name, o := range map[string]gatewaytest.Options{"HTTP/1.1": {}, "HTTP/2": {HTTP2: true}} {
 		t.Run(name, func(t *testing.T) {
 			g := start(t, o)

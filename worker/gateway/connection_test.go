@@ -119,7 +119,7 @@ func number(t *testing.T, s string) int {
 }
 
 // Whatever an answer ends with, the connection serves the next call only if nothing is left of it.
-func TestWhatComesAfterAnAnswer(t *testing.T) {
+func TestSurplusBytesAfterAnAnswer(t *testing.T) {
 	const body = `{"retcode":"0"}`
 	for name, test := range map[string]struct {
 		sends string
@@ -161,7 +161,7 @@ func TestWhatComesAfterAnAnswer(t *testing.T) {
 }
 
 // No text from outside can become a second request or another path.
-func TestNothingUncleanIsSent(t *testing.T) {
+func TestUncleanValuesAreNotSent(t *testing.T) {
 	var asked atomic.Bool
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
 	defer s.Close()

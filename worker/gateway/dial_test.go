@@ -88,7 +88,7 @@ func write(t *testing.T, file string, text []byte) string {
 }
 
 // The usual mistakes with certificates are said so that an operator knows what to do, by -check and by a call alike.
-func TestMistakesWithCertificates(t *testing.T) {
+func TestWrongCertificatesAreNamed(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	tests := map[string]struct {
 		host string

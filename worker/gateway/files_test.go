@@ -11,7 +11,7 @@ import (
 )
 
 // What replaces a file and cannot be used is named once for each state of the files, and what it held before serves on.
-func TestReplacedFileThatCannotBeUsedIsTold(t *testing.T) {
+func TestUnusableReplacedFileIsLogged(t *testing.T) {
 	dir := t.TempDir()
 	a := newAuthority(t, "ours")
 	chain, key := a.issue("client", time.Hour)

@@ -49,7 +49,7 @@ func rsaPair(t *testing.T) []tls.Certificate {
 }
 
 // What sites have met with TLS, against real listeners: both -check and a call name the cause and the way out.
-func TestTroubleWithTLS(t *testing.T) {
+func TestTLSErrorsAreNamed(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	trusted := x509.NewCertPool()
 	trusted.AppendCertsFromPEM(ours.pem)

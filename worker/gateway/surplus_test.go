@@ -84,7 +84,7 @@ func answerOf(body string) string {
 
 // A gateway that answers twice in one segment, once with success and for nobody: no call takes the surplus answer, however
 // many wait for a connection.
-func TestSurplusAnswerIsNobodys(t *testing.T) {
+func TestSurplusAnswerBelongsToNoAgent(t *testing.T) {
 	for name, records := range map[string]int{"one record": 1, "a record each": 2} {
 		for callers, calls := range map[int]int{1: 20, 16: 30} {
 			t.Run(name+" to "+strconv.Itoa(callers), func(t *testing.T) {

@@ -106,7 +106,7 @@ func (s *stage) do(t *testing.T, method, path string, body io.Reader, headers ..
 
 const bearer = "Bearer " + publisherToken
 
-func TestWhatIsPublishedOverHTTP(t *testing.T) {
+func TestPublishOverHTTP(t *testing.T) {
 	s := newStage()
 	p := s.withAPI(t)
 	s.open(t)
@@ -139,7 +139,7 @@ func TestWhatIsPublishedOverHTTP(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefusedOverHTTP(t *testing.T) {
+func TestPublishOverHTTPRefuses(t *testing.T) {
 	s := newStage()
 	p := s.withAPI(t)
 	s.open(t)

@@ -91,7 +91,7 @@ func TestCoverageAsCSV(t *testing.T) {
 }
 
 // A share is 100 % only if it is all.
-func TestShareOfTheAgents(t *testing.T) {
+func TestPercentageOfTheAgents(t *testing.T) {
 	for _, test := range []struct {
 		n, of int
 		want  string

@@ -63,7 +63,7 @@ func (f *follower) until(id, text string) section {
 	}
 }
 
-func TestEventsTellWhatChanges(t *testing.T) {
+func TestEventsSendWhatChanges(t *testing.T) {
 	s := newStage().open(t)
 	f := s.follow(t)
 	seen := map[string]bool{}

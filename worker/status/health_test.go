@@ -9,7 +9,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-func TestReadyTellsWhetherTheProcessTakesPart(t *testing.T) {
+func TestReadyReportsWhetherTheProcessTakesPart(t *testing.T) {
 	s := newStage().open(t)
 	for _, test := range []struct {
 		name      string

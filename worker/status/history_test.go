@@ -98,7 +98,7 @@ func TestPlot(t *testing.T) {
 	}
 }
 
-func TestMinutesAreMeans(t *testing.T) {
+func TestPlotMinutesAreMeans(t *testing.T) {
 	start := time.Now().Truncate(time.Minute)
 	all := minutes([]point{
 		{start, true, 10, 1, 7},

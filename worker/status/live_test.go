@@ -122,7 +122,7 @@ func TestPageByKeyboard(t *testing.T) {
 	b.clean()
 }
 
-func TestEveryFigureTellsItsMeaning(t *testing.T) {
+func TestEveryFigureHasAnExplanation(t *testing.T) {
 	s := newStage().busy().crowded().open(t)
 	b := newTab(t, s.url)
 	shown := func(id string) bool {
@@ -177,7 +177,7 @@ func TestSearchByKeyboard(t *testing.T) {
 }
 
 // Without a connection the page says so, with the time from which its figures are, and comes back by itself.
-func TestPageSaysThatItIsOld(t *testing.T) {
+func TestPageShowsThatItIsOld(t *testing.T) {
 	s := newStage().busy().open(t)
 	address := s.server.Address()
 	b := newTab(t, s.url)

@@ -10,7 +10,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-func TestLookoutAsksOnceForAll(t *testing.T) {
+func TestCachedViewAsksOnceForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var o lookout[int]
 		asked := 0
@@ -41,7 +41,7 @@ func TestLookoutAsksOnceForAll(t *testing.T) {
 	})
 }
 
-func TestLookoutTellsLateFromUnknown(t *testing.T) {
+func TestCachedViewDistinguishesLateFromUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var unknown, stuck lookout[int]
 		if l := unknown.ask(time.Second, func(context.Context) (int, bool) { return 0, false }); l.ok || l.late {

@@ -73,7 +73,7 @@ func TestPageIsSmallHoweverMuchGoesOn(t *testing.T) {
 }
 
 // Everything that stands in a change comes from others, and so may all of it be meant to do harm.
-func TestPageTakesNothingForMarkup(t *testing.T) {
+func TestPageEscapesEverything(t *testing.T) {
 	const evil = `<script>alert(1)</script>"'onerror=`
 	s := newStage()
 	s.set(func(s *stage) { s.replicas[0].Name, s.replicas[0].Trouble = evil, evil })
@@ -203,7 +203,7 @@ func TestStandbyShowsTheSite(t *testing.T) {
 	wantText(t, s.page(t, "/agents/1001"), "No owner answers")
 }
 
-func TestPageSaysWhoSetTheLimit(t *testing.T) {
+func TestPageShowsWhoSetTheLimit(t *testing.T) {
 	for by, want := range map[bool]string{false: ">50/s</span></dd>", true: `>50/s</span> <span class="note">set by an operator</span>`} {
 		s := newStage()
 		s.worker.set(func(a *actor) { a.ok, a.view.Gate.Rate, a.view.Gate.Limit, a.view.Gate.ByOperator = true, 25, 50, by })

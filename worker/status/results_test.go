@@ -8,7 +8,7 @@ import (
 	"idlepolicy/messages"
 )
 
-func TestResultsKeepTroubleThroughABurst(t *testing.T) {
+func TestResultsKeepTroubleThroughAWave(t *testing.T) {
 	var r results
 	now := time.Now()
 	bad := result(messages.Failed, "1001", "bad", now)

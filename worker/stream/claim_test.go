@@ -62,7 +62,7 @@ func TestWorkerLeavesTheSiteOfANewerVersionAlone(t *testing.T) {
 
 // Two errors of one kind that take turns are one trouble: one warning while it lasts, and not another one for a kind that
 // comes and goes.
-func TestTroubleThatAlternatesIsOneWarning(t *testing.T) {
+func TestAlternatingTroubleIsOneWarning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &notebook{}
 		var met troubles

@@ -90,7 +90,7 @@ func TestControlsThatWereDeleted(t *testing.T) {
 }
 
 // What an operator set outlives every process, so it has to be possible to take it back.
-func TestConfiguredRateAgain(t *testing.T) {
+func TestOperatorsRateIsTakenBack(t *testing.T) {
 	s := newSite(t)
 	service := s.operator(s.startOwner("a"))
 	rate := 7.0
@@ -114,7 +114,7 @@ func TestConfiguredRateAgain(t *testing.T) {
 }
 
 // More operators at once than there are tries would be needed for one of them to fail.
-func TestOperatorsAtOnce(t *testing.T) {
+func TestConcurrentControls(t *testing.T) {
 	s := newSite(t)
 	a := s.startOwner("a")
 	service := s.operator(a)

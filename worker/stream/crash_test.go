@@ -65,7 +65,7 @@ func (s *shift) check() {
 	}
 }
 
-func TestStandbyGoesOnAfterAKill(t *testing.T) {
+func TestStandbyTakesOverAfterAKill(t *testing.T) {
 	s := newShift(t, 10*time.Millisecond)
 	a := s.spawn(t, "a", s.board)
 	s.publishMore(100)

@@ -45,7 +45,7 @@ func TestManyDeadLettersOfOneMessage(t *testing.T) {
 }
 
 // Letters that cannot be written keep no message waiting, however many there are of one message.
-func TestLettersThatCannotBeWrittenHoldUpNothing(t *testing.T) {
+func TestUnwritableLettersHoldUpNothing(t *testing.T) {
 	s := newSite(t)
 	s.startOwner("a")
 	full := s.layout.dead()

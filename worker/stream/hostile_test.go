@@ -286,7 +286,7 @@ func TestSessionsWithAnyHeaderBlock(t *testing.T) {
 }
 
 // A follower whose server says nothing any more says so within seconds, and begins again.
-func TestFollowerThatIsDeafSaysSo(t *testing.T) {
+func TestFollowerWithoutPermissionReportsIt(t *testing.T) {
 	s := newSite(t)
 	s.proxy = newProxy(t, s.server.ClientURL())
 	a := s.startOwner("a")

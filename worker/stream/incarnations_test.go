@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestEpochs(t *testing.T) {
+func TestIncarnations(t *testing.T) {
 	tests := []struct {
 		name            string
 		had             incarnations

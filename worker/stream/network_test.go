@@ -75,7 +75,7 @@ func TestConnectionIsCut(t *testing.T) {
 	}
 }
 
-func TestServerIsAway(t *testing.T) {
+func TestServerOutage(t *testing.T) {
 	s, p := throughProxy(t)
 	a := s.startOwner("a")
 	s.signIn("1001", "g")

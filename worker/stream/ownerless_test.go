@@ -8,7 +8,7 @@ import (
 
 // Somebody else holds the server's place, as while no replica could take it because of a publisher's header. The standby
 // says that there is no owner and does not name the dead one.
-func TestStandbySaysThatThereIsNoOwner(t *testing.T) {
+func TestStandbyReportsThatThereIsNoOwner(t *testing.T) {
 	s := newSite(t)
 	a := s.startOwner("a")
 	a.owner.Conn.Close() // as good as dead

@@ -73,7 +73,7 @@ func TestReaderReturnsMessagesWithAnyHeaderBlock(t *testing.T) {
 	}
 }
 
-func TestReaderGoesOn(t *testing.T) {
+func TestReaderContinuesAfterARestart(t *testing.T) {
 	s := newSite(t)
 	if _, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
 		t.Fatal(err)

@@ -91,7 +91,7 @@ func TestResultThatIsRefusedIsCut(t *testing.T) {
 }
 
 // Errors that are not about the message are no reason to give up.
-func TestWhatIsRefusedForTheMessage(t *testing.T) {
+func TestRefusalsForTheMessage(t *testing.T) {
 	for _, err := range []error{
 		context.DeadlineExceeded, jetstream.ErrNoStreamResponse, jetstream.ErrStreamNotFound,
 		&jetstream.APIError{Code: 503, ErrorCode: 10077}, &jetstream.APIError{Code: 400, ErrorCode: jetstream.JSErrCodeStreamWrongLastSequence},

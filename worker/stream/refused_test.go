@@ -45,7 +45,7 @@ func (t *troubles) deniedAt() time.Time {
 }
 
 // What is denied is asked for several times a second, and said in one line.
-func TestDeniedPermissionIsSaidOnce(t *testing.T) {
+func TestDeniedPermissionIsLoggedOnce(t *testing.T) {
 	s := newSiteWith(t, func(o *server.Options) {
 		o.Users = []*server.User{
 			{Username: "all", Password: "pw"},
@@ -121,7 +121,7 @@ func TestDeadLettersWithoutRoomWaitAlone(t *testing.T) {
 	}
 }
 
-func TestConnectSaysWhatToLookAt(t *testing.T) {
+func TestConnectErrorNamesTheCause(t *testing.T) {
 	t.Run("nobody there", func(t *testing.T) {
 		srv := natstest.Start(t)
 		url := strings.Replace(srv.ClientURL(), "nats://", "nats://user:secret@", 1)

@@ -9,7 +9,7 @@ import (
 )
 
 // What one writer of sessions says about a record, another one reads.
-func TestRegistryKeepsWhatItsWritersSay(t *testing.T) {
+func TestRegistryAcceptsItsWriters(t *testing.T) {
 	s := newSite(t)
 	s.startOwner("a") // which makes the bucket
 	r, err := OpenRegistry(t.Context(), Options{URLs: []string{s.server.ClientURL()}, Name: "tap"}, s.layout.Names)

@@ -41,7 +41,7 @@ func TestOlderChangesBesideNewerResults(t *testing.T) {
 
 // A stream that is deleted and made anew beside old results gives out the same sequences: nothing new is taken for old,
 // not even where somebody gave it a copy of the consumer that the old one had.
-func TestChangesMadeAnewBesideOldResults(t *testing.T) {
+func TestRecreatedChangesBesideOldResults(t *testing.T) {
 	s := newSite(t)
 	name := s.layout.Names.ChangesStream()
 	s.live("one")

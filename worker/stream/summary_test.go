@@ -35,7 +35,7 @@ func TestBatchSummary(t *testing.T) {
 }
 
 // Two rounds of one ID overlap, and the first one has more changes than it should; the worker is cut off in between.
-func TestSummariesOfRounds(t *testing.T) {
+func TestSummariesOfGenerations(t *testing.T) {
 	s, p := throughProxy(t)
 	s.startOwner("a")
 	s.proxy = nil
@@ -67,7 +67,7 @@ func TestSummariesOfRounds(t *testing.T) {
 }
 
 // The first progress of a batch over several messages tells how many changes it shall have.
-func TestFirstProgressTellsTheTotal(t *testing.T) {
+func TestFirstProgressHasTheTotal(t *testing.T) {
 	s := newSite(t)
 	s.startOwner("a")
 	first := make(chan *nats.Msg, 16)

@@ -39,7 +39,7 @@ func serverAs(c x509.Certificate) func(*guarded) {
 }
 
 // Each usual mistake is said with the variable that mends it, at the first try and while the worker goes on trying.
-func TestMistakesWithCertificates(t *testing.T) {
+func TestWrongCertificatesAreNamed(t *testing.T) {
 	fine := x509.Certificate{Subject: pkix.Name{CommonName: "nats"}, IPAddresses: loopback}
 	named := x509.Certificate{Subject: pkix.Name{CommonName: "nats"}, DNSNames: []string{"nats.example.com"}}
 	old := fine

@@ -15,7 +15,7 @@ import (
 )
 
 // Whoever reads the log in the morning finds each ending, each turn of the gate and of the ownership, once.
-func TestLogTellsWhatHappened(t *testing.T) {
+func TestLogHasWhatHappened(t *testing.T) {
 	s := newSite(t)
 	stop := s.start()
 	s.isOwner()

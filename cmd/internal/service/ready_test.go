@@ -12,7 +12,7 @@ import (
 )
 
 // What /readyz says while the worker waits for NATS, owns, has lost NATS, and has it back.
-func TestReadyTellsTheTruthAboutNATS(t *testing.T) {
+func TestReadyReportsTroubleWithNATS(t *testing.T) {
 	s := newSite(t)
 	dir, port := s.nats.StoreDir(), natstest.Port(s.nats)
 	natstest.Stop(s.nats)
@@ -39,7 +39,7 @@ func TestReadyTellsTheTruthAboutNATS(t *testing.T) {
 }
 
 // Results that cannot be stored, because their stream went away under the worker.
-func TestReadyTellsThatItCannotTakePart(t *testing.T) {
+func TestReadyReportsThatItCannotTakePart(t *testing.T) {
 	s := newSite(t)
 	s.start()
 	s.isOwner()
@@ -55,7 +55,7 @@ func TestReadyTellsThatItCannotTakePart(t *testing.T) {
 }
 
 // A clean stop finishes the calls under way; meanwhile nobody should count on this process.
-func TestReadyTellsThatItIsStopping(t *testing.T) {
+func TestReadyReportsThatItIsStopping(t *testing.T) {
 	s := newSite(t)
 	stop := s.start()
 	s.isOwner()

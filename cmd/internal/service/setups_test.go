@@ -135,7 +135,7 @@ func (b *bench) account(limits string) []string {
 	return natsAt(b.server(`accounts { A: { jetstream: { ` + limits + ` }, users: [{ user: u, password: p }] } }, no_auth_user: u`))
 }
 
-func TestEachWrongSetUpIsToldWhatIsRight(t *testing.T) {
+func TestWrongSetupsAreNamed(t *testing.T) {
 	all := append(append(wrongFiles, wrongNATS...), wrongGateways...)
 	if len(all) < 40 {
 		t.Errorf("%d set-ups, want 40 or more", len(all))

@@ -8,7 +8,7 @@ import (
 )
 
 // IDLE_SHUTDOWN_GRACE=0 means that a stop waits for no call, however long it hangs.
-func TestAStopWithoutGraceWaitsForNoCall(t *testing.T) {
+func TestStopWithoutGraceWaitsForNoCall(t *testing.T) {
 	s := newSite(t)
 	s.config.ShutdownGrace, s.config.GatewayTimeout = 0, time.Minute
 	s.gateway.On("", gatewaytest.Rule{Fault: gatewaytest.Hang})

@@ -82,7 +82,7 @@ func (s *site) follow(section string) <-chan string {
 }
 
 // The owner is killed while the page of the standby is open: that page tells of the new owner by itself.
-func TestPageOfTheStandbyTellsOfATakeover(t *testing.T) {
+func TestPageOfTheStandbyShowsATakeover(t *testing.T) {
 	s := newSite(t)
 	ours := s.config
 	s.config.HTTPAddr = ""

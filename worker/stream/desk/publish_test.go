@@ -110,7 +110,7 @@ func TestPublishKeepsTheOrderOfOneAgent(t *testing.T) {
 	}
 }
 
-func TestPublishTellsDuplicates(t *testing.T) {
+func TestPublishReportsDuplicates(t *testing.T) {
 	d, _ := newSite(t)
 	var first, second []desk.Stored
 	for _, told := range []*[]desk.Stored{&first, &second} {

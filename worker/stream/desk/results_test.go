@@ -65,7 +65,7 @@ func TestReadingLeavesNothingOnTheServer(t *testing.T) {
 	}
 }
 
-func TestResultsGoOnAfterARestart(t *testing.T) {
+func TestResultsContinueAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	srv := natstest.StartAt(t, dir, server.RANDOM_PORT)
 	d, js := siteAt(t, srv.ClientURL())

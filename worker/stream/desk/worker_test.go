@@ -53,7 +53,7 @@ func startWorker(t *testing.T, srv *server.Server, gateway worker.Gateway) {
 }
 
 // What the desk writes is what the real worker reads, and the other way round.
-func TestWithTheRealWorker(t *testing.T) {
+func TestDeskWithTheRealWorker(t *testing.T) {
 	srv := natstest.Start(t)
 	d, _ := siteAt(t, srv.ClientURL())
 	startWorker(t, srv, refusing("1002"))

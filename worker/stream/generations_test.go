@@ -12,7 +12,7 @@ import (
 
 // A message of the second round has ended while the first round still waits for its agents, and then everything is
 // restored from a backup: its ending is under a position from before the restore, and counts in its round all the same.
-func TestRestoredRounds(t *testing.T) {
+func TestRestoredGenerations(t *testing.T) {
 	s := newSite(t)
 	r := s.startOwner("before")
 	of := func(agent string) string {

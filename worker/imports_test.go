@@ -105,7 +105,7 @@ var walls = []wall{
 	},
 }
 
-func TestWalls(t *testing.T) {
+func TestImportsStayInside(t *testing.T) {
 	for _, file := range sources(t) {
 		for _, imported := range file.imports {
 			for _, wall := range walls {
@@ -118,7 +118,7 @@ func TestWalls(t *testing.T) {
 }
 
 // The walls must also be seen to hold something: a misspelt folder would let everything through.
-func TestWallsHold(t *testing.T) {
+func TestImportWallsHold(t *testing.T) {
 	for _, test := range []struct {
 		folder, name, imported string
 		holds                  bool

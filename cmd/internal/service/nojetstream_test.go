@@ -45,7 +45,7 @@ func TestServerWithoutJetStreamIsNamed(t *testing.T) {
 }
 
 // What no waiting mends ends the worker, and the check says the same.
-func TestSubjectsThatAreTakenEndTheStart(t *testing.T) {
+func TestTakenSubjectsEndTheStart(t *testing.T) {
 	s := newSite(t)
 	if _, err := s.connect().CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"centre.1.result.>"}}); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestSubjectsThatAreTakenEndTheStart(t *testing.T) {
 	}
 }
 
-func TestWarningsAreSaid(t *testing.T) {
+func TestWarningsAreLogged(t *testing.T) {
 	s := newSite(t)
 	s.config.Validity = 2 * s.config.Retention
 	s.check(true, "warning IDLE_VALIDITY=2h0m0s")
@@ -70,7 +70,7 @@ func TestWarningsAreSaid(t *testing.T) {
 }
 
 // A rate that an operator set outlives the worker, and IDLE_RATE does not hold beside it.
-func TestRateOfOperatorsIsSaid(t *testing.T) {
+func TestRateOfOperatorsIsLogged(t *testing.T) {
 	s := newSite(t)
 	s.config.Rate = 50
 	stop := s.start()
@@ -91,7 +91,7 @@ func TestRateOfOperatorsIsSaid(t *testing.T) {
 }
 
 // Whoever starts a second worker on one machine learns which setting has to differ.
-func TestAddressThatIsTakenIsNamed(t *testing.T) {
+func TestTakenAddressIsNamed(t *testing.T) {
 	s := newSite(t)
 	s.start()
 	s.config.HTTPAddr = strings.TrimPrefix(s.page, "http://")

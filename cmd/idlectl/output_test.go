@@ -9,7 +9,7 @@ import (
 )
 
 // A scheduler mails whatever a command writes to standard error.
-func TestNothingIsWrittenToStandardErrorThatNobodyReads(t *testing.T) {
+func TestStandardErrorOnlyForErrors(t *testing.T) {
 	s := newSite(t)
 	s.serve(nil)
 	for _, args := range [][]string{{"publish", "-", "--wait", "--batch", "b"}, {"publish", "-", "--quiet"}, {"publish", "-", "--wait", "--json"}} {
@@ -45,7 +45,7 @@ func TestFaultsAsJSON(t *testing.T) {
 	}
 }
 
-func TestReportsOfOneShape(t *testing.T) {
+func TestReportsHaveOneShape(t *testing.T) {
 	s := newSite(t)
 	s.serve(nil)
 	var want string
@@ -93,7 +93,7 @@ type closed struct{}
 
 func (closed) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
-func TestAPipeWhoseReaderHasEnough(t *testing.T) {
+func TestPipeWhoseReaderCloses(t *testing.T) {
 	s := newSite(t)
 	s.someResults()
 	var errout bytes.Buffer
