@@ -36,8 +36,9 @@ func (w *world) checkCalls(endings map[*item]*ending) {
 		case !first && e.Outcome != messages.Applied && !e.late:
 			wrong("it has ended", nil)
 		}
+		lands := s.from
 		if s.loose && s.success {
-			w.checkLanding(it, s, endings)
+			lands = s.to
 		}
 		for _, o := range w.items {
 			oe := endings[o]
@@ -47,7 +48,7 @@ func (w *world) checkCalls(endings map[*item]*ending) {
 			if first && o.before(it) && oe.at.After(s.from) {
 				wrong("an older change's ending is not stored:", o)
 			}
-			if it.before(o) && w.acceptedBefore(o, s.from) && (first || oe.Outcome == messages.Applied) {
+			if it.before(o) && w.acceptedBefore(o, lands) && (first || oe.Outcome == messages.Applied) {
 				wrong("the gateway had accepted a newer one:", o)
 			}
 			if !first && !e.late && it.before(o) && !o.at.After(s.from) && oe.at.After(s.from) && o.asked.Before(s.from) {
@@ -56,15 +57,6 @@ func (w *world) checkCalls(endings map[*item]*ending) {
 		}
 	}
 	w.checkAnew(endings)
-}
-
-// checkLanding: a call whose connection broke takes effect before any newer one does.
-func (w *world) checkLanding(it *item, s *seen, endings map[*item]*ending) {
-	for _, o := range w.items {
-		if o.AgentID == it.AgentID && endings[o] != nil && !endings[o].withdrawn() && it.before(o) && w.acceptedBefore(o, s.to) {
-			w.t.Errorf("call of %d.%d at %v landed at %v, after that of %v", it.seq, it.Index, s.from, s.to, o)
-		}
-	}
 }
 
 // checkAnew: reapplied for sign-ins only, at most once for each.
