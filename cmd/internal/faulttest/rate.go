@@ -20,7 +20,7 @@ func TooMany(calls gatewaytest.Record, rate, burst int, stalls *Stalls) []string
 		if last-first <= rate+burst {
 			continue
 		}
-		stood := stalls.Within(calls[first].At, calls[last-1].At)
+		stood := stallFrom + stalls.Within(calls[first].At, calls[last-1].At) // shorter stalls are not noted
 		if most := rate + burst + int(2*float64(rate)*stood.Seconds()); last-first > most {
 			breaches = append(breaches, fmt.Sprintf("%d calls in the second from %s, want %d at most (stood still for %v)",
 				last-first, calls[first].At.Format("15:04:05.000"), most, stood.Round(time.Millisecond)))
