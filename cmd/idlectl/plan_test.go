@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,6 +101,26 @@ func TestPlan(t *testing.T) {
 	all = p.published()
 	if _, there := all["vienna-voice/1001/2099-01-11T11:30:00Z"]; there || len(all) != 4 {
 		t.Errorf("published %+v", all)
+	}
+}
+
+// A schedule that is changed and changed back soon is published each time: none of the messages counts as one that was there.
+func TestPlanThereAndBack(t *testing.T) {
+	p := newPlanSite(t)
+	late := strings.Replace(roster, "08:00;16:00;Phone", "09:00;16:00;Phone", 1)
+	for n, one := range []string{roster, late, roster, late, roster} {
+		p.plan(one, "--apply", "--force").want(t, statusFine, fmt.Sprintf("applied as batch vienna-voice-%d-", n+1))
+		if messages := len(p.changes()); messages != n+1 {
+			t.Fatalf("%d messages after %d runs", messages, n+1)
+		}
+		early, moved := "vienna-voice/1001/2099-01-11T07:00:00Z", "vienna-voice/1001/2099-01-11T08:00:00Z"
+		if one == late {
+			early, moved = moved, early
+		}
+		all := p.published()
+		if _, stands := all[moved]; stands || all[early].Flag != "true" {
+			t.Errorf("run %d: %s waits %t, and %s is %+v", n+1, moved, stands, early, all[early])
+		}
 	}
 }
 
