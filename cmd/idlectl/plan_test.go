@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -101,6 +102,31 @@ func TestPlan(t *testing.T) {
 	all = p.published()
 	if _, there := all["vienna-voice/1001/2099-01-11T11:30:00Z"]; there || len(all) != 4 {
 		t.Errorf("published %+v", all)
+	}
+}
+
+// Whoever tries a ready map with its sample sees what it would publish: nothing in a sample has passed.
+func TestPlanOfEachSample(t *testing.T) {
+	p := newPlanSite(t)
+	const dir = "../../deploy/samples/plans"
+	maps, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil || len(maps) < 11 {
+		t.Fatalf("%d maps, %v", len(maps), err)
+	}
+	for _, m := range maps {
+		name := strings.TrimSuffix(m, ".yaml")
+		files, _ := filepath.Glob(name + ".*")
+		sample := slices.IndexFunc(files, func(f string) bool { ext := filepath.Ext(f); return ext != ".yaml" && ext != ".golden" })
+		golden, err := os.ReadFile(name + ".golden")
+		if err != nil || sample < 0 {
+			t.Fatalf("%s: %v, sample %d", name, err, sample)
+		}
+		agent, _, _ := strings.Cut(string(golden), " ")
+		shown := p.run("plan", files[sample], "--map", m)
+		shown.want(t, statusFine, " new, 0 changed, 0 withdrawn for ", "+ "+agent)
+		if strings.Contains(shown.out, "in the past") {
+			t.Errorf("%s: %s", name, shown.out)
+		}
 	}
 }
 
