@@ -19,7 +19,7 @@ func (l *loop) cancel(m *message, mc *messages.Change) {
 		}
 	}
 	for _, c := range []*change{ln.inFlight, ln.live} {
-		if c != nil && !c.ended && !c.again() && c.id == mc.ID && c.seq() <= m.receipt.Seq && (c.try == nil || !slices.Contains(c.try.cancels, m)) {
+		if c != nil && !c.ended && !c.isReapply() && c.id == mc.ID && c.seq() <= m.receipt.Seq && (c.try == nil || !slices.Contains(c.try.cancels, m)) {
 			l.cancelOne(m, c)
 		}
 	}

@@ -89,8 +89,8 @@ func (c *change) published(s *ledger.Stream) ledger.Published {
 	return ledger.Published{Pos: c.pos(s.Incarnation), Stored: c.msg.receipt.Stored}
 }
 
-// again reports whether this is a policy in force that is reapplied, not a change from a message.
-func (c *change) again() bool { return c.msg == nil }
+// isReapply reports whether this is a policy in force that is reapplied, not a change from a message.
+func (c *change) isReapply() bool { return c.msg == nil }
 
 func (c *change) attempts() int {
 	if c.try == nil {

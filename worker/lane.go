@@ -249,7 +249,7 @@ func (l *loop) caughtUp() {
 // expire ends a change whose valid_until has passed.
 func (l *loop) expire(c *change) {
 	ln := c.lane
-	if c.again() {
+	if c.isReapply() {
 		l.drop(c)
 		ln.reapply, ln.ledger.InForce = nil, nil
 		return
@@ -263,7 +263,7 @@ func (l *loop) reportWaiting(c *change, why view.Reason) {
 	if why == view.Instant {
 		told = ledger.ToldInstant
 	}
-	if c.reported&told != 0 || c.again() || l.stopping {
+	if c.reported&told != 0 || c.isReapply() || l.stopping {
 		return
 	}
 	c.reported |= told

@@ -76,7 +76,7 @@ func (l *loop) reconcile(ln *lane) {
 		}
 	}
 	ln.out.remove(func(e *entry) bool {
-		if e.pending || e.change.again() || !l.has(&ln.ledger, e) {
+		if e.pending || e.change.isReapply() || !l.has(&ln.ledger, e) {
 			return false
 		}
 		l.storedElsewhere(e)

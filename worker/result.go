@@ -36,6 +36,47 @@ func (l *loop) end(c *change, o messages.Outcome, text, by string) {
 	l.enqueue(l.finish(c, o, text, by), ordered)
 }
 
+// succeed ends a change as applied, or reports that a policy was reapplied.
+func (l *loop) succeed(c *change, a *answered) {
+	ln := c.lane
+	signIn := a.session.signIn(a.sent.UnixNano())
+	if !c.isReapply() {
+		e := l.finish(c, messages.Applied, "", "")
+		e.result.Message = a.Message
+		e.signIn = signIn
+		l.enqueue(e, ordered)
+		return
+	}
+	ln.reapply = nil
+	l.drop(c)
+	f := ln.ledger.InForce
+	if f == nil {
+		return
+	}
+	r := f.Result
+	r.Outcome, r.Retcode, r.Message = messages.Reapplied, a.Retcode, a.Message
+	r.Attempts, r.FinishedAt = c.attempts(), l.now.UTC()
+	l.enqueue(&entry{change: c, result: r, signIn: signIn, inForce: f.Pos}, unordered)
+}
+
+// fail ends a change that the gateway refused for good or that has used up its attempts. fault says why the last attempt got no
+// answer of the gateway's own; empty: it got one.
+func (l *loop) fail(c *change, fault string) {
+	if c.isReapply() {
+		ln := c.lane
+		l.coverage.gaveUp[ln], ln.reapply = c.try.session.signIn(c.try.last), nil
+		l.drop(c)
+		l.log().Warn("policy in force could not be reapplied", "agent", ln.agent, "change", c.id,
+			"retcode", c.try.retcode, "message", c.try.message, "fault", fault)
+		return
+	}
+	e := l.finish(c, messages.Failed, "", "")
+	if e.result.Message == "" {
+		e.result.Message = fault
+	}
+	l.enqueue(e, ordered)
+}
+
 // refuse ends an item that cannot be used.
 func (l *loop) refuse(c *change, text string) { l.withdraw(c, messages.Rejected, text, "") }
 
@@ -105,7 +146,7 @@ func (l *loop) send(ln *lane) {
 }
 
 func (e *entry) pos(s *ledger.Stream) ledger.Position {
-	if e.change.again() {
+	if e.change.isReapply() {
 		return e.inForce
 	}
 	return e.change.pos(s.Incarnation)
@@ -116,7 +157,7 @@ func (l *loop) nextLedger(ln *lane, e *entry) ledger.Ledger {
 	next := ln.ledger
 	next.Newest = ln.newest()
 	next.Last = ledger.Last{Pos: e.pos(&l.term.Stream), Outcome: e.result.Outcome}
-	if !e.change.again() {
+	if !e.change.isReapply() {
 		next.Advance(ledger.Published{Pos: next.Last.Pos, Stored: e.change.msg.receipt.Stored})
 	}
 	if e.ends() {
@@ -223,7 +264,7 @@ func (l *loop) done(ln *lane) {
 func (l *loop) release(e *entry) {
 	l.pipeline.add(e, -1, l.now)
 	switch c := e.change; {
-	case c.again():
+	case c.isReapply():
 	case e.ends():
 		l.releaseChange(c)
 	default:

@@ -31,7 +31,7 @@ const maxAttempts = 32
 
 // remember keeps a call for the trace of its change.
 func (w *Worker) remember(c *change, a *answered) {
-	if w.Trace == nil || c.again() || a.Class == NotSent {
+	if w.Trace == nil || c.isReapply() || a.Class == NotSent {
 		return
 	}
 	if t := c.tries(); len(t.calls) < maxAttempts {
