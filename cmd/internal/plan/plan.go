@@ -391,13 +391,13 @@ func (b *builder) zoneOf(r rows.Row, m clock.Moment) (*time.Location, bool) {
 	}
 	zone, known := b.zones[name]
 	if !known {
-		zone, _ = mapping.LoadZone(name) // nil if there is none
+		zone, _ = b.m.LoadZone(name) // nil if there is none
 		if len(b.zones) < 1000 {
 			b.zones[name] = zone
 		}
 	}
 	if zone == nil {
-		b.problem(r, b.m.Zone, fmt.Sprintf("there is no time zone %.40q", name))
+		b.problem(r, b.m.Zone, fmt.Sprintf("there is no time zone %.60q; want zones in the map, for example zones: {%.60q: Europe/Vienna}", name, name))
 	}
 	return zone, zone != nil
 }

@@ -2,7 +2,6 @@
 package mapping
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -28,6 +27,7 @@ type Map struct {
 	Agent, Start, End, Date, Activity, Minutes Field
 	Zone                                       Field
 	Location                                   *time.Location // nil: each row or each time names its zone
+	Zones                                      map[string]*time.Location
 	Layouts, DateLayouts                       []string
 
 	Where        []Condition
@@ -144,6 +144,7 @@ func init() { //nolint:gochecknoinits // the keys refer to methods that refer to
 		{"rows", func(r *reader, n *yaml.Node) { r.m.Rows = r.texts("rows", n) }},
 		{"skip", func(r *reader, n *yaml.Node) { r.m.Skip = r.count("skip", n) }},
 		{"zone", (*reader).zone},
+		{"zones", (*reader).zones},
 		{"layout", func(r *reader, n *yaml.Node) { r.m.Layouts = r.layouts("layout", n) }},
 		{"date_layout", func(r *reader, n *yaml.Node) { r.m.DateLayouts = r.layouts("date_layout", n) }},
 		{"agent", func(r *reader, n *yaml.Node) { r.m.Agent = r.texts("agent", n) }},
@@ -275,19 +276,36 @@ func (r *reader) zone(n *yaml.Node) {
 	if len(r.m.Zone) != 1 {
 		return
 	}
-	if l, err := LoadZone(strings.TrimPrefix(r.m.Zone[0], "=")); err == nil {
+	if l, err := clock.LoadZone(strings.TrimPrefix(r.m.Zone[0], "=")); err == nil {
 		r.m.Location, r.m.Zone = l, nil
 	} else if strings.Contains(r.m.Zone[0], "/") && !strings.ContainsAny(r.m.Zone[0], ".@") && r.m.Zone[0][0] != '/' {
 		r.fault(n.Line, "zone: there is no time zone %.40q; want a name such as Europe/Vienna, or a field that holds one", r.m.Zone[0])
 	}
 }
 
-// LoadZone returns a zone of the IANA database.
-func LoadZone(name string) (*time.Location, error) {
-	if name == "" || name == "Local" {
-		return nil, errors.New("there is no such time zone")
+// zones reads names of time zones that the files use for their own.
+func (r *reader) zones(n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		r.fault(n.Line, "zones: want each name that the file uses with a time zone such as Europe/Vienna")
+		return
 	}
-	return time.LoadLocation(name)
+	r.m.Zones = map[string]*time.Location{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, value := n.Content[i].Value, n.Content[i+1]
+		zone, err := clock.LoadZone(r.text("zones."+name, value))
+		if err != nil && value.Value != "" {
+			r.fault(value.Line, "zones.%.40s: there is no time zone %.40q; want a name such as Europe/Vienna", name, value.Value)
+		}
+		r.m.Zones[name] = zone
+	}
+}
+
+// LoadZone returns the time zone that a file names.
+func (m *Map) LoadZone(name string) (*time.Location, error) {
+	if zone := m.Zones[name]; zone != nil {
+		return zone, nil
+	}
+	return clock.LoadZone(name)
 }
 
 func (r *reader) layouts(name string, n *yaml.Node) []string {

@@ -82,8 +82,9 @@ func TestWrongMaps(t *testing.T) {
 		"name: x\nagent: a\nstart: a": "end: missing; want it, or minutes",
 		"name: x\nagent: a\nstart: a\nend: b\nminutes: c":    "end and minutes: given together",
 		"name: x\nagent: a\nstart: a\nend: b\nactivities: x": "activities: want each activity",
-		"agents: {file: x}": "agents: want file, from and to",
-		"agent_pattern: (":  "agent_pattern: ",
+		"agents: {file: x}":   "agents: want file, from and to",
+		"zones: {x: Nowhere}": `1: zones.x: there is no time zone "Nowhere"`,
+		"agent_pattern: (":    "agent_pattern: ",
 		"name: &a x\nagent: *a\nstart: s\nend: e\nactivity: '=x'": "agent: want a single value",
 	} {
 		_, err := mapping.Parse([]byte(text))

@@ -43,10 +43,14 @@ func readCalendar(text io.Reader, s Spec, each func(Row) error) error {
 		}
 		return fmt.Errorf("not iCalendar: %w", err)
 	}
+	places := locationsOf(cal)
 	var events []*event
 	byUID := map[string]*event{}
 	for i, v := range cal.Events() {
 		e, err := readEvent(v, i+1)
+		if e != nil && places[e.zone] != "" {
+			e.zone = places[e.zone]
+		}
 		if err != nil {
 			return fmt.Errorf("event %d: %w", i+1, err)
 		}
@@ -69,6 +73,19 @@ func readCalendar(text io.Reader, s Spec, each func(Row) error) error {
 		}
 	}
 	return nil
+}
+
+// locationsOf returns the time zones that a calendar defines, by their TZID, where it says by X-LIC-LOCATION which one of the IANA
+// database they are. What it says about clock changes is not read: the database knows more of them.
+func locationsOf(cal *ics.Calendar) map[string]string {
+	places := map[string]string{}
+	for _, zone := range cal.Timezones() {
+		id, place := zone.GetProperty(ics.ComponentPropertyTzid), zone.GetProperty("X-LIC-LOCATION")
+		if id != nil && place != nil {
+			places[strings.TrimSpace(id.Value)] = strings.TrimSpace(place.Value)
+		}
+	}
+	return places
 }
 
 // readEvent returns nil for an event that does not take place.
