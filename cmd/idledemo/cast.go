@@ -47,7 +47,7 @@ var sampleParts = map[string]part{
 // sampleTrouble is what the gateway answers to some of the sample's agents.
 var sampleTrouble = map[string]gatewaytest.Rule{
 	"1055": {Retcode: "000-002", Message: "invalid parameter"},
-	"1155": {Retcode: "000-002", Message: "invalid parameter"},
+	"1155": {Retcode: "000-002", Message: "invalid parameter", Times: 1}, // somebody corrects it at the gateway: a replay succeeds
 	"1255": {Retcode: "000-002", Message: "invalid parameter"},
 	"1070": {Retcode: "100-009", Message: "the agent is in the wrong state", Times: 1},
 	"1170": {Retcode: "100-009", Message: "the agent is in the wrong state", Times: 2},

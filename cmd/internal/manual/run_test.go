@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-var runCommands = flag.String("commands", "", "run the commands of the documents whose paths match this `expression`; all of them take two minutes")
+var runCommands = flag.String("commands", "", "run the commands of the documents whose paths match this `expression`; all of them take three minutes")
 
 // The blocks that need nothing from outside are run one after another, as somebody would who copies them into a terminal, in a copy of
 // the tree.
@@ -66,19 +66,22 @@ type running struct {
 
 const patience = 4 * time.Minute
 
-var port = regexp.MustCompile(`\b(4222|8043|8080)\b`)
+var port = regexp.MustCompile(`\b(4222|8043|8044|8080|8082)\b`)
 
-// command prepares a block. Fixed ports are replaced by free ones, and the page and the tap take any.
+// port returns the free port that stands for one of the documents.
+func (s *terminal) port(named string) string {
+	if s.ports[named] == "" {
+		s.ports[named] = freePort(s.t)
+	}
+	return s.ports[named]
+}
+
+// command prepares a block. Fixed ports are replaced by free ones, and pages whose address is not named take any.
 func (s *terminal) command(text string) (*exec.Cmd, *safeBuffer) {
 	s.t.Helper()
-	text = port.ReplaceAllStringFunc(text, func(p string) string {
-		if s.ports[p] == "" {
-			s.ports[p] = freePort(s.t)
-		}
-		return s.ports[p]
-	})
+	text = port.ReplaceAllStringFunc(text, s.port)
 	if strings.Contains(text, "nats-server/v2") {
-		text = strings.TrimSpace(text) + " -p " + s.ports["4222"] + "\n"
+		text = strings.TrimSpace(text) + " -p " + s.port("4222") + "\n"
 	}
 	cmd := exec.CommandContext(s.t.Context(), "sh", "-ec", s.exports+text)
 	for line := range strings.Lines(text) {
@@ -88,7 +91,7 @@ func (s *terminal) command(text string) (*exec.Cmd, *safeBuffer) {
 	}
 	out := &safeBuffer{}
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, out, out
-	cmd.Env = append(os.Environ(), "IDLE_HTTP_ADDR=127.0.0.1:0", "IDLE_TAP_ADDR=127.0.0.1:0", "IDLE_NATS_URL=nats://127.0.0.1:"+s.ports["4222"])
+	cmd.Env = append(os.Environ(), "IDLE_HTTP_ADDR=127.0.0.1:0", "IDLE_TAP_ADDR=127.0.0.1:"+s.port("8044"), "IDLE_NATS_URL=nats://127.0.0.1:"+s.port("4222"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run has a child
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return cmd, out
@@ -108,15 +111,14 @@ func (s *terminal) run(b block) {
 		for _, r := range s.up {
 			s.t.Logf("beside it:\n%s", r.out.text())
 		}
+		return
 	}
+	s.t.Logf("line %d:\n%s\n%s", b.line, b.text, out.text())
 }
 
 // keepUp starts a block and waits until it says something, and what it says it listens on can be reached.
 func (s *terminal) keepUp(b block) {
 	s.t.Helper()
-	if s.ports["4222"] == "" {
-		s.ports["4222"] = freePort(s.t)
-	}
 	cmd, out := s.command(b.text)
 	r := &running{cmd: cmd, out: out, done: make(chan struct{})}
 	if err := cmd.Start(); err != nil {
@@ -128,7 +130,7 @@ func (s *terminal) keepUp(b block) {
 	}()
 	s.up = append(s.up, r)
 	listens := regexp.MustCompile(`(?i)status page|ready|listens|simulated gateway at|is the owner|ownership|desktops can connect|"outcome"`)
-	if strings.Contains(b.text, "-serve") { // what it publishes itself has ended
+	if strings.Contains(b.text, "idledemo -serve") { // what it publishes itself has ended
 		listens = regexp.MustCompile("Everything stays up")
 	}
 	for over := time.After(patience); !listens.MatchString(out.text()); {
@@ -144,7 +146,8 @@ func (s *terminal) keepUp(b block) {
 
 func (s *terminal) endAll() {
 	for _, r := range s.up {
-		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGINT) // it may have ended
+		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGINT)  // it may have ended
+		_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGCONT) // or been stopped, where a command after that failed
 		select {
 		case <-r.done:
 		case <-time.After(patience):
