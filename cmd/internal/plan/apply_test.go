@@ -25,6 +25,7 @@ type store struct {
 	ids       map[string]bool // that the stream knows
 	waiting   map[string]messages.Change
 	published int
+	bodies    []plan.Message // that were published
 	batches   map[string]int // changes that came in, by batch
 	totals    map[string]int
 	entries   map[string]plan.Entry
@@ -96,6 +97,7 @@ func (s *store) PublishPlan(_ context.Context, all iter.Seq[plan.Message]) error
 }
 
 func (s *store) publish(m plan.Message) {
+	s.bodies = append(s.bodies, m)
 	decoded := messages.Decode(m.Body, m.ID)
 	if len(decoded.Rejected) > 0 {
 		s.t.Fatalf("the worker would reject %+v", decoded.Rejected)
