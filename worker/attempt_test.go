@@ -118,7 +118,7 @@ func TestBusyAnswersOfOneAgent(t *testing.T) {
 				s.publish(wish(all[1+i%299], "f", ""))
 				s.pass(100 * time.Millisecond)
 				if i > 60 { // its first refusal may have been everybody's
-					s.inside(func(l *loop) { slowest = min(slowest, l.gate.Pace(l.now)) })
+					s.inside(func(l *loop) { slowest = min(slowest, l.gate.CurrentRate(l.now)) })
 				}
 			}
 			s.pass(time.Minute)

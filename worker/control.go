@@ -60,7 +60,7 @@ type gateWatch struct {
 	log         *slog.Logger
 	logged      gateLog
 	maxInFlight int
-	shared      uint64 // the mark of what was last shared with the next owner
+	shared      uint64 // the fingerprint of what was last shared with the next owner
 }
 
 // report is called after each turn of the event loop.
@@ -75,8 +75,8 @@ func (g *gateWatch) report(now time.Time) {
 		g.observer.Gate(s)
 	}
 	g.logged.note(g.log, &s, now)
-	if mark := g.gate.Mark(); mark != g.shared && g.term.Share != nil {
-		g.shared = mark
+	if sum := g.gate.Fingerprint(); sum != g.shared && g.term.Share != nil {
+		g.shared = sum
 		g.term.Share(g.gate.Snapshot(now))
 	}
 }

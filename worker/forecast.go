@@ -33,7 +33,7 @@ func (f *forecast) estimate() view.Estimate {
 // rate returns how many calls per second to expect: what the gate lets through, or less if the calls take too long for that.
 // Without a limit it is the rate of the last second. 0 means that it is not known.
 func (f *forecast) rate() float64 {
-	rate := f.gate.Pace(f.now)
+	rate := f.gate.CurrentRate(f.now)
 	if rate == 0 {
 		return f.speed.perSecond(f.now)
 	}

@@ -26,6 +26,6 @@ func BenchmarkCall(b *testing.B) {
 		g.Report(Report{Agent: agents[(n-32)%64], Sent: now.Add(-32 * ms / 10), Kind: Answered, Took: 3 * ms}, now)
 		g.Ask("", agents[n%64], now)
 		g.State(now)
-		g.Mark()
+		g.Fingerprint()
 	}
 }

@@ -12,7 +12,7 @@ type route struct {
 	breaker  breaker
 	limit    limit
 	ramp     ramp
-	bucket   bucket // keeps the pace of limit and ramp
+	bucket   bucket // keeps the adaptive rate of limit and ramp
 	latency  latency
 	failing  float64 // share of faults lately
 }
@@ -35,9 +35,9 @@ func (r *route) keeps(full float64, now time.Time) (again time.Time, why Why) {
 		}
 		return time.Time{}, ""
 	}
-	if pace, why := r.pace(full, now); pace > 0 {
-		r.bucket.fill(pace, 1+pace*wakesLate.Seconds(), now)
-		if again := r.bucket.next(pace); !again.IsZero() {
+	if rate, why := r.adaptiveRate(full, now); rate > 0 {
+		r.bucket.fill(rate, 1+rate*wakesLate.Seconds(), now)
+		if again := r.bucket.next(rate); !again.IsZero() {
 			return again, why
 		}
 	}
@@ -60,14 +60,14 @@ func (r *route) suspect(now time.Time) (again time.Time, tripped bool) {
 // take takes the tokens for a call that nothing keeps back.
 func (r *route) take() { r.bucket.tokens = max(0, r.bucket.tokens-1) }
 
-// pace returns the rate below which calls to this address must stay, and why; 0: none of its own.
-func (r *route) pace(full float64, now time.Time) (pace float64, why Why) {
-	pace = r.limit.rate(full)
+// adaptiveRate returns the rate that calls to this address may not exceed, and why; 0: it has no limit of its own.
+func (r *route) adaptiveRate(full float64, now time.Time) (rate float64, why Why) {
+	rate = r.limit.rate(full)
 	why = Slowed
-	if steep := r.ramp.rate(full, now); steep > 0 && (pace == 0 || steep < pace) {
-		pace, why = steep, Ramp
+	if steep := r.ramp.rate(full, now); steep > 0 && (rate == 0 || steep < rate) {
+		rate, why = steep, Ramp
 	}
-	return pace, why
+	return rate, why
 }
 
 // ramp increases the rate after the address answered again, so that all that waited does not meet it at once. It takes as long

@@ -43,19 +43,19 @@ func (g *Gate) Snapshot(now time.Time) Snapshot {
 	return s
 }
 
-// Mark returns a number that changes if, and as good as only if, the snapshot does.
-func (g *Gate) Mark() uint64 {
-	mark := uint64(g.hold.until.UnixNano())
+// Fingerprint returns a number that changes if, and almost only if, the snapshot changes.
+func (g *Gate) Fingerprint() uint64 {
+	print := uint64(g.hold.until.UnixNano())
 	for address, r := range g.routes {
 		sum := math.Float64bits(r.limit.most)
 		if r.breaker.open {
 			sum = ^sum
 		}
 		if sum != 0 {
-			mark ^= (sum + uint64(len(address)) + 1) * 0x9e3779b97f4a7c15
+			print ^= (sum + uint64(len(address)) + 1) * 0x9e3779b97f4a7c15
 		}
 	}
-	return mark
+	return print
 }
 
 // Restore takes over what another process knew. What this one knows itself stays where it says more.

@@ -25,7 +25,7 @@ type State struct {
 // State returns what holds calls back now. Of several addresses, the one in the most trouble decides.
 func (g *Gate) State(now time.Time) State {
 	s := State{
-		State: "open", Rate: g.Pace(now), Limit: g.config.Rate, InFlight: g.inFlight, ByOperator: g.byOperator,
+		State: "open", Rate: g.CurrentRate(now), Limit: g.config.Rate, InFlight: g.inFlight, ByOperator: g.byOperator,
 		Holding: g.holding, Latency: g.busiest().mean.Seconds(), Reach: g.Reach(),
 	}
 	switch {
@@ -85,16 +85,16 @@ func (g *Gate) times(since, until time.Time) string {
 	return b.String()
 }
 
-// Pace returns how many calls per second the gate lets through now; 0: no limit. While it holds all calls back, it is
-// the pace with which they go on.
-func (g *Gate) Pace(now time.Time) float64 {
+// CurrentRate returns how many calls per second the gate lets through now; 0: no limit. While it holds all calls back, it is
+// the rate with which they continue.
+func (g *Gate) CurrentRate(now time.Time) float64 {
 	sum := 0.0
 	for _, r := range g.routes {
-		pace, _ := r.pace(g.full(), now)
-		if pace == 0 {
+		rate, _ := r.adaptiveRate(g.full(), now)
+		if rate == 0 {
 			return g.config.Rate
 		}
-		sum += pace
+		sum += rate
 	}
 	if sum == 0 || g.config.Rate > 0 && sum > g.config.Rate {
 		return g.config.Rate

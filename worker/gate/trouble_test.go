@@ -282,15 +282,15 @@ func TestOneAddressLeavesRoomForTheOthers(t *testing.T) {
 func TestKnowledgeOutlivesTheProcess(t *testing.T) {
 	now := origin.Add(time.Minute)
 	old := newGate(0, 1, 32)
-	mark := old.Mark()
+	mark := old.Fingerprint()
 	must(t, old, "", "1001", now)
 	fail(t, old, "node2:8043", now, strconv.Itoa, true)
-	if old.Mark() == mark {
+	if old.Fingerprint() == mark {
 		t.Error("the mark says that nothing changed")
 	}
-	mark = old.Mark()
+	mark = old.Fingerprint()
 	old.Report(Report{Agent: "1001", Sent: now, Kind: Busy, RetryAfter: 20 * time.Second, Why: "429"}, now)
-	if old.Mark() == mark {
+	if old.Fingerprint() == mark {
 		t.Error("the mark says that nothing changed")
 	}
 	old.routes[""].limit.set(42, reachFound, now)
@@ -310,7 +310,7 @@ func TestKnowledgeOutlivesTheProcess(t *testing.T) {
 	}
 	must(t, g, "", "1001", end.Add(20*ms))
 	answer(g, "1001", end.Add(20*ms), end.Add(30*ms))
-	if pace, _ := g.routes[""].pace(100, end.Add(2*time.Second)); pace < 38 || pace > 43 {
+	if pace, _ := g.routes[""].adaptiveRate(100, end.Add(2*time.Second)); pace < 38 || pace > 43 {
 		t.Errorf("pace %v, want about 42", pace)
 	}
 }
