@@ -14,7 +14,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// taken is what taking over brought.
+// taken is a term that this process has taken over.
 type taken struct {
 	term     *worker.Term
 	created  int64 // creation of the stream of changes as the server has it, in Unix nanoseconds
@@ -22,14 +22,13 @@ type taken struct {
 	place    *place
 }
 
-// waitForPin waits for the server to pick this process, and returns the consumer as it is then. Taking over begins with the
-// pin; then comes the consumer from its start, so that older messages come before newer ones, then what the last owner left
-// behind.
+// waitForPin waits until the server pins this process, and returns the consumer as of then. A takeover takes the pin first, then
+// resets the consumer so that older messages come before newer ones, then reads what the last owner left behind.
 //
-// That it was picked, it knows from a message that came in answer to its own request, which the server sends to no other.
-// Which pin it has, it takes from the consumer's information, not from the header of that message: in front of the server's
-// own line a publisher may have written the same name, and a block without an end swallows the server's line. If the message
-// was late, the pin may be another process's by then: begin finds that out.
+// It is pinned as soon as a message answers its own request, because the server sends messages to no other process. It reads the
+// pin from the consumer's information, not from the header of that message: a publisher may have written a header with the same
+// name in front of the server's, or a block without an end that swallows it. If the message was late, another process may have the
+// pin by then, which begin finds out.
 func (o *Owner) waitForPin(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	for picked := false; ctx.Err() == nil; {
 		c, err := o.bind(ctx)
@@ -58,7 +57,7 @@ func (o *Owner) waitForPin(ctx context.Context) (*jetstream.ConsumerInfo, error)
 	return nil, ctx.Err()
 }
 
-// bind finds the consumer, and makes what is missing on the server.
+// bind looks up the consumer, and creates what is missing on the server.
 func (o *Owner) bind(ctx context.Context) (jetstream.Consumer, error) {
 	if o.consumer != nil {
 		return o.consumer, nil
@@ -97,7 +96,7 @@ func (o *Owner) info(ctx context.Context, c jetstream.Consumer, within time.Dura
 	return info, nil
 }
 
-// errGone is returned where the stream or the consumer of changes was deleted under us.
+// errGone is returned if the stream or the consumer of changes was deleted.
 var errGone = errors.New("the stream or the consumer of changes is gone: both are created again")
 
 func pinned(info *jetstream.ConsumerInfo) string {
@@ -109,9 +108,9 @@ func pinned(info *jetstream.ConsumerInfo) string {
 	return ""
 }
 
-// wake sees to it that there is something to deliver, because the server picks an owner only with a delivery: what the
-// last owner had taken is delivered again after a reset; where there is nothing at all, a cancel that cancels nothing. Nor
-// may anything that was set by hand keep it back; but the takeover time is set by none but the owner.
+// wake makes sure that there is something to deliver, because the server pins a client only with a delivery. A reset delivers the
+// messages of the last owner again. If there are none, wake publishes a cancel that cancels nothing. It also undoes settings that
+// were made by hand and prevent deliveries, except the takeover time, which only the owner sets.
 func (o *Owner) wake(ctx context.Context, info *jetstream.ConsumerInfo) error {
 	ctx, cancel := context.WithTimeout(ctx, requestFor)
 	defer cancel()
@@ -137,8 +136,8 @@ func (o *Owner) wake(ctx context.Context, info *jetstream.ConsumerInfo) error {
 	return nil
 }
 
-// stand shows this process as a standby, and the owner that it stands by for: the one whose record names the pin that the
-// server has given out. The record of an owner that died names another one.
+// stand shows this process as a standby, and which process is the owner: the one whose record names the current pin. The record of
+// an owner that died names another pin.
 func (o *Owner) stand(ctx context.Context, holder string) {
 	ctx, cancel := context.WithTimeout(ctx, requestFor)
 	defer cancel()
@@ -153,8 +152,7 @@ func (o *Owner) stand(ctx context.Context, holder string) {
 
 const (
 	noOwner = "no replica is the owner"
-	// ownerlessFor is how long a site may be without an owner before that is trouble. A takeover takes less once the place is
-	// free.
+	// ownerlessFor is how long a site may be without an owner before that is reported. A takeover takes less time once the pin is free.
 	ownerlessFor = 3 * time.Second
 )
 
@@ -171,8 +169,7 @@ func (o *Owner) noteOwner(name string) {
 	}
 }
 
-// askForPin asks for one message; if one comes, this process has been picked. The message itself comes again after the
-// reset.
+// askForPin requests one message. If one comes, this process is pinned. The message comes again after the reset.
 func (o *Owner) askForPin(ctx context.Context) (picked bool, err error) {
 	o.pin = ""
 	from, err := newPuller(o.js, o.Layout.Names)
@@ -205,15 +202,15 @@ func (o *Owner) askForPin(ctx context.Context) (picked bool, err error) {
 	}
 }
 
-// errClaimed is returned if another process has written down the pin as its own first.
+// errClaimed is returned if another process has recorded the pin as its own first.
 var errClaimed = errors.New("another replica is the owner")
 
-// ledgerFormat is the format of the ledgers that this version writes. A new one gets a new number, so that a worker that
-// cannot read it leaves the site to others: going on without ledgers would end changes twice.
+// ledgerFormat is the number of the ledger format that this version writes. A worker that does not know the number of the last
+// owner leaves the site to others, because without ledgers it would end changes twice.
 const ledgerFormat = 1
 
-// begin takes over what the last owner left behind. From here on messages come from the first unfinished one. The consumer
-// is set right before the reset: what a filter kept back was passed over for good.
+// begin takes over what the last owner left behind. From here on messages come from the first unfinished one. Wrong settings of the
+// consumer are undone before the reset, because a filter passes messages over for good.
 func (o *Owner) begin(ctx context.Context, has *jetstream.ConsumerInfo) (taken, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*requestFor)
 	defer cancel()

@@ -17,15 +17,15 @@ import (
 	"idlepolicy/worker/ledger"
 )
 
-// A batch over several messages goes in rounds. One is opened by its first progress message, which says from which result
-// on its endings may lie, and is closed by its summary, which names its last message: what comes later is the next
-// round. The summaries of one ID follow each other by compare-and-set, and each names the last few messages that were
-// batches of their own and were closed, so that none is closed twice.
+// A batch over several messages has generations. The first progress message opens a generation and says after which result its
+// endings are. The summary closes it and names its last message; later messages belong to the next generation. The summaries of one
+// ID are stored by compare-and-set. Each also lists the last few messages that were batches of their own and are closed, so that
+// none is closed twice.
 const (
-	fromHeader    = "Idle-Batch-From"    // sequence of the results after which endings of the round may lie
-	firstHeader   = "Idle-Batch-First"   // the first message of the round, as far as it is known
+	fromHeader    = "Idle-Batch-From"    // sequence of the results after which endings of the generation are
+	firstHeader   = "Idle-Batch-First"   // the first message of the generation, as far as it is known
 	startedHeader = "Idle-Batch-Started" // when the stream stored that one
-	lastHeader    = "Idle-Batch-Last"    // the last message of the last round that was closed
+	lastHeader    = "Idle-Batch-Last"    // the last message of the last generation that was closed
 	closedHeader  = "Idle-Batch-Closed"  // the last messages of this ID that were closed as batches of their own, newest last
 	keepClosed    = 64
 	mostClosed    = 1000 // the header of a summary holds 64 KiB
@@ -33,12 +33,12 @@ const (
 
 func batchText(k worker.BatchKey) string { return k.ID + " " + strconv.FormatUint(k.Seq, 36) }
 
-// batchName names the batch of one message for good: two may carry the same ID, and a stream may be deleted and created again.
+// batchName returns a unique name for the batch of one message: two may have the same ID, and a stream may be deleted and created again.
 func batchName(q worker.BatchQuery) string {
 	return ledger.Position{Incarnation: q.Pos.Incarnation, Seq: q.Key.Seq}.String()
 }
 
-// marker is what the last progress message of a batch over several messages tells.
+// marker is what the last progress message of a batch over several messages says.
 type marker struct {
 	seq     uint64 // 0: there is none
 	from    uint64
@@ -46,8 +46,8 @@ type marker struct {
 	started time.Time
 }
 
-// isProgress returns what reports whether a message tells the progress of a batch: whoever may publish on its subject can put
-// anything there.
+// isProgress returns a function that reports whether a message is a progress report of the batch: anybody who may publish on its
+// subject can put anything there.
 func isProgress(id string) func(*Message) bool {
 	return func(m *Message) bool {
 		var p messages.BatchProgress
@@ -71,7 +71,7 @@ func cursorText(m worker.Cursor) string {
 	return m.Pos.String() + "." + strconv.FormatInt(m.Stored, 36)
 }
 
-// parseCursor reads what cursorText wrote, or the position that an older version of the worker wrote; zero: it names none.
+// parseCursor parses what cursorText or an older version of the worker wrote; zero: it is neither.
 func parseCursor(text string) worker.Cursor {
 	pos, _, _ := ledger.CutPosition(text)
 	m := worker.Cursor{Pos: pos}
@@ -81,8 +81,8 @@ func parseCursor(text string) worker.Cursor {
 	return m
 }
 
-// open makes the first progress message of a round, unless that is there. Endings of it may already be stored, by an owner
-// that died before it could say so or while the round before went on.
+// open stores the first progress message of a generation, unless it is there. Endings of the generation may already be stored: by an
+// owner that died before it opened it, or before the previous generation was closed.
 func (j *journal) open(ctx context.Context, c *counting) error {
 	q, have := c.query, &c.have
 	switch {
@@ -94,7 +94,7 @@ func (j *journal) open(ctx context.Context, c *counting) error {
 		}
 		return nil
 	case have.Before.Covers(q.First()):
-		return nil // a message of a round that is closed came again
+		return nil // a message of a closed generation came again
 	}
 	from := have.UpTo
 	if c.first > 0 {
@@ -110,7 +110,7 @@ func (j *journal) open(ctx context.Context, c *counting) error {
 	return err
 }
 
-// summary is what the last summary of an ID tells.
+// summary is what the last summary of an ID says.
 type summary struct {
 	seq    uint64 // of the last message on its subject, whoever published it; 0: there is none
 	last   worker.Cursor
@@ -127,7 +127,7 @@ func (j *journal) lastSummary(ctx context.Context, id string) (summary, error) {
 	return summary{last, parseCursor(m.Header.Get(lastHeader)), strings.Fields(m.Header.Get(closedHeader))}, nil
 }
 
-// Summarise implements worker.Journal. Another batch of the same ID may be summed up at the same time, which is no trouble.
+// Summarise implements worker.Journal. Another batch of the same ID may get its summary at the same time.
 func (j *journal) Summarise(q worker.BatchQuery, sum messages.BatchSummary, done func()) {
 	j.summaries.add(job{
 		do: func(ctx context.Context, _ int) error {
@@ -145,8 +145,8 @@ func (j *journal) Summarise(q worker.BatchQuery, sum messages.BatchSummary, done
 	})
 }
 
-// stillClosed forgets the oldest names above keepClosed, except those whose message the stream of changes still holds:
-// another of its changes waits, and a new owner would sum the batch up again.
+// stillClosed drops the oldest names above keepClosed, except those whose message is still in the stream of changes: another of its
+// changes waits, and a new owner would store a second summary.
 func (j *journal) stillClosed(ctx context.Context, names []string) ([]string, error) {
 	more := len(names) - keepClosed
 	if more <= 0 {
@@ -202,16 +202,16 @@ func (j *journal) summarise(ctx context.Context, q worker.BatchQuery, sum messag
 // Progress implements worker.Journal.
 func (j *journal) Progress(q worker.BatchQuery, p messages.BatchProgress, done func()) {
 	j.progress.add(job{done: func(int) { done() }, do: func(ctx context.Context, _ int) error {
-		if err := j.tell(ctx, q, p); err != nil && ctx.Err() == nil {
-			j.log.Debug("progress of a batch is not told", "err", plain(err)) // a later one says more
+		if err := j.storeProgress(ctx, q, p); err != nil && ctx.Err() == nil {
+			j.log.Debug("progress of a batch was not stored", "err", plain(err)) // a later one says more
 		}
 		return nil
 	}})
 }
 
-// tell stores a progress message. The first one of a batch over several messages says where its endings begin, and each
-// carries that on, also those of other batches of the same ID, unless the batch is closed and gone.
-func (j *journal) tell(ctx context.Context, q worker.BatchQuery, p messages.BatchProgress) error {
+// storeProgress stores a progress message. The first one of a batch over several messages says where its endings begin. Each later
+// one repeats that, even one of another batch with the same ID.
+func (j *journal) storeProgress(ctx context.Context, q worker.BatchQuery, p messages.BatchProgress) error {
 	before, last, err := lastGenuine(ctx, j.js, j.names.ResultsStream(), j.names.BatchProgress(q.Key.ID), isProgress(q.Key.ID))
 	switch {
 	case err != nil:

@@ -8,8 +8,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// readKey returns the value of a key from the leader of a bucket, whatever headers it was written with, and the revision
-// that the next value of it has to expect. A nil value: there is none, or it was deleted.
+// readKey returns the value of a key from the leader of a bucket, whatever headers it has, and the revision that the next write must
+// expect. The value is nil if there is none or it was deleted.
 func readKey(ctx context.Context, js jetstream.JetStream, bucket, key string) (value []byte, rev uint64, err error) {
 	m, err := GetLastMsg(ctx, js, "KV_"+bucket, "$KV."+bucket+"."+key)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -24,8 +24,8 @@ func readKey(ctx context.Context, js jetstream.JetStream, bucket, key string) (v
 	return append([]byte{}, m.Data...), m.Seq, nil
 }
 
-// writeKey replaces the value of that revision, 0 if there was none, and returns the new one's. It fails with
-// jetstream.ErrKeyExists if somebody has written since.
+// writeKey replaces the value with that revision, 0 if there is none, and returns the new revision. It fails with
+// jetstream.ErrKeyExists if the key was written since.
 func writeKey(ctx context.Context, js jetstream.JetStream, bucket, key string, value []byte, rev uint64) (uint64, error) {
 	subject := "$KV." + bucket + "." + key
 	if domainOf(js.Conn()) != "" {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// certificateHint says what would be right for the usual mistakes with certificates; empty: it is none of them.
+// certificateHint returns what would be right for common mistakes with certificates; empty: the error is none of them.
 func certificateHint(err error) string {
 	var (
 		unknown x509.UnknownAuthorityError

@@ -18,7 +18,7 @@ import (
 	"idlepolicy/worker/stream/access"
 )
 
-// Options say how to reach NATS. Credentials stand in files, or in the URLs, and are never shown.
+// Options say how to connect to NATS. Credentials are in files or in the URLs, and are never shown.
 type Options struct {
 	URLs  []string
 	Name  string // of the connection, as operators see it in the server
@@ -38,7 +38,7 @@ type Options struct {
 	Context string
 }
 
-// Oldest version of the server that can reset a consumer.
+// The oldest version of the server that can reset a consumer.
 const (
 	oldestMajor = 2
 	oldestMinor = 14
@@ -46,8 +46,7 @@ const (
 
 var errTooOld = fmt.Errorf("want %d.%d or newer", oldestMajor, oldestMinor)
 
-// Connect connects to NATS. The error of a server that cannot be reached, or is too old, names it and says what would
-// be right.
+// Connect connects to NATS. If a server cannot be reached or is too old, the error names it and says what would be right.
 func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	log := o.Log
 	if log == nil {
@@ -120,7 +119,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// checkFiles returns why a file cannot be used, before the client falls over it or sends what is in it.
+// checkFiles returns why a file cannot be used. It runs before the client fails on the file, or sends its content.
 func checkFiles(o Options) error {
 	for _, file := range []string{o.CA, o.Cert, o.Key} {
 		if file == "" {
@@ -139,9 +138,9 @@ func checkFiles(o Options) error {
 	return nil
 }
 
-// guard keeps secrets from going astray. The client reads the credentials again for each connection and, if it finds no JWT in the
-// file, sends all of it, the seed too; and it repeats a URL that it cannot read in its error. As the last option guard also covers what
-// comes from a context of the nats command.
+// guard prevents two leaks of secrets. The client reads the credentials file again for each connection and, if it finds no JWT in it,
+// sends the whole file including the seed. And its error for a URL that it cannot parse repeats the URL. guard must be the last
+// option, so that it also covers a context of the nats command.
 func guard(o *nats.Options) error {
 	servers := slices.Clone(o.Servers)
 	for i, url := range servers {
@@ -185,7 +184,7 @@ func waitConnected(ctx context.Context, nc *nats.Conn) error {
 	return nil
 }
 
-// logAsync says what only the connection learns: a permission that is missing shows up elsewhere as a time-out.
+// logAsync logs errors that only the connection reports. A missing permission appears elsewhere as a time-out.
 func logAsync(log *slog.Logger, said *reports, sub *nats.Subscription, err error) {
 	switch {
 	case !said.fresh(err.Error()):
@@ -198,7 +197,7 @@ func logAsync(log *slog.Logger, said *reports, sub *nats.Subscription, err error
 	}
 }
 
-// Why no connection comes about, in words that say what to look at.
+// Reasons why a connection fails, for people.
 var (
 	errNobodyThere = errors.New("nobody listens there: does NATS run there, and is the address right?")
 	errNoWord      = errors.New("the server closed the connection without a word: if it has handshake_first, set IDLE_NATS_TLS_FIRST=true; otherwise, is it a NATS server?")
@@ -208,7 +207,7 @@ var (
 	errNotLetIn    = errors.New("the server does not let this user in: are the credentials the right ones, and still valid?")
 )
 
-// sentence returns what an error of connecting means, where the library's own words would leave people guessing.
+// sentence explains an error of connecting that the library's own words do not.
 func sentence(err error) error {
 	switch {
 	case errors.Is(err, nats.ErrNoServers), errors.Is(err, syscall.ECONNREFUSED):
@@ -243,7 +242,7 @@ func checkVersion(nc *nats.Conn) error {
 		nc.ConnectedServerName(), Where(nc), version, errTooOld)
 }
 
-// isRecent reports whether a server of that version can do what the worker needs.
+// isRecent reports whether a server of that version has what the worker needs.
 func isRecent(version string) bool {
 	parts := strings.SplitN(version, ".", 3)
 	if version == "" {
@@ -257,7 +256,7 @@ func isRecent(version string) bool {
 	return major > oldestMajor || (major == oldestMajor && minor >= oldestMinor)
 }
 
-// Where returns the address of the server of a connection as it may be shown. The library's own hides passwords only.
+// Where returns the address of a connection's server without credentials. The library's own redaction removes passwords only.
 func Where(nc *nats.Conn) string {
 	if at := nc.ConnectedUrl(); at != "" {
 		return access.Redact(at)

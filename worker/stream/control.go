@@ -11,19 +11,19 @@ import (
 	"idlepolicy/worker/gate"
 )
 
-// owners is what the control bucket says of the owner: a standby that takes over learns from it whether calls of the
-// last owner may still land.
+// owners is the owner's record in the control bucket. A standby that takes over learns from it whether calls of the last owner may
+// still take effect.
 type owners struct {
 	Name string `json:"name"`
 	Pin  string `json:"pin"`
-	// Of two processes that take a pin for theirs, it is the one's that wrote it down first.
+	// If two processes take the same pin for theirs, it belongs to the one that recorded it first.
 	Process  string    `json:"process,omitempty"`
 	Format   int       `json:"format,omitempty"` // of the ledgers that it writes
 	Since    time.Time `json:"since"`
 	Released bool      `json:"released,omitempty"` // it stopped cleanly: nothing of it, or of one before it, may still land
-	// Until then, by its own clock, something of the one before it may land.
+	// Until then, by its own clock, a call of its predecessor may take effect.
 	HeldUntil time.Time `json:"held_until,omitzero"`
-	// What it knew of the gateway's trouble: the next owner keeps to a running Retry-After.
+	// What it knew about the gateway's trouble. The next owner respects a running Retry-After.
 	Gateway gate.Snapshot `json:"gateway,omitzero"`
 }
 
@@ -44,12 +44,12 @@ func (o *Owner) readOwners(ctx context.Context) (owners, uint64, error) {
 	return last, rev, nil
 }
 
-// unknownOwner is one of whom nobody knows anything: it may have waited itself for one before it.
+// unknownOwner stands for an owner without a record. It may itself have been waiting for calls of its predecessor.
 func unknownOwner() owners { return owners{Name: "unknown", HeldUntil: time.Now()} }
 
-// withoutRecord returns the last owner where the control bucket says nothing of one: nobody only if there was none, because
-// a record that was deleted, with its bucket or without, does not take back what its owner called. Every owner notes the
-// life of the stream at the consumer before it calls, and the results outlast the consumer.
+// withoutRecord returns the last owner if the control bucket has no record. It returns that there was none only if that is certain,
+// because deleting the record or the bucket does not undo an owner's calls. Every owner writes the stream's incarnations to the
+// consumer before it makes a call, and results outlast the consumer.
 func (o *Owner) withoutRecord(ctx context.Context, info *jetstream.ConsumerInfo) (owners, error) {
 	if info.Config.Metadata[incarnationsKey] != "" {
 		return unknownOwner(), nil
@@ -64,8 +64,8 @@ func (o *Owner) withoutRecord(ctx context.Context, info *jetstream.ConsumerInfo)
 	return owners{}, nil
 }
 
-// writeOwners replaces the record of that revision, 0: none, and returns the new one's. It fails if somebody else has
-// written since.
+// writeOwners replaces the record with that revision, 0 if there is none, and returns the new revision. It fails if another process
+// has written since.
 func (o *Owner) writeOwners(ctx context.Context, mine owners, rev uint64) (uint64, error) {
 	text, err := json.Marshal(mine)
 	if err != nil {

@@ -16,23 +16,23 @@ import (
 	"idlepolicy/worker"
 )
 
-// controls is what operators have set, as the control bucket keeps it.
+// controls is the record of the operators' settings in the control bucket.
 type controls struct {
 	Paused bool      `json:"paused"`
 	Rate   *float64  `json:"rate"`
 	By     string    `json:"by,omitempty"`
 	At     time.Time `json:"at"`
-	// An operator resumed last then, which also ends a Retry-After from before.
+	// Resumed is when an operator last resumed the calls, which also ends an earlier Retry-After.
 	Resumed time.Time `json:"resumed,omitzero"`
 }
 
 const (
 	controlsKey = "controls"
-	// Each try fails only because another operator was faster. So many in a row are a script gone wild.
+	// An attempt fails only because another operator was faster. So many in a row come from a script gone wild.
 	controlsTries = 20
 )
 
-// set changes what operators set, by compare-and-set, so that two of them cannot undo each other's change unseen.
+// set changes the operators' settings by compare-and-set, so that two operators cannot overwrite each other's change unnoticed.
 func (s *Service) set(ctx context.Context, r request, verb string) (any, error) {
 	if verb == "rate" && !r.saysRate() {
 		return nil, fmt.Errorf("%w: rate: want calls per second, 0 or more, or configured to be true", errRequest)
@@ -57,7 +57,7 @@ func (s *Service) set(ctx context.Context, r request, verb string) (any, error) 
 	}{c.Paused, c.Rate}, nil
 }
 
-// saysRate reports whether a request has either a rate or the wish to have the configured one again.
+// saysRate reports whether a request has a rate, or asks for the configured one, but not both.
 func (r *request) saysRate() bool {
 	if r.Rate == nil {
 		return r.Configured
@@ -65,7 +65,7 @@ func (r *request) saysRate() bool {
 	return !r.Configured && *r.Rate >= 0 && !math.IsInf(*r.Rate, 0)
 }
 
-// changeControls fails with jetstream.ErrKeyExists where another operator was faster.
+// changeControls fails with jetstream.ErrKeyExists if another operator was faster.
 func changeControls(ctx context.Context, js jetstream.JetStream, bucket string, r request, verb string) (controls, error) {
 	c, rev, err := readControls(ctx, js, bucket)
 	if err != nil {
@@ -95,7 +95,7 @@ func rateText(rate *float64) string {
 	return strconv.FormatFloat(*rate, 'f', -1, 64)
 }
 
-// OperatorsRate reads the rate that an operator has set, nil: none is set, or the site is not there yet.
+// OperatorsRate returns the rate that an operator has set; nil: none is set, or the site does not exist yet.
 func OperatorsRate(ctx context.Context, conn *nats.Conn, names messages.Names) (*float64, error) {
 	js, err := newJetStream(conn)
 	if err != nil {
@@ -122,7 +122,7 @@ func readControls(ctx context.Context, js jetstream.JetStream, bucket string) (c
 	return c, rev, nil
 }
 
-// followControls has the worker keep to what operators set, now and whenever it changes.
+// followControls passes the operators' settings to the worker, now and whenever they change.
 func (s *Service) followControls(ctx context.Context) {
 	f := &follower{conn: s.Conn, bucket: s.Names.ControlBucket(), site: s.Names.Prefix}
 	f.report = func(err error) { s.Owner.troubles.report("what operators set is not heard of", err) }
@@ -140,8 +140,8 @@ func (s *Service) followControls(ctx context.Context) {
 	f.run(ctx)
 }
 
-// readControls has the worker keep to what operators have set by now: a process that has just started may not have
-// been told yet, and a term without them would call the gateway while it is paused.
+// readControls passes the operators' current settings to the worker. A process that has just started may not have received them yet,
+// and a term without them would call the gateway while the calls are paused.
 func (o *Owner) readControls(ctx context.Context) error {
 	bucket := o.Layout.Names.ControlBucket()
 	s, err := o.js.Stream(ctx, "KV_"+bucket)
@@ -157,7 +157,7 @@ func (o *Owner) readControls(ctx context.Context) error {
 	return nil
 }
 
-// revision is a revision in a bucket that was created at that time. Revisions of two buckets of one name cannot be compared.
+// revision is a revision in a bucket that was created at that time. Revisions of two buckets with the same name cannot be compared.
 type revision struct {
 	made time.Time
 	rev  uint64
@@ -165,8 +165,8 @@ type revision struct {
 
 func (r revision) before(s revision) bool { return r.made.Equal(s.made) && r.rev < s.rev }
 
-// obey has the worker keep to the controls in text, nil: none are set, unless it has heard of newer ones: they are
-// followed, and read at each takeover.
+// obey passes the controls in text, nil for none, to the worker, unless it has newer ones already: they are both followed and read at
+// each takeover.
 func (o *Owner) obey(text []byte, as revision) {
 	o.obeying.Lock()
 	defer o.obeying.Unlock()

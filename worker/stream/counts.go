@@ -13,7 +13,7 @@ import (
 	"idlepolicy/worker/ledger"
 )
 
-// counting is a batch whose endings are being looked for in the results.
+// counting is a batch whose endings are being counted in the results.
 type counting struct {
 	query worker.BatchQuery
 	done  func(worker.BatchCount)
@@ -22,12 +22,12 @@ type counting struct {
 	from  uint64 // sequence of the results from which on its endings may lie; 0: since says it
 	since time.Time
 	first uint64 // sequence of the first of its endings
-	// Names of batches of the same ID that are closed.
+	// names of closed batches with the same ID
 	closed []string
 }
 
-// Count implements worker.Journal. After a takeover many batches are in doubt at once: one reading of the results is for
-// all that have been asked for by then.
+// Count implements worker.Journal. After a takeover many batches must be counted at once, so all that have been requested by then are
+// counted in one pass over the results.
 func (j *journal) Count(q worker.BatchQuery, done func(worker.BatchCount)) {
 	j.mu.Lock()
 	j.asked = append(j.asked, &counting{query: q, done: done})
@@ -76,7 +76,7 @@ func (j *journal) countAll(ctx context.Context, asked []*counting) ([]*counting,
 	return nil, nil
 }
 
-// lookUp finds out whether the batch is closed, and else from where on it is to be counted.
+// lookUp finds out whether the batch is closed and, if not, where counting begins.
 func (j *journal) lookUp(ctx context.Context, c *counting) (closed bool, err error) {
 	q := c.query
 	*c = counting{query: q, done: c.done, since: q.Since}
@@ -101,13 +101,13 @@ func (j *journal) lookUp(ctx context.Context, c *counting) (closed bool, err err
 	return false, nil
 }
 
-// clocksDiffer is how far the clocks of the servers may be apart that store changes and results.
+// clocksDiffer is how much the clocks of the servers that store changes and results may differ.
 const clocksDiffer = time.Minute
 
-// opened reports whether the round that the marker is of goes on.
+// opened reports whether the marker's generation is still open.
 func (c *counting) opened() bool { return !c.have.Before.Covers(c.mark.first) }
 
-// tally looks for the endings of all these batches in the results.
+// tally counts the endings of all these batches in the results.
 func (j *journal) tally(ctx context.Context, all []*counting) error {
 	if len(all) == 0 {
 		return nil
@@ -162,8 +162,8 @@ func (j *journal) read(ctx context.Context, cfg jetstream.OrderedConsumerConfig,
 	})
 }
 
-// ofMessage reports whether an ending is one of the one message: before the stream was restored another one may have had its
-// sequence. Where the batch was closed before that, the endings are under the name it had then.
+// ofMessage reports whether an ending belongs to this message: before the stream was restored, another message may have had its
+// sequence. If the batch was closed before the restore, that is recorded under the name that it had then.
 func (c *counting) ofMessage(pos ledger.Position, stored int64) bool {
 	if stored != 0 && stored != c.query.Since.UnixNano() {
 		return false
@@ -184,7 +184,7 @@ func (j *journal) note(c *counting, m *Message) {
 	case !ok, err != nil, !outcome.Ends(), m.Seq < c.from, m.Seq > c.have.UpTo:
 		return
 	case pos.Incarnation == before.Incarnation && pos.Seq <= before.Seq:
-		return // of a round that was summed up
+		return // of a generation that has its summary
 	}
 	stored, _ := strconv.ParseInt(m.Header.Get(storedHeader), 10, 64)
 	if c.query.Key.Seq != 0 && !c.ofMessage(pos, stored) {

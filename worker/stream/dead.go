@@ -15,8 +15,8 @@ import (
 	"idlepolicy/worker/ledger"
 )
 
-// Bury implements worker.Journal. The letter's ID is the position of its change, and the last letter of the agent is
-// looked at first, so that it is there once however often this is done.
+// Bury implements worker.Journal. The letter's ID is the position of its change, and the agent's last letter is checked first, so
+// repeated calls store one letter.
 func (j *journal) Bury(letter worker.DeadLetter, done func(worker.Kept)) {
 	var result []byte
 	if letter.Result != nil {
@@ -68,8 +68,7 @@ func (j *journal) bury(ctx context.Context, letter worker.DeadLetter, result []b
 	return err
 }
 
-// isOf reports whether the result is that of a change in the message. In a stream that was restored another one may have its
-// sequence.
+// isOf reports whether the result belongs to a change in the message. In a restored stream, another message may have its sequence.
 func isOf(original *original, result []byte) bool {
 	var r messages.Result
 	return json.Unmarshal(result, &r) == nil && original.At.Equal(r.ReceivedAt)
@@ -83,17 +82,17 @@ func (j *journal) isBuried(ctx context.Context, agent, id string) (bool, error) 
 	return m.Header.Get(nats.MsgIdHdr) == id, err
 }
 
-// Forms of a dead letter, each smaller than the one before.
+// The forms of a dead letter, each smaller than the one before.
 const (
 	letterWhole  = iota
 	letterCut    // without headers, the body cut to what a stream surely takes
 	letterResult // the result alone
 )
 
-// cutTo is how much of a body is left if the letter could not be stored as it is.
+// cutTo is how much of the body is kept if the letter could not be stored as it is.
 const cutTo = 1 << 10
 
-// deadLetter makes the letter from the message as the stream still has it.
+// deadLetter makes a letter from its message.
 func (j *journal) deadLetter(letter worker.DeadLetter, original *original, id string, result []byte, form int) *nats.Msg {
 	m := &nats.Msg{Subject: j.names.Dead(letter.Agent), Header: nats.Header{}, Data: original.Data}
 	if !letter.Whole {
@@ -126,7 +125,7 @@ type original struct {
 	items func() int // how many it has
 }
 
-// original reads a message of changes back. The last one is kept: thousands of letters can be of one message.
+// original reads a message of changes back. It caches the last one, because one message can have thousands of letters.
 func (j *journal) original(ctx context.Context, seq uint64) (*original, error) {
 	j.mu.Lock()
 	last := j.buried
@@ -148,7 +147,8 @@ func (j *journal) original(ctx context.Context, seq uint64) (*original, error) {
 	return o, nil
 }
 
-// item takes one item out of the message. Taking a long message apart for each of its items would cost its square.
+// item extracts one item from the message. The parts are cached, because parsing a long message for each of its items would take
+// quadratic time.
 func (j *journal) item(m *original, index int) []byte {
 	j.partsMu.Lock()
 	defer j.partsMu.Unlock()

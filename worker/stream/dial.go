@@ -10,7 +10,7 @@ import (
 	"idlepolicy/worker/stream/access"
 )
 
-// dial goes to the URLs, or to where a context of the nats command leads.
+// dial connects to the URLs, or to those of a context of the nats command.
 func dial(o Options, opts []nats.Option) (*nats.Conn, error) {
 	if o.Context == "" {
 		nc, err := nats.Connect(strings.Join(o.URLs, ","), opts...)

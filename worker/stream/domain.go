@@ -9,11 +9,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// domains has the JetStream domain of each open connection that has one. A connection has no place for it, and everything that works
-// on one has to use the same.
+// domains has the JetStream domain of each open connection that has one. The connection itself cannot keep it, and all users of a
+// connection must use the same domain.
 var domains sync.Map // of *nats.Conn: string
 
-// inDomain lets all that works on a connection use the JetStream of a domain. It must be called before that.
+// inDomain sets the JetStream domain of a connection. It must be called before the connection is used.
 func inDomain(nc *nats.Conn, domain string) {
 	if domain == "" {
 		return
@@ -28,7 +28,7 @@ func domainOf(nc *nats.Conn) string {
 	return name
 }
 
-// apiSubject returns a subject of the JetStream API as it is called from a connection.
+// apiSubject returns a subject of the JetStream API for a connection and its domain.
 func apiSubject(nc *nats.Conn, subject string) string {
 	if domain := domainOf(nc); domain != "" {
 		return "$JS." + domain + ".API." + subject
@@ -36,7 +36,7 @@ func apiSubject(nc *nats.Conn, subject string) string {
 	return "$JS.API." + subject
 }
 
-// OpenJetStream returns the JetStream that a connection was made for.
+// OpenJetStream returns the JetStream in the connection's domain.
 func OpenJetStream(nc *nats.Conn, opts ...jetstream.JetStreamOpt) (js jetstream.JetStream, err error) {
 	if domain := domainOf(nc); domain != "" {
 		js, err = jetstream.NewWithDomain(nc, domain, opts...)

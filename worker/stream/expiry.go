@@ -14,7 +14,7 @@ import (
 // those whose time should be over. Whether one is gone is the server's word, so clocks need not agree.
 type expiries map[string]expired
 
-// expired is a record with the instant at which it should be gone.
+// expired is a record with the time at which it expires.
 type expired struct {
 	subject string
 	seq     uint64
@@ -30,7 +30,7 @@ func (e expiries) note(m *Message) {
 	delete(e, m.Subject)
 }
 
-// mostLooks bounds the questions of one look; the rest have their turn in the next.
+// mostLooks bounds the requests of one look; the rest wait for the next one.
 const mostLooks = 500
 
 // look asks for the records whose time is over and reports those that are gone.

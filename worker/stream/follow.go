@@ -13,8 +13,8 @@ import (
 	"idlepolicy/messages"
 )
 
-// follower follows a bucket live: all that it holds at first, then each change. After a reconnect it begins from
-// scratch, because nobody knows what was missed.
+// follower follows a bucket: first all its values, then each change. After a reconnect it starts from scratch, because it may have
+// missed something.
 type follower struct {
 	conn   *nats.Conn
 	bucket string
@@ -44,8 +44,8 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// bucketLook is how often the follower checks that the bucket is the same one: a reader of one that was purged or made
-// again is not told.
+// bucketLook is how often the follower checks that the bucket is the same one: a reader of a bucket that was purged or created again
+// gets no message about that.
 const bucketLook = 2 * time.Second
 
 // once follows until the connection was lost or the bucket is in trouble.
@@ -107,7 +107,7 @@ func (f *follower) once(ctx context.Context) error {
 	}
 }
 
-// look fails if the bucket is another one by now, or empty without having said so.
+// look fails if the bucket was replaced or purged.
 func (f *follower) look(ctx context.Context, s jetstream.Stream) error {
 	ctx, cancel := context.WithTimeout(ctx, requestFor)
 	defer cancel()
@@ -120,7 +120,7 @@ func (f *follower) look(ctx context.Context, s jetstream.Stream) error {
 	return nil
 }
 
-// intake is one round of following. Its messages come one at a time.
+// intake handles the messages of one connection, one at a time.
 type intake struct {
 	*follower
 	held   map[string]struct{} // keys seen while the bucket's content is told; nil afterwards
@@ -156,13 +156,13 @@ func (in *intake) message(m *Message) {
 	}
 }
 
-// isGone reports whether a message says that its key is gone: deleted, or at the end of its time.
+// isGone reports whether a message marks its key as deleted or expired.
 func isGone(h nats.Header) bool {
 	return h.Get("KV-Operation") != "" || h.Get("Nats-Marker-Reason") != ""
 }
 
-// FollowSessions keeps the worker's sessions as the registry has them, until ctx ends, and creates a registry that was
-// deleted meanwhile. A record that cannot be used is logged once, without its content, and its agent counts as not signed in.
+// FollowSessions copies the registry to the worker's sessions until ctx ends. It creates the registry again if it was deleted. A record
+// that cannot be used is logged once, without its content, and its agent counts as not signed in.
 func (o *Owner) FollowSessions(ctx context.Context) {
 	o.troubles.logTo(o.Log)
 	sessions := o.Worker.Sessions
@@ -200,7 +200,7 @@ func (o *Owner) FollowSessions(ctx context.Context) {
 	f.run(ctx)
 }
 
-// ShownKey is the key of a session as it may be shown: whoever mixes key and value up has a GUID there.
+// ShownKey returns the key of a session for display: if somebody confused key and value, it is a GUID.
 func ShownKey(key string) string {
 	if len(key) > longestKey {
 		return strings.TrimSpace("(not shown) " + messages.Fingerprint(key))

@@ -16,8 +16,8 @@ import (
 	"idlepolicy/worker"
 )
 
-// inbox takes messages from the stream of changes to the worker, as many as it has room for. Each pull also keeps our
-// place: the server lets go of an owner that has stopped pulling.
+// inbox takes messages from the stream of changes to the worker, as many as it has room for. Each pull also keeps the pin: the server
+// unpins a client that stops pulling.
 type inbox struct {
 	from     *puller
 	js       jetstream.JetStream
@@ -44,7 +44,7 @@ const (
 	handAtOnce = 64
 )
 
-// pull runs until the term ends or is lost; the error says how.
+// pull runs until the term ends, and returns nil, or is lost, and returns why.
 func (i *inbox) pull(ctx context.Context, lease *Lease) error {
 	for ctx.Err() == nil {
 		n, most := i.batch, i.maxBytes
@@ -75,11 +75,11 @@ func (i *inbox) pull(ctx context.Context, lease *Lease) error {
 	return nil
 }
 
-// pulling is what is reported to be in trouble while no changes come in.
+// pulling names the trouble that is reported while pulls fail.
 const pulling = "cannot pull changes"
 
-// hand hands messages over as they come, those that are there already together, until as many have come as were asked
-// for, or the server has said that no more will.
+// hand delivers messages as they come, those that have arrived together in one batch. It returns when as many have come as were
+// requested, or the server has said that no more will.
 func (i *inbox) hand(ctx context.Context, left int) error {
 	asked := left
 	silence := time.NewTimer(2 * pullBeat)
@@ -145,9 +145,9 @@ func (i *inbox) add(batch []delivery, m *nats.Msg) ([]delivery, error) {
 	if len(batch) > 0 {
 		before = batch[len(batch)-1].Token[1]
 	}
-	// The consumer counts what it sends, from 1 after each reset. A message that is missing would come after younger ones,
-	// which say that it has ended: it would lose its result. A standby's reset that comes late counts as a loss, too:
-	// what was handed over says nothing then of how far the consumer is.
+	// The consumer counts what it sends, from 1 after each reset. A message that is missing here would be delivered after later
+	// ones whose results say that it has ended, and would get no result. A late reset by a standby is treated as a loss, too,
+	// because the sequence that was delivered last then says nothing about the consumer.
 	if count := d.Token[1]; count != before+1 {
 		return batch, fmt.Errorf("%w: the consumer counts %d after %d", errLostCount, count, before)
 	}
@@ -160,7 +160,7 @@ type delivery struct {
 	msg *nats.Msg
 }
 
-// place reads where in the stream a message is.
+// place reads a message's place in the stream.
 func (i *inbox) place(m *nats.Msg) (worker.Delivery, error) {
 	meta, err := m.Metadata()
 	if err != nil {
@@ -175,8 +175,8 @@ func (i *inbox) place(m *nats.Msg) (worker.Delivery, error) {
 	return d, nil
 }
 
-// decode reads what messages say. The headers of those that the library could not decode are read back from the stream,
-// all at once: a publisher may send thousands of them, and whoever is slow to pull loses its place.
+// decode decodes the messages. The headers that the library could not decode are read back from the stream, all at once: a publisher
+// may send thousands of them, and a client that is slow to pull loses its pin.
 func (i *inbox) decode(ctx context.Context, batch []delivery) error {
 	var undecoded []uint64
 	for n := range batch {
@@ -215,10 +215,10 @@ func (d *delivery) read(h nats.Header, body []byte) {
 	d.msg = nil
 }
 
-// ackSubject makes the subjects on which messages are acknowledged, so that each waiting message need not keep its own.
+// ackSubject makes the subjects on which messages are acknowledged, so that a waiting message need not keep its own.
 type ackSubject struct{ head, tail string }
 
-// ackNumbers are the part of an acknowledgement's subject that differs from message to message.
+// ackNumbers returns the part of an acknowledgement's subject that differs between messages.
 func ackNumbers(r worker.Receipt) string {
 	b := make([]byte, 0, 64)
 	for _, n := range [...]uint64{r.Token[0], r.Seq, r.Token[1], uint64(r.Stored)} {

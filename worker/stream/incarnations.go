@@ -15,9 +15,9 @@ import (
 	"idlepolicy/worker/ledger"
 )
 
-// incarnations are those of one stream of changes, oldest first: a stream that is restored from a backup is another one.
-// They stand in the metadata of its consumer, because that is saved and restored with the stream, and gone with it: a
-// stream that is deleted and created again has a new consumer and none of these.
+// incarnations are the incarnations of one stream of changes, oldest first. A stream that is restored from a backup begins a new one.
+// They are kept in the metadata of its consumer, which is saved, restored and deleted with the stream: a stream that is deleted and
+// created again has a new consumer and none of them.
 type incarnations []incarnation
 
 type incarnation struct {
@@ -30,13 +30,13 @@ const (
 	keepIncarnations = 8
 )
 
-// with returns the incarnations of a stream that the server says was created then, where the newest result is of that incarnation, and
-// which went back or not: results tell of sequences that it has not given out. A disk that lost the last messages does
-// that, and so does a restore by a server that leaves the stream the creation time that it had.
+// with returns the incarnations of a stream with that creation time, where newest is the incarnation of the newest result. wentBack
+// means that there are results for sequences that the stream has not used yet. That happens if a disk loses the last messages, or if a
+// server restores a stream with its old creation time.
 //
-// The creation time alone says little. Of a stream that was restored on three servers each may name another one, by
-// which server led the restore, and so it may change with a restart and go back: then all that is new would be taken for
-// what has ended. Here it never goes back, and one that is known is not a new one.
+// The creation time alone is not reliable. Three servers that restored a stream may each report a different one, so it may change with
+// a restart, even to an earlier time. New changes would then be taken for ones that have ended. Therefore incarnations never go back,
+// and a known creation time begins no new one.
 func (e incarnations) with(created, newest int64, back bool) incarnations {
 	if len(e) == 0 && newest == created {
 		e = incarnations{{created, created}} // results of an older version of the worker
@@ -67,7 +67,7 @@ func (e incarnations) String() string {
 	return strings.Join(parts, " ")
 }
 
-// parseIncarnations reads what String wrote. What it cannot read counts as nothing: then all that is in the stream is new.
+// parseIncarnations parses what String wrote. It returns none if it cannot: then everything in the stream is new.
 func parseIncarnations(text string) incarnations {
 	var all incarnations
 	for part := range strings.FieldsSeq(text) {
@@ -85,7 +85,7 @@ func parseIncarnations(text string) incarnations {
 	return all
 }
 
-// setIncarnation tells a term in which incarnation it is, and has the consumer say so before any result does.
+// setIncarnation sets a term's incarnation, and records it at the consumer before any result has it.
 func (o *Owner) setIncarnation(ctx context.Context, t *worker.Term, created int64, ledgers map[string]ledger.Ledger) error {
 	info, err := o.info(ctx, o.consumer, requestFor)
 	if err != nil {
@@ -109,7 +109,7 @@ func (o *Owner) setIncarnation(ctx context.Context, t *worker.Term, created int6
 	return nil
 }
 
-// newestOf returns the newest incarnation that ledgers tell of, and the last sequence in it.
+// newestOf returns the newest incarnation in the ledgers, and the last sequence in it.
 func newestOf(ledgers map[string]ledger.Ledger) (incarnation int64, seq uint64) {
 	for _, l := range ledgers {
 		switch d := l.Done; {

@@ -18,8 +18,8 @@ import (
 	"idlepolicy/worker"
 )
 
-// journal is the worker's Journal in NATS, for one term. Results and acknowledgements go out in the order in which they
-// came, pipelined; everything else is rare and is tried again until it works or the term ends.
+// journal is the worker's Journal in NATS, for one term. Results and acknowledgements are pipelined and go out in the order in which
+// they came. Everything else is rare, and is retried until it succeeds or the term ends.
 type journal struct {
 	conn   *nats.Conn
 	js     jetstream.JetStream // for requests
@@ -33,7 +33,7 @@ type journal struct {
 	ill    atomic.Int64 // when an answer to a result was neither yes nor a conflict, in Unix nanoseconds; 0: not lately
 
 	reads, letters, counts, summaries *retries
-	progress                          *retries // not told again if that fails
+	progress                          *retries // not retried
 
 	partsMu sync.Mutex      // guards what follows
 	parts   *messages.Parts // of the message that letters were taken from last
@@ -57,7 +57,7 @@ type outgoing struct {
 	cut  bool           // the result was refused for what is in it: without what it can do without
 }
 
-// Headers of results that are for this worker itself.
+// Headers of results that only the worker reads.
 const (
 	ledgerHeader = "Idle-Ledger"
 	batchHeader  = "Idle-Batch"        // the batch whose change ended
@@ -81,7 +81,7 @@ func newJournal(ctx context.Context, o *Owner, box *inbox) (*journal, error) {
 	j.letters = newRetries("cannot store a dead letter", j.met, j.mend)
 	j.counts = newRetries("cannot count a batch", j.met, j.mend)
 	j.summaries = newRetries("cannot store the summary of a batch", j.met, j.mend)
-	j.progress = newRetries("cannot tell the progress of a batch", j.met, j.mend)
+	j.progress = newRetries("cannot store the progress of a batch", j.met, j.mend)
 	async, err := OpenJetStream(o.Conn, jetstream.WithPublishAsyncMaxPending(2*asyncPending), jetstream.WithPublishAsyncTimeout(asyncWait),
 		jetstream.WithPublishAsyncAckHandler(func(_ jetstream.JetStream, m *nats.Msg, a *jetstream.PubAck) { j.acked(m, a) }),
 		jetstream.WithPublishAsyncErrHandler(func(_ jetstream.JetStream, m *nats.Msg, err error) { j.settle(m, 0, err) }))
@@ -92,7 +92,7 @@ func newJournal(ctx context.Context, o *Owner, box *inbox) (*journal, error) {
 	return j, nil
 }
 
-// run sends what is handed to the journal until the term ends.
+// run sends results and acknowledgements until the term ends.
 func (j *journal) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -118,7 +118,7 @@ func (j *journal) run(ctx context.Context) {
 		}
 		clear(batch)
 		free = nil
-		if cap(batch) <= keepRoom { // a burst must not hold its room for ever
+		if cap(batch) <= keepRoom { // the memory of a wave is not kept
 			free = batch
 		}
 		j.mu.Lock()
@@ -168,8 +168,8 @@ func (j *journal) sendOne(ctx context.Context, o *outgoing) {
 	}
 }
 
-// waitRoom puts a result among those on their way as soon as there is room; a slow disk makes it wait. It tells false
-// where the term ended first.
+// waitRoom adds a result to the pending ones as soon as there is room; a slow disk makes it wait. It reports false if the term ended
+// first.
 func (j *journal) waitRoom(ctx context.Context, m *nats.Msg, o outgoing) bool {
 	for {
 		j.mu.Lock()
@@ -189,8 +189,7 @@ func (j *journal) waitRoom(ctx context.Context, m *nats.Msg, o outgoing) bool {
 	}
 }
 
-// resultHeaders is how many headers a result has at most, but for one of a batch that is traced too. A map made for one
-// more would be twice as large.
+// resultHeaders is how many headers a result has, unless it is both in a batch and traced. A map for one more would be twice as large.
 const resultHeaders = 14
 
 // message makes the message of a result. Its ID is new for each attempt to store it, because the server would answer a
@@ -225,7 +224,7 @@ func (j *journal) message(rec *worker.Record) *nats.Msg {
 	return m
 }
 
-// acked: an answer that calls a result a duplicate stored nothing, and its sequence is an old one.
+// acked is called with the server's answer to a result. If it says duplicate, nothing was stored, and the sequence is an old one.
 func (j *journal) acked(m *nats.Msg, a *jetstream.PubAck) {
 	if a.Duplicate {
 		j.settle(m, 0, errors.New("the server takes the result for a duplicate"))
@@ -260,10 +259,10 @@ func (j *journal) settle(m *nats.Msg, seq uint64, err error) {
 	o.done(seq, kept, err)
 }
 
-// longestCut is how long a text of a result may be that could not be stored as it was, in bytes.
+// longestCut is how many bytes of a text are kept in a result that could not be stored as it was.
 const longestCut = 128
 
-// cut takes out of a result's message what it can do without, and marks it.
+// cut removes what is not essential from a result's message, and marks it.
 func (j *journal) cut(m *nats.Msg, rec *worker.Record) {
 	for name := range m.Header {
 		if !strings.HasPrefix(name, "Nats-") && !strings.HasPrefix(name, "Idle-") {
@@ -281,7 +280,8 @@ func (j *journal) cut(m *nats.Msg, rec *worker.Record) {
 	m.Data = r.AppendJSON(nil)
 }
 
-// noteStored takes note of whether results are stored. One that never is, among thousands that are, must not fill the log.
+// noteStored reports trouble with storing results. A single result that is always refused, among thousands that are stored, must not
+// fill the log.
 func (j *journal) noteStored(err error) {
 	const what = "results are not stored"
 	since := j.ill.Load()
@@ -294,14 +294,14 @@ func (j *journal) noteStored(err error) {
 	}
 }
 
-// conflict reports whether a result was refused because the agent's last one is another than was expected.
+// conflict reports whether a message was refused because the last one on its subject is not the expected one.
 func conflict(err error) bool {
 	var refused *jetstream.APIError
 	return errors.As(err, &refused) && (refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
 		refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
 }
 
-// flush waits until everything that was handed over has reached the server.
+// flush waits until all results and acknowledgements so far have been sent to the server.
 func (j *journal) flush(ctx context.Context) error {
 	for {
 		j.mu.Lock()

@@ -28,20 +28,20 @@ type Layout struct {
 const (
 	consumerName  = "worker"
 	priorityGroup = "owner"
-	// Every result has an ID of its own, so that remembering them is of no use to anybody.
+	// Every result has its own ID, so a long duplicate window would be useless.
 	sameResult = time.Second
 )
 
-// What no waiting mends: a stream of the right name belongs to another prefix, or is of another kind, or a stream of
-// another name takes what would be ours.
+// Errors that waiting does not solve: a stream of the right name belongs to another prefix or is of the wrong kind, or a stream of
+// another name has our subjects.
 var (
 	ErrForeign  = errors.New("belongs to another prefix")
 	ErrTaken    = errors.New("is taken by another stream")
 	ErrUnusable = errors.New("cannot be used")
 )
 
-// markPrefix is where a stream says whose it is. Names and a bucket's subjects do not tell prefixes apart that differ in
-// dots and dashes only, and the bucket of the sessions holds credentials.
+// markPrefix is the metadata key with a stream's prefix. Names and a bucket's subjects are the same for prefixes that differ only in
+// dots and dashes, and the bucket of the sessions holds credentials.
 const markPrefix = "idlepolicy_prefix"
 
 func (l Layout) changes() jetstream.StreamConfig {
@@ -105,7 +105,7 @@ func (l Layout) sessions() jetstream.StreamConfig {
 	return l.bucket(l.Names.SessionsBucket(), "sessions of the agents that are signed in: credentials")
 }
 
-// control is read from the leader only: a taker that read an old owner there would not wait for its calls.
+// control is read from the leader only: a process that took over and read an old record would not wait for the last owner's calls.
 func (l Layout) control() jetstream.StreamConfig {
 	c := l.bucket(l.Names.ControlBucket(), "owner, pause and rate of the idle-policy worker")
 	c.AllowDirect = false
@@ -185,7 +185,7 @@ func (l Layout) Inspect(ctx context.Context, js jetstream.JetStream) (missing []
 	return missing, append(differs, notes...), err
 }
 
-// owns tells why a stream that is there cannot be this site's.
+// owns returns an error if a stream cannot be this site's.
 func (l Layout) owns(has, want jetstream.StreamConfig) error {
 	other := has.Metadata[markPrefix]
 	sameSubjects := slices.Equal(has.Subjects, want.Subjects) || len(want.Subjects) == 0
@@ -231,8 +231,8 @@ func (l Layout) Ensure(ctx context.Context, js jetstream.JetStream) (differs []s
 	return differs, nil
 }
 
-// differences names what of a stream is not as this worker would have created it. It is left as it is: an operator
-// may have meant it.
+// differences returns how a stream differs from what this worker would have created. It is not changed, because an operator may have
+// set it on purpose.
 func differences(has, want jetstream.StreamConfig) (differs []string) {
 	say := func(what string, is, needs any) {
 		if is != needs {

@@ -18,19 +18,19 @@ type Lease struct {
 	good  time.Duration
 }
 
-// ErrNoLease is returned where the server has not confirmed lately that this process is the owner.
+// ErrNoLease is returned if the server has not confirmed lately that this process is the owner.
 var ErrNoLease = errors.New("not the owner, or not confirmed lately")
 
-// leaseMargin is by how much the lease ends before the server lets go of a silent owner: a standby cannot have begun
-// while an answer that the owner counts on was still on its way. The server counts from our last pull, which may have
-// been sent this much before it was asked whether we are the owner.
+// leaseMargin is how much earlier than the server's pinned TTL the lease ends, so that no standby can have begun while the owner still
+// relies on an answer that was on its way. The server counts from our last pull, which may have been sent that much before we asked
+// it whether we are the owner.
 const leaseMargin = pullFor + waitRoom + 2*pullPause
 
 func newLease(takeover time.Duration) *Lease {
 	return &Lease{start: time.Now(), good: takeover - leaseMargin}
 }
 
-// Check returns nil while the lease is held. It may be called from anywhere.
+// Check returns nil while the lease is valid. It may be called from any goroutine.
 func (l *Lease) Check() error {
 	now := time.Now()
 	if int64(now.Sub(l.start)) >= l.until.Load() || now.UnixNano() >= l.wall.Load() {
@@ -48,7 +48,7 @@ func (l *Lease) confirm(asked time.Time, pulled int64, kept time.Duration) {
 	l.until.Store(until)
 }
 
-// since tells a moment in nanoseconds after the start of the lease.
+// since returns the nanoseconds from the start of the lease until a time.
 func (l *Lease) since(t time.Time) int64 { return int64(t.Sub(l.start)) }
 
 func (l *Lease) drop() { l.until.Store(0) }

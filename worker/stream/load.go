@@ -14,7 +14,7 @@ import (
 	"idlepolicy/worker/ledger"
 )
 
-// Reload implements worker.Journal. It reads from the leader of the stream, which alone cannot be behind.
+// Reload implements worker.Journal. It reads from the leader of the stream, because replicas may be behind.
 func (j *journal) Reload(agent string, done func(ledger.Ledger)) {
 	j.reads.add(job{do: func(ctx context.Context, _ int) error {
 		if j.ill.Load() != 0 {
@@ -50,9 +50,8 @@ func readLedger(ctx context.Context, js jetstream.JetStream, names messages.Name
 
 // ledgers gathers the ledgers of agents from their last results, in any order.
 //
-// Whoever may publish on the subject of a result can put anything there. What is not a result of a worker tells nothing,
-// but it takes the place of the agent's last message, which the next result has to expect; and the last result of a worker
-// has to be looked for behind it.
+// Anybody who may publish on the subject of a result can put anything there. A stranger's message says nothing, but its sequence is
+// what the agent's next result must expect, and it hides the worker's last result, which must be looked up.
 type ledgers struct {
 	names messages.Names
 	of    map[string]ledger.Ledger
@@ -74,7 +73,7 @@ func (l *ledgers) add(m *Message) {
 	}
 }
 
-// agentOf returns the agent among whose results the server counts a message, whatever its outcome.
+// agentOf returns the agent for whose results the server counts a message, whatever its outcome.
 func (l *ledgers) agentOf(subject string) (agent string, ok bool) {
 	rest, ours := strings.CutPrefix(subject, l.names.Prefix+".result.")
 	_, agent, ok = strings.Cut(rest, ".")
@@ -109,7 +108,7 @@ func (l *ledgers) addResult(agent string, outcome messages.Outcome, m *Message) 
 	return true
 }
 
-// oneByOne is how many agents' results are looked through apart before all results are.
+// oneByOne is for how many agents the results are read separately; for more, all results are read.
 const oneByOne = 8
 
 // lookBehind finds the last results of agents behind strangers' messages.

@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// What is missing where a server is there and lets this user in.
+// What is missing if a server accepts the connection but has no JetStream for this user.
 const (
 	noJetStream = "the NATS server at %s offers no JetStream, which keeps the changes and their results: start it with " +
 		"nats-server -js, or with jetstream {} in its configuration; if it is a leaf node, set IDLE_NATS_DOMAIN to the JetStream domain " +
