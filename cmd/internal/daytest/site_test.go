@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,7 +49,8 @@ type site struct {
 	guids   *credentials
 	stalls  *faulttest.Stalls // what is wanted within a time allows for them; watched for where that is wanted
 	names   messages.Names
-	begin   func() (end func()) // starts a worker, see eachWay
+	page    atomic.Pointer[string] // where the worker that was started last serves HTTP; nil: nowhere yet
+	begin   func() (end func())    // starts a worker, see eachWay
 }
 
 func newSite(t *testing.T, o gatewaytest.Options) *site {

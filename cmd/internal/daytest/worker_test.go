@@ -84,7 +84,9 @@ func newLog(to interface{ Write([]byte) (int, error) }) *slog.Logger {
 func (s *site) start() (stop func()) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
-	w := service.Service{Config: s.config, Name: "worker", Version: "test", Log: newLog(s.log)}
+	w := service.Service{
+		Config: s.config, Name: "worker", Version: "test", Log: newLog(s.log), Page: func(address string) { s.page.Store(&address) },
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := w.Run(ctx); err != nil {
