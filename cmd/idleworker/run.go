@@ -74,7 +74,11 @@ func exit(fine bool) int {
 // work is the worker itself.
 func work(ctx context.Context, c config.Config, stderr *os.File) int {
 	s := &service.Service{Config: c, Name: service.ProcessName(), Version: build.Version(version), Log: service.NewLog(c, stderr)}
-	s.Page = func(address string) { s.Log.Info("status page", "url", "http://"+address+"/") }
+	scheme := "http://"
+	if c.HTTPCert != "" {
+		scheme = "https://"
+	}
+	s.Page = func(address string) { s.Log.Info("status page", "url", scheme+address+"/") }
 	s.Log.Info("idleworker starts", "version", s.Version, "name", s.Name, "prefix", c.Prefix, "gateway", c.GatewayURL)
 	if err := s.Run(ctx); err != nil {
 		s.Log.Error("idleworker cannot go on", "err", err)

@@ -58,6 +58,8 @@ func TestAgentsOfAState(t *testing.T) {
 	s := newStage().covering().open(t)
 	wantText(t, s.page(t, "/coverage?state=not_signed_in"), "Agents that are not signed in", "5 agents", `href="agents/1001"`, "waits for the agent to sign in")
 	wantText(t, s.page(t, "/coverage?state=due&batch=late-7"), "9 agents", "batch late-7", `href="coverage.csv?batch=late-7&amp;state=due"`)
+	due := s.page(t, "/coverage?reason=gate&agent=12")
+	wantText(t, due, "9 agents", `href="coverage?reason=gate"`, `href="coverage?batch=late-7"`, `name="reason" value="gate"`, `href="coverage.csv?agent=12&amp;reason=gate"`)
 	first := s.page(t, "/coverage")
 	wantText(t, first, "250 agents", `href="coverage?after=1100"`, "1100</a>")
 	if strings.Contains(first, "1101</a>") {
@@ -78,6 +80,12 @@ func TestCoverageAsCSV(t *testing.T) {
 	code, header, body := s.get(t, "/coverage.csv?state=retrying")
 	if code != http.StatusOK || !strings.HasPrefix(header.Get("Content-Type"), "text/csv") || !strings.Contains(body, "1008,retrying,'=1+1,") {
 		t.Errorf("status %d: %s", code, body)
+	}
+	for query, rows := range map[string]int{"reason=sign-in": 5, "batch=late-7": 9, "batch=late-7&reason=gate&agent=125": 1, "batch=late-7&reason=sign-in": 0} {
+		_, _, body = s.get(t, "/coverage.csv?"+query)
+		if n := strings.Count(body, "\n") - 1; n != rows {
+			t.Errorf("%s: %d rows, want %d", query, n, rows)
+		}
 	}
 	_, _, body = s.get(t, "/coverage.csv")
 	rows, err := csv.NewReader(strings.NewReader(body)).ReadAll()

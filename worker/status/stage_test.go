@@ -75,7 +75,8 @@ func (a *actor) Covered(_ context.Context, q view.CoverageQuery) (page view.Cove
 	defer a.mu.Unlock()
 	for i, c := range a.covered {
 		switch {
-		case q.State != view.NotCounted && c.State != q.State, !strings.HasPrefix(c.AgentID, q.Prefix), q.Batch != "" && c.BatchID != q.Batch:
+		case q.State != view.NotCounted && c.State != q.State, !strings.HasPrefix(c.AgentID, q.Prefix), q.Batch != "" && c.BatchID != q.Batch,
+			q.Reason != view.None && c.WaitsFor != q.Reason:
 		case q.After != "" && c.AgentID <= q.After:
 			page.Total++
 		case len(page.Agents) == q.Limit:

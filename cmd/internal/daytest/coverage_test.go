@@ -30,8 +30,8 @@ import (
 func TestCoverageThroughAShiftChange(t *testing.T) {
 	s := newSite(t, gatewaytest.Options{})
 	s.config.HTTPAddr = "127.0.0.1:0"
-	s.config.GatewayTimeout = 10 * time.Second                                                         // no machine is so slow that a call is given up
-	s.config.MaxAttempts, s.config.BackoffInitial, s.config.BackoffMax = 100, 5*time.Second, time.Hour // nobody is tried again all the time
+	s.config.GatewayTimeout = 30 * time.Second                          // no machine is so slow that a call is given up
+	s.config.BackoffInitial, s.config.BackoffMax = time.Hour, time.Hour // whoever is tried again is so until the end
 	idlectl, err := faulttest.Build(t.TempDir(), "idlepolicy/cmd/idlectl")
 	if err != nil {
 		t.Fatal(err)

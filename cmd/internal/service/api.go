@@ -74,7 +74,9 @@ func (s *Service) publish(ctx context.Context, p status.Post) (status.Receipt, e
 		return status.Receipt{}, unusable(sheet.Problem{Line: 1, Message: err.Error()})
 	}
 	r := status.Receipt{Stream: d.ChangesStream(), Changes: read.Changes()}
+	stored := 0
 	err = d.Store(ctx, publications(read, p.Key), func(st desk.Stored) {
+		stored++
 		if st.Duplicate {
 			r.Duplicates++
 		}
@@ -83,7 +85,22 @@ func (s *Service) publish(ctx context.Context, p status.Post) (status.Receipt, e
 		}
 		r.LastSeq = max(r.LastSeq, st.Seq)
 	})
-	return r, err
+	if err != nil {
+		return r, notStored(stored, len(read.Messages), p.Key, err)
+	}
+	return r, nil
+}
+
+// notStored says how far a publication came, and how to go on.
+func notStored(stored, all int, key string, err error) error {
+	again := "repeat the request with the same Idempotency-Key, and no message is stored twice"
+	switch {
+	case key == "" && stored > 0:
+		again = "the request had no Idempotency-Key, so a repetition publishes those again"
+	case key == "":
+		again = "repeat the request, with an Idempotency-Key"
+	}
+	return fmt.Errorf("the stream has stored %d of %d messages; %s: %w", stored, all, again, err)
 }
 
 // publications are the messages to publish: a single one goes by its key, several by the key and their place and content.

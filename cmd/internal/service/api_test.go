@@ -158,6 +158,45 @@ func TestProblemsOverHTTP(t *testing.T) {
 	}
 }
 
+// The stream refuses the rest of a file, and takes it when the request is repeated. Nothing is stored twice.
+func TestStreamThatStoresAPartOverHTTP(t *testing.T) {
+	s := newSite(t)
+	s.withPublisher()
+	s.start()
+	s.isOwner()
+	js := s.connect()
+	config := func(most int64) {
+		t.Helper()
+		changes, err := js.Stream(t.Context(), s.names.ChangesStream())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := changes.CachedInfo().Config
+		c.MaxMsgs, c.Discard = most, jetstream.DiscardNew
+		if _, err := js.UpdateStream(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.wait("nothing is unfinished", func() bool { return s.changes(js).Msgs == 0 })
+	before := s.changes(js).LastSeq
+	config(3)
+	const file = "agent_id,flag\n1001,true\n1002,true\n1003,true\n1004,true\n1005,true\n"
+	code, answer := s.send("text/csv", file, "Idempotency-Key", "part")
+	if code != http.StatusServiceUnavailable || !strings.Contains(answer, "stored 3 of 5 messages; repeat the request with the same Idempotency-Key") {
+		t.Errorf("status %d: %s", code, answer)
+	}
+	if code, answer = s.send("text/csv", file); code != http.StatusServiceUnavailable || !strings.Contains(answer, "stored 0 of 5 messages; repeat the request, with an Idempotency-Key") {
+		t.Errorf("without a key: status %d: %s", code, answer)
+	}
+	config(-1)
+	if again := s.receipt("text/csv", file, "Idempotency-Key", "part"); again.Changes != 5 || again.Duplicates != 3 {
+		t.Errorf("again: %+v", again)
+	}
+	if n := s.changes(js).LastSeq - before; n != 5 {
+		t.Errorf("%d messages are stored for 5 changes", n)
+	}
+}
+
 // A standby publishes by itself and asks the owner.
 func TestStandbyAnswersOverHTTP(t *testing.T) {
 	s := newSite(t)
