@@ -161,7 +161,7 @@ func (a *app) applyPlan(ctx context.Context, store *planStore, v *planView, now 
 	since := desk.Since{}
 	if v.flags.wait {
 		var err error
-		if since.Mark, err = store.desk.Mark(ctx); err != nil {
+		if since.After, err = store.desk.LastSeq(ctx); err != nil {
 			return err
 		}
 	}

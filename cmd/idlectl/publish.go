@@ -123,7 +123,7 @@ func (a *app) publishSheet(ctx context.Context, d *desk.Desk, s *sheet.Sheet, r 
 	since := desk.Since{}
 	if f.wait {
 		var err error
-		if since.Mark, err = d.Mark(ctx); err != nil {
+		if since.After, err = d.LastSeq(ctx); err != nil {
 			return err
 		}
 	}

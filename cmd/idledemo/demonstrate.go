@@ -22,7 +22,7 @@ type show struct {
 	stdout, stderr io.Writer
 	log            *quiet
 	tally          *tally
-	mark           uint64 // the last result before it began
+	before         uint64 // the last result before it began
 	began          time.Time
 }
 
@@ -92,7 +92,7 @@ func (d *show) play(ctx context.Context, fail func(error)) error {
 }
 
 func (d *show) publish(ctx context.Context) (err error) {
-	if d.mark, err = d.desk.Mark(ctx); err != nil {
+	if d.before, err = d.desk.LastSeq(ctx); err != nil {
 		return err
 	}
 	if err := d.plan.Fits(d.desk.MaxPayload()); err != nil {
@@ -119,7 +119,7 @@ func (d *show) follow(ctx context.Context) error {
 	stalled := time.AfterFunc(patience, func() { stop(errStalled) })
 	defer stalled.Stop()
 	bar := terminal.NewProgress(d.stderr, "ended", len(d.tally.all))
-	err := d.desk.Results(following, desk.Query{Live: true, Seq: d.mark + 1}, func(e desk.Event) error {
+	err := d.desk.Results(following, desk.Query{Live: true, Seq: d.before + 1}, func(e desk.Event) error {
 		stalled.Reset(patience)
 		if d.tally.add(e) {
 			bar.Add(1)

@@ -34,7 +34,7 @@ func (d *show) proveOnce(ctx context.Context) error {
 			again.expect(at, awaited{})
 		}
 	}
-	err := d.desk.Results(ctx, desk.Query{Seq: d.mark + 1}, func(e desk.Event) error {
+	err := d.desk.Results(ctx, desk.Query{Seq: d.before + 1}, func(e desk.Event) error {
 		again.add(e)
 		return nil
 	})

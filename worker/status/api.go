@@ -24,8 +24,8 @@ type API struct {
 	// Results calls each with the results that are wanted, oldest first, as they stand in the stream. It follows until ctx ends
 	// if the query says so.
 	Results func(ctx context.Context, q ResultQuery, each func(seq uint64, result []byte) error) error
-	// Mark returns the sequence of the last result that is stored.
-	Mark func(ctx context.Context) (uint64, error)
+	// LastSeq returns the sequence of the last stored result.
+	LastSeq func(ctx context.Context) (uint64, error)
 	// Streams returns what the streams tell where no owner answers.
 	Streams func(ctx context.Context) (any, error)
 

@@ -78,7 +78,7 @@ func (s *stage) withAPI(t *testing.T) *posts {
 			}
 			return ctx.Err()
 		},
-		Mark:    func(context.Context) (uint64, error) { return 0, nil },
+		LastSeq: func(context.Context) (uint64, error) { return 0, nil },
 		Streams: func(context.Context) (any, error) { return map[string]int{"results": 3}, nil },
 	}
 	return p

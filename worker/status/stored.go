@@ -35,12 +35,12 @@ func (s *Server) apiResults(stop context.Context, w http.ResponseWriter, r *http
 	out := &stream{eventStream: eventStream{w: w, control: http.NewResponseController(w)}, events: follow}
 	if follow {
 		if q.Last == 0 && q.Since.IsZero() && q.From == 0 { // whatever is stored after the answer has begun is sent
-			mark, err := s.API.Mark(ctx)
+			last, err := s.API.LastSeq(ctx)
 			if err != nil {
 				s.unavailable(w, err)
 				return
 			}
-			q.From = mark + 1
+			q.From = last + 1
 		}
 		s.follow(ctx, out, q)
 		return

@@ -52,7 +52,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	said := &reports{inbox: o.InboxPrefix}
+	seen := &reports{inbox: o.InboxPrefix}
 	opts := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),
@@ -64,12 +64,12 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		nats.MaxPingsOutstanding(2),
 		nats.ReconnectBufSize(-1),   // what cannot be sent now must fail now: an old result sent later helps nobody
 		nats.IgnoreAuthErrorAbort(), // credentials that are wrong now may be right once somebody has seen the log
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { logAsync(log, said, sub, err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { logAsync(log, seen, sub, err) }),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
 			if o.Held != nil {
 				o.Held(sentence(err).Error())
 			}
-			if said.fresh(err.Error()) {
+			if seen.fresh(err.Error()) {
 				log.Warn("NATS cannot be reached, trying on", "urls", access.RedactAll(o.URLs), "err", sentence(err))
 			}
 		}),
@@ -79,7 +79,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			said.forget()
+			seen.forget()
 			log.Info("connected to NATS again", "server", Where(nc))
 		}),
 	}
@@ -185,9 +185,9 @@ func waitConnected(ctx context.Context, nc *nats.Conn) error {
 }
 
 // logAsync logs errors that only the connection reports. A missing permission appears elsewhere as a time-out.
-func logAsync(log *slog.Logger, said *reports, sub *nats.Subscription, err error) {
+func logAsync(log *slog.Logger, seen *reports, sub *nats.Subscription, err error) {
 	switch {
-	case !said.fresh(err.Error()):
+	case !seen.fresh(err.Error()):
 	case errors.Is(err, nats.ErrPermissionViolation):
 		log.Error("NATS denies the user of this connection something it needs", "err", plain(err))
 	case sub != nil:

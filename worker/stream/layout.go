@@ -368,18 +368,18 @@ func Report(ctx context.Context, nc *nats.Conn, l Layout) ([]string, error) {
 			deny(deniedError(err))
 		}
 	})
-	missing, said, err := l.Inspect(ctx, js)
+	missing, found, err := l.Inspect(ctx, js)
 	switch denied := context.Cause(ctx); {
 	case errors.Is(denied, nats.ErrPermissionViolation) && err != nil:
 		err = denied
 	case errors.Is(denied, nats.ErrPermissionViolation):
-		said = append(said, denied.Error())
+		found = append(found, denied.Error())
 	}
 	for _, m := range missing {
-		said = append(said, fmt.Sprintf("stream %s is missing: the worker creates it", m.Name))
+		found = append(found, fmt.Sprintf("stream %s is missing: the worker creates it", m.Name))
 	}
 	if err == nil {
 		err = l.others(ctx, js)
 	}
-	return said, err
+	return found, err
 }

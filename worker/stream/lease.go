@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// Lease says whether this process may call the gateway at this very moment. The server's word that it is the owner is
-// good for a while, counted from before the question was sent, so that a process that was frozen finds its lease gone.
+// Lease says whether this process may call the gateway now. Each confirmation by the server that it is the owner is valid for a while,
+// counted from before the request was sent, so a process that was frozen finds its lease expired.
 //
-// It is counted on two clocks, and the one on which more time has passed counts: the monotonic one stands still while
-// the machine is suspended, and the other one may be set back.
+// Time is measured on two clocks, and the larger duration counts: the monotonic clock stops while the machine is suspended, and the
+// wall clock may be set back.
 type Lease struct {
 	start time.Time
 	until atomic.Int64 // on the monotonic clock: after start, in nanoseconds; 0: not held

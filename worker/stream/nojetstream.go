@@ -36,7 +36,7 @@ func ExplainNoJetStream(nc *nats.Conn, err error) error {
 	return nil
 }
 
-// noJetStreamError is a sentence of ours for an error of the library.
+// noJetStreamError explains an error of the library in a sentence.
 type noJetStreamError struct {
 	sentence string
 	error

@@ -12,11 +12,11 @@ import (
 	"idlepolicy/messages"
 )
 
-// overlapWithin bounds the look for overlaps: a user who may not list streams gets no answer at all.
+// overlapWithin bounds the check for overlaps: a user who may not list streams gets no answer at all.
 const overlapWithin = 1500 * time.Millisecond
 
-// inTheWay fails where a stream of another name has a subject that one of the missing streams needs: the server would refuse
-// that one, perhaps after others were made. blind is why it could not look; then the server has the last word.
+// inTheWay fails if a stream of another name has a subject that one of the missing streams needs: the server would refuse that one,
+// perhaps after others were created. blind is why the check was not possible; then the server decides.
 func inTheWay(ctx context.Context, js jetstream.JetStream, missing []jetstream.StreamConfig) (blind, err error) {
 	ctx, cancel := context.WithTimeout(ctx, overlapWithin)
 	defer cancel()
@@ -36,7 +36,7 @@ func inTheWay(ctx context.Context, js jetstream.JetStream, missing []jetstream.S
 	return nil, nil
 }
 
-// takes tells why the stream that somebody has stands in the way of a subject of the one that is wanted.
+// takes returns an error if an existing stream has a subject of the one that is wanted.
 func takes(has, want jetstream.StreamConfig, subject string) error {
 	if has.Name == want.Name { // made meanwhile
 		return nil
@@ -69,7 +69,7 @@ func overlap(a, b string) bool {
 	return len(as) == len(bs)
 }
 
-// prefixOf returns whose site a stream is, by its subjects; empty: it does not look like one of ours.
+// prefixOf returns the prefix of the site that a stream belongs to, by its subjects; empty: it does not look like one of ours.
 func prefixOf(subjects []string) string {
 	for _, s := range subjects {
 		if prefix, ok := messages.PrefixOf(s); ok {
@@ -79,8 +79,8 @@ func prefixOf(subjects []string) string {
 	return ""
 }
 
-// Foreign tells why a stream, or the one behind a bucket, is not to be read by a site of these names; nil: it may be. One
-// that says nothing of its prefix was made by somebody else.
+// Foreign returns an error if a stream, or the one behind a bucket, does not belong to the site with these names. A stream without a
+// recorded prefix was created by somebody else.
 func Foreign(has jetstream.StreamConfig, names messages.Names) error {
 	if whose := has.Metadata[markPrefix]; whose != "" && whose != names.Prefix {
 		return fmt.Errorf("stream %s %w, %s; want that as IDLE_PREFIX, or one of your own", has.Name, ErrForeign, whose)
@@ -88,7 +88,7 @@ func Foreign(has jetstream.StreamConfig, names messages.Names) error {
 	return nil
 }
 
-// isOverlap reports whether the server refused a stream for its subjects; the library has no name for that.
+// isOverlap reports whether the server refused a stream because of its subjects; the library has no name for that error.
 func isOverlap(err error) bool {
 	const subjectsOverlap jetstream.ErrorCode = 10065
 	answer, ok := errors.AsType[*jetstream.APIError](err)

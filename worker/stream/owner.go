@@ -16,8 +16,8 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// Owner has this process become the owner of the site whenever the server picks it, and run the worker for as long as
-// that lasts. All replicas of the worker do the same; those that are not picked stand by.
+// Owner makes this process the owner of the site whenever the server pins it, and runs the worker for as long as that lasts. All
+// replicas of the worker do the same; those that are not pinned stand by.
 type Owner struct {
 	Conn     *nats.Conn
 	Layout   Layout
@@ -45,7 +45,7 @@ type Owner struct {
 	obeyed  revision   // of the controls that the worker keeps to
 }
 
-// OwnerState says what part this process plays.
+// OwnerState is the role of this process.
 type OwnerState struct {
 	Role    string // starting, owner, standby
 	Since   time.Time
@@ -61,7 +61,7 @@ const (
 // NewLease returns the lease for a Layout; the gateway's connections and the Owner share it.
 func NewLease(l Layout) *Lease { return newLease(l.Takeover) }
 
-// State returns what part this process plays. It may be called from anywhere.
+// State returns the role of this process. It may be called from any goroutine.
 func (o *Owner) State() OwnerState {
 	o.mu.Lock()
 	s := o.state
@@ -83,12 +83,11 @@ func (o *Owner) setRole(role, owner string) {
 	}
 }
 
-// takingPart is what is said to be in trouble while this process can neither own nor stand by.
+// takingPart names the trouble that is reported while this process can neither own nor stand by.
 const takingPart = "cannot take part"
 
-// Run stands by and owns in turns until ctx ends, which is a clean stop: nothing new is taken, calls under way are
-// finished, their endings stored, and the place is left to a standby at once. It returns nil then. It never returns
-// because NATS is in trouble: it goes on trying.
+// Run stands by and owns in turns until ctx ends, which begins a clean stop: it reads nothing new, finishes the calls under way, stores
+// their endings, unpins at once for a standby, and returns nil. It never returns because of trouble with NATS: it keeps trying.
 func (o *Owner) Run(ctx context.Context) error {
 	js, err := newJetStream(o.Conn)
 	if err != nil {
@@ -124,15 +123,15 @@ func (o *Owner) Run(ctx context.Context) error {
 	return nil
 }
 
-// recover waits a moment after a term that was lost, and leaves the place to others for a while if this process
-// cannot fill it: another replica may read what this one cannot.
+// recover waits a moment after a term was lost. If this process is unfit to be the owner, it leaves the pin to others for a while:
+// another replica may be able to read what this one cannot.
 func (o *Owner) recover(ctx context.Context, err error) {
 	var unfit unfitError
 	if errors.Is(err, errGone) || errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound) {
 		o.consumer = nil // whatever is missing is created again
 	}
 	switch {
-	case err == nil, errors.Is(err, errDeposed), errors.Is(err, errAnew), errors.Is(err, errMoved), errors.Is(err, errLostCount), errors.Is(err, errGone),
+	case err == nil, errors.Is(err, errDeposed), errors.Is(err, errReconnected), errors.Is(err, errMoved), errors.Is(err, errLostCount), errors.Is(err, errGone),
 		errors.Is(err, errChanged), errors.Is(err, errClaimed):
 		o.Log.Info("ownership is acquired again", "why", err)
 	case errors.As(err, &unfit):
@@ -150,8 +149,8 @@ func (o *Owner) recover(ctx context.Context, err error) {
 	}
 }
 
-// tryAcquire takes over, unless the connection is lost meanwhile: an answer that was on it never comes. A stop ends the waiting
-// to be picked, but not what comes after: who has begun leaves the place like any owner, its record and all.
+// tryAcquire takes over, unless the connection is lost meanwhile, because an answer on it would never come. A stop ends the wait for the
+// pin, but not what follows: a process that has begun unpins like any owner and writes its record.
 func (o *Owner) tryAcquire(ctx context.Context) (taken, error) {
 	taking, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
@@ -170,7 +169,7 @@ func (o *Owner) tryAcquire(ctx context.Context) (taken, error) {
 	return t, err
 }
 
-// onDisconnect adds to a handler of the connection.
+// onDisconnect wraps next and cancels requests that wait for an answer.
 func (o *Owner) onDisconnect(next nats.ConnErrHandler) nats.ConnErrHandler {
 	return func(nc *nats.Conn, err error) {
 		if next != nil {
@@ -182,11 +181,10 @@ func (o *Owner) onDisconnect(next nats.ConnErrHandler) nats.ConnErrHandler {
 	}
 }
 
-// errCut says that the connection went down while something waited for an answer.
+// errCut is returned if the connection was lost while a request waited for its answer.
 var errCut = errors.New("no connection to NATS")
 
-// onReconnect adds to a handler of the connection: after a reconnect nobody knows what the server sent in between, so this
-// process takes over from itself.
+// onReconnect wraps next and makes this process take over from itself, because it may have missed what the server sent in between.
 func (o *Owner) onReconnect(next nats.ConnHandler) nats.ConnHandler {
 	return func(nc *nats.Conn) {
 		if next != nil {
@@ -196,7 +194,7 @@ func (o *Owner) onReconnect(next nats.ConnHandler) nats.ConnHandler {
 	}
 }
 
-// onError adds to another one: a permission that is missing shows up elsewhere as a time-out only.
+// onError wraps next and records denied permissions, which appear elsewhere only as time-outs.
 func (o *Owner) onError(next nats.ErrHandler) nats.ErrHandler {
 	return func(nc *nats.Conn, sub *nats.Subscription, err error) {
 		if next != nil {

@@ -7,8 +7,8 @@ import (
 	"idlepolicy/worker/gate"
 )
 
-// place is what the control bucket says of this process as the owner. It is written by compare-and-set: once somebody else
-// has taken over, the record is theirs, and nothing of ours is written any more.
+// place is the record of this process as the owner in the control bucket. It is written by compare-and-set: once another process has
+// taken over, the record is its own, and this process writes it no more.
 type place struct {
 	owner *Owner
 	news  chan gate.Snapshot // the newest that is not stored
@@ -16,7 +16,8 @@ type place struct {
 	rev   uint64
 }
 
-// share has a snapshot stored, in place of an older one that still waits. It never blocks. Only the event loop calls it.
+// share stores a snapshot of the gate in the background. It replaces an older one that still waits, and never blocks. Only the event
+// loop calls it.
 func (r *place) share(s gate.Snapshot) {
 	select {
 	case <-r.news:
@@ -25,7 +26,7 @@ func (r *place) share(s gate.Snapshot) {
 	r.news <- s
 }
 
-// keep stores what is shared until ctx ends. What cannot be stored is tried again.
+// keep stores what is shared until ctx ends, and retries what cannot be stored.
 func (r *place) keep(ctx context.Context) {
 	for {
 		select {
@@ -44,7 +45,7 @@ func (r *place) keep(ctx context.Context) {
 	}
 }
 
-// write changes the record. It fails with errDeposed if somebody else has written it.
+// write changes the record. It fails with errDeposed if another process has written it.
 func (r *place) write(ctx context.Context, change func(mine *owners)) error {
 	select {
 	case r.mine.Gateway = <-r.news:

@@ -14,10 +14,9 @@ import (
 	"idlepolicy/messages"
 )
 
-// puller asks the consumer of changes for messages, under a subject of its own, so that what an earlier puller asked
-// for never comes to a later one. The library's own way to fetch does not serve here: it takes a change without text
-// whose publisher gave it a header named Status for a word of the server, and does not say when one is too large for
-// what was asked for. Either would stop the site.
+// puller pulls messages from the consumer of changes, on a reply subject of its own, so that a later puller never gets what an earlier
+// one requested. The library's own fetch cannot be used: it takes an empty message with a publisher's header named Status for a
+// status of the server, and does not report a message that is larger than the request allows. Either would stop the site.
 type puller struct {
 	conn    *nats.Conn
 	from    string // subject on which the consumer is asked
@@ -27,7 +26,7 @@ type puller struct {
 	sub     *nats.Subscription
 }
 
-// pullRequest is what the server wants to be asked.
+// pullRequest is the body of a pull request.
 type pullRequest struct {
 	Expires   time.Duration `json:"expires"`
 	Batch     int           `json:"batch"`
@@ -37,7 +36,7 @@ type pullRequest struct {
 	Pin       string        `json:"id,omitempty"`
 }
 
-// What the server says instead of sending more messages.
+// Statuses that end a pull request.
 var (
 	errPullOver  = errors.New("the request has run out")
 	errTooLarge  = errors.New("the next message is larger than what was asked for")
@@ -60,7 +59,7 @@ func newPuller(js jetstream.JetStream, names messages.Names) (*puller, error) {
 	return p, nil
 }
 
-// stop has the server forget what was asked for: nobody listens to it any more.
+// stop unsubscribes, so the server drops the pending pull requests.
 func (p *puller) stop() { _ = p.sub.Unsubscribe() } // fails where the connection is gone, and then it is as well
 
 func (p *puller) ask(r pullRequest) error {
@@ -73,7 +72,7 @@ func (p *puller) ask(r pullRequest) error {
 	return nil
 }
 
-// onStatus returns what the server says about a request; nil: nothing of interest.
+// onStatus returns the error for a status of the server; nil: it can be ignored.
 func (p *puller) onStatus(m *nats.Msg) error {
 	status, about := m.Header.Get("Status"), m.Header.Get("Description")
 	late := m.Subject != p.inbox+"."+strconv.Itoa(p.asked) // about a request that was given up

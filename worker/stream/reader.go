@@ -15,9 +15,9 @@ import (
 	"github.com/nats-io/nuid"
 )
 
-// Reader reads a stream in order, as an ordered consumer of the library does: it finds its way through reconnects,
-// deleted consumers and killed servers by itself, and returns each message once. Unlike that one it takes nothing that a
-// publisher wrote for a word of the server. It may be used by one goroutine at a time.
+// Reader reads a stream in order, as the library's ordered consumer does: it recovers from reconnects, deleted consumers and killed
+// servers by itself, and returns each message once. Unlike the library, it never takes a publisher's header for a status of the
+// server. It may be used by one goroutine at a time.
 type Reader struct {
 	js     jetstream.JetStream
 	stream string
@@ -81,7 +81,7 @@ func (r *Reader) NumPending(ctx context.Context) (uint64, error) {
 	return c.CachedInfo().NumPending, nil
 }
 
-// Stop ends the reading, and deletes the consumer: a server bears only so many.
+// Stop ends the reading and deletes the consumer.
 func (r *Reader) Stop() {
 	r.js.Conn().RemoveStatusListener(r.status)
 	if r.sub == nil {
@@ -116,7 +116,7 @@ func (r *Reader) Next(ctx context.Context, within time.Duration) (Message, error
 			if !open || status == nats.CLOSED {
 				return Message{}, nats.ErrConnectionClosed
 			}
-			r.lose(errAnew)
+			r.lose(errReconnected)
 			r.tried = time.Time{}
 		case <-deaf.C:
 			if r.sub != nil {
@@ -144,7 +144,7 @@ func (r *Reader) Next(ctx context.Context, within time.Duration) (Message, error
 
 var errNoHeartbeat = errors.New("nothing is heard of it")
 
-// buffered returns a message that is here already.
+// buffered returns a message that has arrived already.
 func (r *Reader) buffered() (Message, bool) {
 	for r.sub != nil {
 		select {
@@ -159,7 +159,7 @@ func (r *Reader) buffered() (Message, bool) {
 	return Message{}, false
 }
 
-// ready sees to it that there is a consumer and that it was asked for messages. Only an error that is final is returned.
+// ready makes sure that there is a consumer and that messages are requested from it. It returns final errors only.
 func (r *Reader) ready(ctx context.Context) error {
 	if r.sub == nil && time.Since(r.tried) >= readAgain {
 		if _, err := r.open(ctx); err != nil {
@@ -183,10 +183,10 @@ func (r *Reader) ready(ctx context.Context) error {
 	return nil
 }
 
-// request is the subject on which the last request is answered.
+// request is the reply subject of the last request.
 func (r *Reader) request() string { return r.inbox + "." + strconv.Itoa(r.asked) }
 
-// take returns what m is if it is the next message of the stream.
+// take returns the message in m if it is the next one of the stream.
 func (r *Reader) take(m *nats.Msg) (Message, bool) {
 	r.heard = time.Now()
 	if !isDelivery(m) {
@@ -206,7 +206,7 @@ func (r *Reader) take(m *nats.Msg) (Message, bool) {
 	}, true
 }
 
-// onStatus heeds what the server says about a request.
+// onStatus handles a status of the server.
 func (r *Reader) onStatus(m *nats.Msg) {
 	about := m.Header.Get("Description")
 	switch status := m.Header.Get("Status"); {
@@ -220,7 +220,7 @@ func (r *Reader) onStatus(m *nats.Msg) {
 	}
 }
 
-// lose lets go of the consumer: another one goes on behind the last message.
+// lose gives up the consumer. Another one continues after the last message.
 func (r *Reader) lose(why error) {
 	if r.sub != nil {
 		_ = r.sub.Unsubscribe() // fails if the connection is gone, and then it is gone as well

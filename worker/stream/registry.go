@@ -13,8 +13,8 @@ import (
 	"idlepolicy/messages"
 )
 
-// Registry writes sessions for processes that see the desktops' traffic. Each write expects the revision of the record, so
-// that several writers keep one truth. What they need for that, and the worker does not, is in headers of the record.
+// Registry writes sessions for processes that see the desktops' traffic. Each write expects the revision of the record, so that
+// several writers agree. Headers of the record have what only the writers need.
 //
 // It needs to publish on the bucket's subjects, to read single messages of the bucket's stream, and the stream's
 // information. It creates no consumer.
@@ -43,7 +43,7 @@ func (r *Registry) Where() (address, version string) {
 	return Where(r.conn), r.conn.ConnectedServerVersion()
 }
 
-// SessionRecord is what the registry holds of one agent. The zero value stands for nothing at all.
+// SessionRecord is the record of one agent in the registry. The zero value means that there is none.
 type SessionRecord struct {
 	Rev     uint64
 	Gone    bool // it was deleted
@@ -54,10 +54,10 @@ type SessionRecord struct {
 	Retired []string  // as the writer said
 }
 
-// ErrRevision is returned if the record's revision is not the one that was expected.
+// ErrRevision is returned if the record does not have the expected revision.
 var ErrRevision = errors.New("the record's revision is another one")
 
-// Headers of a record. Whoever may write sessions may write anything into them.
+// Headers of a record. Anybody who may write sessions may write anything into them.
 const (
 	sinceHeader   = "Idle-Since"
 	assumedHeader = "Idle-Assumed"
@@ -101,7 +101,7 @@ func (rec *SessionRecord) readHeaders(h nats.Header) {
 	}
 }
 
-// Put stores a record, or deletes it where it is Gone, if the stored one still has its Rev. It returns the new revision.
+// Put stores a record, or deletes it if it is Gone, if the stored one still has its Rev. It returns the new revision.
 func (r *Registry) Put(ctx context.Context, agent string, rec SessionRecord) (uint64, error) {
 	js, err := newJetStream(r.conn)
 	if err != nil {
@@ -134,7 +134,7 @@ func (r *Registry) Put(ctx context.Context, agent string, rec SessionRecord) (ui
 	return ack.Sequence, nil
 }
 
-// Agents returns the agents of whom the registry holds, or held, a session.
+// Agents returns the agents that have, or had, a session in the registry.
 func (r *Registry) Agents(ctx context.Context) ([]string, error) {
 	js, err := newJetStream(r.conn)
 	if err != nil {
@@ -160,7 +160,7 @@ func (r *Registry) Agents(ctx context.Context) ([]string, error) {
 	return agents, nil
 }
 
-// Ask asks the other writers which of these agents they have seen lately. They answer to the function seen of Attend.
+// Ask asks the other writers which of these agents they have seen lately. [Registry.Attend] receives their answers.
 func (r *Registry) Ask(_ context.Context, agents []string) error {
 	if err := r.conn.Publish(r.askSubject(), []byte(strings.Join(agents, " "))); err != nil {
 		return fmt.Errorf("ask the other writers of sessions: %w", plain(err))

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// plainError is an error of the library in words for people. errors.Is and errors.As see through it.
+// plainError explains an error of the library in words for people. It unwraps to that error.
 type plainError struct{ error }
 
 func (e plainError) Unwrap() error { return e.error }
@@ -38,12 +38,12 @@ func plain(err error) error {
 	return plainError{err}
 }
 
-// reports keep what a connection meets again and again, several times a second, from filling the log.
+// reports prevents repeated errors of a connection from filling the log.
 type reports struct {
 	inbox string // the prefix of reply subjects; empty: _INBOX
 
-	mu   sync.Mutex // guards said
-	said map[string]time.Time
+	mu       sync.Mutex // guards reported
+	reported map[string]time.Time
 }
 
 const (
@@ -52,7 +52,7 @@ const (
 	inboxesName = "_INBOX"
 )
 
-// withoutInboxes cuts the names of reply subjects, which are made up for each connection.
+// withoutInboxes removes the names of reply subjects, which are random for each connection.
 func (s *reports) withoutInboxes(text string) string {
 	prefix := cmp.Or(s.inbox, inboxesName) + "."
 	before, rest, found := strings.Cut(text, prefix)
@@ -67,19 +67,19 @@ func (s *reports) fresh(text string) bool {
 	text = s.withoutInboxes(text)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if last, ok := s.said[text]; ok && time.Since(last) < reportAgain {
+	if last, ok := s.reported[text]; ok && time.Since(last) < reportAgain {
 		return false
 	}
-	if s.said == nil || len(s.said) >= maxReports {
-		s.said = map[string]time.Time{}
+	if s.reported == nil || len(s.reported) >= maxReports {
+		s.reported = map[string]time.Time{}
 	}
-	s.said[text] = time.Now()
+	s.reported[text] = time.Now()
 	return true
 }
 
-// forget lets everything be reported again: a connection that was found and is lost once more is news.
+// forget lets everything be reported again. It is called when a connection is made.
 func (s *reports) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	clear(s.said)
+	clear(s.reported)
 }

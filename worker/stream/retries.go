@@ -10,12 +10,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// retries is a queue of jobs of one kind that have to be done however long NATS is away, such as dead letters. Each kind
-// has goroutines of its own, and a job that failed goes to the end of its queue: neither a stream that takes nothing nor
-// one bad job keeps anything else waiting.
+// retries is a queue of jobs of one kind, such as dead letters, that must be done however long NATS is away. Each kind has its own
+// goroutines, and a failed job goes to the end of its queue, so neither an unavailable stream nor a bad job holds up others.
 //
-// A job that fails for what it stores is tried a few times as it is, then in each smaller form that it has, and is then
-// given up: nothing that a stranger wrote holds an agent's lane for ever.
+// A job that is refused because of its content is tried a few times as it is, then in each of its smaller forms, and is then given up:
+// nothing that a stranger wrote may hold up an agent's lane for ever.
 type retries struct {
 	what string // has failed, for people
 	met  *troubles
@@ -27,7 +26,7 @@ type retries struct {
 	signal  chan struct{} // holds one token while something may be in the queue
 }
 
-// job is what is to be done. do is told which form to store: 0 first, then the smaller ones.
+// job is one job. do is called with the form to store: 0 first, then the smaller ones.
 type job struct {
 	do     func(ctx context.Context, form int) error
 	forms  int             // how many smaller forms there are
@@ -75,7 +74,7 @@ func (r *retries) run(ctx context.Context, atOnce int) {
 	}
 }
 
-// next takes the job that has waited longest.
+// next returns the job that has waited longest.
 func (r *retries) next() (next job, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,8 +118,7 @@ func (r *retries) try(ctx context.Context, next job) {
 	}
 }
 
-// mustGiveUp counts a failure, turns to a smaller form if the one that was tried is refused again and again, and reports
-// whether there is none left.
+// mustGiveUp counts a failure, moves on to a smaller form if the current one is refused repeatedly, and reports whether none is left.
 func (j *job) mustGiveUp(err error) bool {
 	if !isRefused(err) {
 		return false
@@ -133,7 +131,7 @@ func (j *job) mustGiveUp(err error) bool {
 	return j.form > j.forms
 }
 
-// count takes note of what came of a job, and reports whether it was the last one that had failed.
+// count records the outcome of a job, and reports whether it was the last failing one.
 func (r *retries) count(tried *job, failed bool) (over bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -148,8 +146,7 @@ func (r *retries) count(tried *job, failed bool) (over bool) {
 	return false
 }
 
-// isRefused reports whether an error is about the very message that was to be stored: others can be stored, and no waiting
-// helps this one.
+// isRefused reports whether the server refused this message because of its content: others can be stored, and waiting does not help.
 func isRefused(err error) bool {
 	if errors.Is(err, nats.ErrBadHeaderMsg) || errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) {
 		return true

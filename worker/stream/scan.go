@@ -13,11 +13,11 @@ const (
 	scanPatience = 10          // such questions without a message in between, until a scan is given up
 )
 
-// errScan is returned if a stream does not send what its leader says it has. Half a ledger is worse than none.
+// errScan is returned if a stream does not send what its leader says it has. An incomplete ledger is worse than none.
 var errScan = errors.New("the server does not send all of it")
 
-// scan reads what a stream held of a subject at the time of the call, as its leader knows it: the replica that serves the
-// messages may be behind, or slow.
+// scan reads the messages of a subject that the stream's leader had at the time of the call. It waits for them, because the replica
+// that serves them may be behind.
 func scan(ctx context.Context, js jetstream.JetStream, stream, subject string, cfg jetstream.OrderedConsumerConfig,
 	each func(*Message) error,
 ) error {
@@ -34,7 +34,7 @@ func scan(ctx context.Context, js jetstream.JetStream, stream, subject string, c
 		return plain(err)
 	}
 	defer r.Stop() //nolint:contextcheck // ctx may have ended: that is why the reading ends
-	// The message at last may be deleted meanwhile: whatever is the last one then will do.
+	// The last message may be deleted meanwhile, so any later end will do.
 	for seen, patience := uint64(0), scanPatience; seen < last.Seq; {
 		m, err := r.Next(ctx, scanQuiet)
 		switch {
@@ -67,8 +67,8 @@ func lastOf(ctx context.Context, js jetstream.JetStream, stream, subject string)
 	return m, plain(err)
 }
 
-// lastGenuine returns the last message of a subject that passes, or the zero Message, and the sequence of the last one of
-// all, which the next has to expect. Strangers may have published there since.
+// lastGenuine returns the last message of a subject for which genuine returns true, or the zero Message. last is the sequence of the
+// subject's last message, which the next one must expect: a stranger may have published it.
 func lastGenuine(ctx context.Context, js jetstream.JetStream, stream, subject string, genuine func(*Message) bool) (Message, uint64, error) {
 	last, err := lastOf(ctx, js, stream, subject)
 	if err != nil || last.Seq == 0 || genuine(&last) {

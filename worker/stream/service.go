@@ -18,8 +18,8 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// Service answers operators over NATS, as a micro service: any replica takes a request, the owner knows the answer.
-// Pause and rate are kept in the control bucket, which every replica follows, so that they hold over a takeover.
+// Service answers operators over NATS, as a micro service. Any replica takes a request and asks the owner for the answer. Pause and
+// rate are stored in the control bucket, which every replica follows, so that they survive a takeover.
 type Service struct {
 	Conn    *nats.Conn
 	Names   messages.Names
@@ -37,8 +37,8 @@ type Status struct {
 	Rate     *float64       `json:"rate"` // nil: as configured
 }
 
-// request is what operators send. By says who asks; it is logged with what was changed. A rate is taken back by
-// Configured alone: a request that merely lacks one is a mistake.
+// request is what operators send. By says who asks, and is logged with the change. Only Configured takes a rate back: a request
+// without a rate is a mistake.
 type request struct {
 	By         string   `json:"by"`
 	Rate       *float64 `json:"rate"`
@@ -49,7 +49,7 @@ type request struct {
 const (
 	gatherQuiet = 150 * time.Millisecond // after which no further replica is waited for
 	answerIn    = 2 * time.Second
-	// More than a few operators at once are a script gone wild.
+	// More than a few requests at once come from a script gone wild.
 	answersAtOnce = 16
 )
 
@@ -128,7 +128,7 @@ func (s *Service) answer(ctx context.Context, req micro.Request, answer func(con
 
 var errRequest = errors.New("unusable request")
 
-// What replicas ask each other: everybody answers "replica", the owner alone answers "view" and "agent".
+// What replicas ask each other: all answer "replica", only the owner answers "view" and "agent".
 
 func (s *Service) answerReplicas(ctx context.Context) error {
 	for verb, answer := range map[string]func(m *nats.Msg) any{
@@ -210,19 +210,19 @@ func (s *Service) askOwner(ctx context.Context, verb string, data []byte, into a
 	return json.Unmarshal(m.Data, into)
 }
 
-// View asks the owner, whichever process that is; ok is false where none answers.
+// View asks the owner for its view, whichever process that is; ok is false if none answers.
 func (s *Service) View(ctx context.Context) (v view.View, ok bool) {
 	err := s.askOwner(ctx, "view", nil, &v)
 	return v, err == nil
 }
 
-// Agent asks the owner about one agent; ok is false where none answers.
+// Agent asks the owner about one agent; ok is false if none answers.
 func (s *Service) Agent(ctx context.Context, id string) (v view.AgentView, ok bool) {
 	err := s.askOwner(ctx, "agent", []byte(id), &v)
 	return v, err == nil
 }
 
-// Covered asks the owner for agents with a desired policy; ok is false where none answers.
+// Covered asks the owner for agents with a desired policy; ok is false if none answers.
 func (s *Service) Covered(ctx context.Context, q view.CoverageQuery) (page view.CoveragePage, ok bool) {
 	text, err := json.Marshal(q)
 	if err == nil {
@@ -231,7 +231,7 @@ func (s *Service) Covered(ctx context.Context, q view.CoverageQuery) (page view.
 	return page, err == nil
 }
 
-// Replicas asks all replicas who they are, and stops when no further one answers.
+// Replicas asks all replicas who they are, and returns when no more answers come.
 func (s *Service) Replicas(ctx context.Context) []view.Replica {
 	inbox := s.Conn.NewInbox()
 	sub, err := s.Conn.SubscribeSync(inbox)

@@ -15,12 +15,12 @@ import (
 )
 
 var (
-	errAnew     = errors.New("the connection to NATS was lost")
-	errChanged  = errors.New("somebody changed the consumer of changes")
-	errLongStop = errors.New("the stop took longer than its grace")
+	errReconnected = errors.New("the connection to NATS was lost")
+	errChanged     = errors.New("somebody changed the consumer of changes")
+	errLongStop    = errors.New("the stop took longer than its grace")
 )
 
-// unfitError is what keeps this very process from being the owner.
+// unfitError is why this process, but perhaps no other, cannot be the owner.
 type unfitError struct{ error }
 
 func (e unfitError) Unwrap() error { return e.error }
@@ -88,7 +88,7 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 	return nil
 }
 
-// load reads the ledgers. It ends with the term; after a stop it returns none, and nothing is begun.
+// load reads the ledgers. After a stop it returns nil, and the worker does not start.
 func (o *Owner) load(ctx, term context.Context) (map[string]ledger.Ledger, error) {
 	loading, enough := context.WithCancel(term)
 	defer enough()
@@ -124,7 +124,7 @@ func (o *Owner) boundStop(ctx, term context.Context, over context.CancelCauseFun
 // pullBytes bounds what one pull may bring; a single message must always fit.
 func (o *Owner) pullBytes() int { return max(1<<20, int(o.Conn.MaxPayload())) + 128<<10 }
 
-// keep looks twice a second whether this process is still the owner; what it learns is the lease.
+// keep asks the server twice a second whether this process is still the owner, and renews the lease.
 func (o *Owner) keep(ctx context.Context, box *inbox, set jetstream.ConsumerConfig) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -139,7 +139,7 @@ func (o *Owner) keep(ctx context.Context, box *inbox, set jetstream.ConsumerConf
 				continue
 			}
 		case <-o.lost:
-			return errAnew
+			return errReconnected
 		case <-ctx.Done():
 			return nil
 		}
@@ -166,8 +166,8 @@ func (o *Owner) keep(ctx context.Context, box *inbox, set jetstream.ConsumerConf
 	}
 }
 
-// noneBehind has the worker know that everything was read if the stream itself holds nothing behind what was handed over:
-// after a reset that somebody else asked for, what the consumer counts is not what we counted.
+// noneBehind tells the worker that it has caught up if the stream has nothing after the last delivered message. After a reset by
+// another process the consumer's counts cannot say that.
 func (o *Owner) noneBehind(ctx context.Context, box *inbox) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*lookEvery)
 	defer cancel()
@@ -179,11 +179,11 @@ func (o *Owner) noneBehind(ctx context.Context, box *inbox) bool {
 	return none
 }
 
-// confirming is what is said to be in trouble while the owner makes no calls for lack of a lease.
+// confirming names the trouble that is reported while the owner has no lease.
 const confirming = "ownership cannot be confirmed"
 
-// release leaves the place to a standby at once and lets it know that nothing of ours may still land. Where somebody
-// else has taken over meanwhile, the record is theirs, and writing it fails.
+// release unpins for a standby, and records that no call of this owner can take effect any more. If another process has taken over
+// meanwhile, the record is its own, and writing it fails.
 func (o *Owner) release(t taken, j *journal) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestFor)
 	defer cancel()
@@ -202,7 +202,7 @@ func (o *Owner) release(t taken, j *journal) {
 	}
 }
 
-// giveBack leaves a place that was not filled yet, unless the server has let go of us meanwhile.
+// giveBack unpins a process that did not become the owner, unless the server has done so already.
 func (o *Owner) giveBack() {
 	ctx, cancel := context.WithTimeout(context.Background(), requestFor)
 	defer cancel()

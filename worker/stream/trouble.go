@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// troubles are what is wrong at the moment. Each kind is logged once when it comes up and once when it is over, however
-// often it is met in between, and with however many errors.
+// troubles has what is wrong at the moment. Each kind is logged once when it begins and once when it is over, however often it is
+// reported in between, and with however many different errors.
 type troubles struct {
 	mu     sync.Mutex // guards what follows
 	log    *slog.Logger
@@ -21,26 +21,26 @@ type troubles struct {
 }
 
 const (
-	// deniedShown is how long something that was denied is shown: what the worker needs, it asks for more often than that.
+	// deniedShown is how long a denied permission is shown. The worker asks for what it needs more often than that.
 	deniedShown = 5 * time.Second
-	// warnAgain is how long a kind of trouble that comes and goes is not logged again.
+	// warnAgain is the least time between two warnings of the same kind.
 	warnAgain = time.Minute
 )
 
-// trouble is one kind of them.
+// trouble is one kind of trouble.
 type trouble struct {
 	text   string
 	logged bool
 }
 
-// logTo sets where troubles are logged; before that they are not.
+// logTo sets where troubles are logged; before that, they are not.
 func (t *troubles) logTo(log *slog.Logger) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.log = log
 }
 
-// report takes note of what came of something: a nil error says that it works.
+// report records the outcome of an operation; nil: it works.
 func (t *troubles) report(what string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -66,21 +66,21 @@ func (t *troubles) report(what string, err error) {
 	t.now[what] = have
 }
 
-// forget lets go of all troubles: what had them is over.
+// forget removes all troubles, because the term that had them is over.
 func (t *troubles) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	clear(t.now)
 }
 
-// deny takes note of what only the connection learns; it is logged there.
+// deny records a denied permission, which only the connection learns of, and logs.
 func (t *troubles) deny(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.denied, t.when = plain(err).Error(), time.Now()
 }
 
-// String returns all that is wrong in one line; empty: nothing.
+// String returns everything that is wrong, in one line; empty: nothing is.
 func (t *troubles) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -28,8 +28,8 @@ func (s *Service) api() (*status.API, error) {
 			err = s.asked(func(d *desk.Desk) error { body, err = d.BatchNow(ctx, id); return err })
 			return body, err
 		},
-		Mark: func(ctx context.Context) (seq uint64, err error) {
-			err = s.asked(func(d *desk.Desk) error { seq, err = d.Mark(ctx); return err })
+		LastSeq: func(ctx context.Context) (seq uint64, err error) {
+			err = s.asked(func(d *desk.Desk) error { seq, err = d.LastSeq(ctx); return err })
 			return seq, err
 		},
 		Streams: func(ctx context.Context) (o any, err error) {

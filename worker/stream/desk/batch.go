@@ -12,7 +12,7 @@ import (
 	"idlepolicy/worker/stream"
 )
 
-// BatchNow returns what was stored last about a batch, its summary or its progress, as it stands in the stream; nil: nothing is.
+// BatchNow returns what was stored last about a batch, its summary or its progress, as stored; nil: nothing.
 func (d *Desk) BatchNow(ctx context.Context, id string) ([]byte, error) {
 	var last stream.Message
 	for _, subject := range []string{d.names.Batch(id), d.names.BatchProgress(id)} {
@@ -28,9 +28,9 @@ func (d *Desk) BatchNow(ctx context.Context, id string) ([]byte, error) {
 	return last.Data, nil
 }
 
-// Batch follows a batch to its summary and returns it. A summary that is the last thing stored of the ID is the answer
-// at once; one that is followed by progress belongs to an earlier batch of the same ID. Where nothing is stored of it
-// nothing is called, and then it waits: the batch may be still to come.
+// Batch waits for a batch's summary and returns it. A summary that is the last message of the ID is returned at once; one that is
+// followed by progress belongs to an earlier batch with the same ID. If nothing is stored about the batch, Batch calls nothing and
+// waits, because the batch may still come.
 func (d *Desk) Batch(ctx context.Context, id string, nothing func(), progress func(messages.BatchProgress)) (messages.BatchSummary, error) {
 	var sum messages.BatchSummary
 	var atFirst uint64

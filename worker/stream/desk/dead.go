@@ -31,7 +31,7 @@ type Letter struct {
 // Cut reports whether the original did not fit.
 func (l Letter) Cut() bool { return slices.Contains(l.Header[messages.CutHeader], "true") }
 
-// DeadQuery says which dead letters are wanted; the zero DeadQuery wants all.
+// DeadQuery selects dead letters; the zero DeadQuery selects all.
 type DeadQuery struct {
 	Agent        string
 	Outcome      messages.Outcome
@@ -40,10 +40,10 @@ type DeadQuery struct {
 	Since, Until time.Time
 }
 
-// ErrNoLetter is returned where there is no dead letter of a sequence.
+// ErrNoLetter is returned if there is no dead letter with a sequence.
 var ErrNoLetter = errors.New("no dead letter")
 
-// Dead calls each with the dead letters that are wanted, oldest first, without their bodies.
+// Dead calls each with the selected dead letters, oldest first, without their bodies.
 func (d *Desk) Dead(ctx context.Context, q DeadQuery, each func(Letter) error) error {
 	from := jetstream.OrderedConsumerConfig{FilterSubjects: []string{d.names.DeadAll()}, DeliverPolicy: jetstream.DeliverAllPolicy}
 	if q.Agent != "" {
@@ -73,7 +73,7 @@ func (q DeadQuery) wants(r messages.Result) bool {
 func (d *Desk) letter(m stream.Message) Letter {
 	l := Letter{Seq: m.Seq, At: m.At, Header: m.Header, Body: m.Data}
 	l.Agent = m.Subject[min(len(m.Subject), len(d.names.Dead(""))):]
-	// Whatever somebody else has put there shows up without a result, and cannot be replayed.
+	// A message that is not a worker's is shown without a result, and cannot be replayed.
 	_ = json.Unmarshal([]byte(m.Header.Get(messages.ResultHeader)), &l.Result)
 	return l
 }
@@ -84,7 +84,7 @@ func (d *Desk) Letter(ctx context.Context, seq uint64) (Letter, error) {
 	return d.found(m, err, strconv.FormatUint(seq, 10))
 }
 
-// LastLetter returns an agent's newest dead letter. Its error is an ErrNoLetter where there is none.
+// LastLetter returns an agent's newest dead letter, or ErrNoLetter.
 func (d *Desk) LastLetter(ctx context.Context, agent string) (Letter, error) {
 	m, err := stream.GetLastMsg(ctx, d.js, d.names.DeadStream(), d.names.Dead(agent))
 	return d.found(m, err, "of agent "+agent)

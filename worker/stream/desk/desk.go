@@ -32,7 +32,7 @@ type Desk struct {
 // requestFor is how long a server that is there may take to answer.
 const requestFor = 5 * time.Second
 
-// Open connects to NATS. Its error is an *Unreachable where no server can be reached, and says what would be right.
+// Open connects to NATS. If no server can be reached, the error is an *Unreachable, which says what would be right.
 func Open(ctx context.Context, o stream.Options, names messages.Names) (*Desk, error) {
 	nc, err := stream.Connect(ctx, o)
 	switch {
@@ -71,7 +71,7 @@ func (d *Desk) Close() {
 	d.nc.Close()
 }
 
-// stream looks a stream of the site up, which also tells whether the site is there at all.
+// stream looks up a stream of the site, and so also finds out whether the site exists.
 func (d *Desk) stream(ctx context.Context, name string) (jetstream.Stream, error) {
 	s, err := d.js.Stream(ctx, name)
 	if err != nil {
@@ -89,8 +89,7 @@ func (d *Desk) bucket(ctx context.Context, name string) (jetstream.KeyValue, err
 	return kv, err
 }
 
-// record returns what a bucket has of a key; nil: nothing. The library's own way takes headers that somebody wrote with the
-// record for the server's.
+// record returns the value of a key; nil: there is none. The library's own KV client takes a writer's headers for the server's.
 func (d *Desk) record(ctx context.Context, kv jetstream.KeyValue, key string) ([]byte, error) {
 	m, err := stream.GetLastMsg(ctx, d.js, "KV_"+kv.Bucket(), "$KV."+kv.Bucket()+"."+key)
 	switch {
@@ -102,7 +101,7 @@ func (d *Desk) record(ctx context.Context, kv jetstream.KeyValue, key string) ([
 	return append([]byte{}, m.Data...), nil // not nil, even if it is empty
 }
 
-// isDeleted reports whether a message of a bucket says that its key is gone.
+// isDeleted reports whether a message of a bucket marks its key as deleted.
 func isDeleted(m stream.Message) bool {
 	return m.Header.Get("KV-Operation") != "" || m.Header.Get("Nats-Marker-Reason") != ""
 }

@@ -8,21 +8,21 @@ import (
 	"idlepolicy/messages"
 )
 
-// Expected are the changes whose endings are awaited: by the sequence of their message, how many of it have not ended.
+// Expected has the number of changes whose endings are awaited, by the sequence of their message.
 type Expected map[uint64]int
 
 // Since says from where on their results are looked for.
 type Since struct {
-	Mark  uint64 // results up to here are older
+	After uint64 // results up to this sequence are older
 	Older bool   // some were published before: look back as far as the server knows a message again
 }
 
-// lookBack is how long the server knows a Nats-Msg-Id again, and some more for clocks that differ.
+// lookBack is the server's duplicate window, and some more for clocks that differ.
 const lookBack = 15 * time.Minute
 
-// Endings tells of the ending of each expected change, until all have ended or ctx ends. Each change has exactly one.
+// Endings calls each with the ending of each expected change, until all have ended or ctx ends. Each change has exactly one.
 func (d *Desk) Endings(ctx context.Context, expected Expected, since Since, each func(Event) error) error {
-	q := Query{Live: true, Seq: since.Mark + 1, Outcomes: endings}
+	q := Query{Live: true, Seq: since.After + 1, Outcomes: endings}
 	if since.Older {
 		q.Seq, q.Since = 0, time.Now().Add(-lookBack)
 	}

@@ -12,22 +12,22 @@ import (
 	"idlepolicy/worker/stream"
 )
 
-// Unreachable is the error where NATS, or a stream or bucket of the site, cannot be reached. Its text is one sentence.
+// Unreachable is the error if NATS, or a stream or bucket of the site, cannot be reached. Its text is one sentence.
 type Unreachable struct{ sentence string }
 
 // Error returns the sentence.
 func (u *Unreachable) Error() string { return u.sentence }
 
-// ErrNoWorker is returned where a question to the worker gets no answer.
+// ErrNoWorker is returned if no worker answers.
 var ErrNoWorker = errors.New("no worker answers: is one running with this prefix, and may it be asked by this user?")
 
-// Declined is the error where a worker answers that it will not, or cannot, do what it was asked.
+// Declined is the error of a worker that refuses a request, or cannot do it.
 type Declined struct {
 	Code string
 	Why  string
 }
 
-// Error says why.
+// Error returns the reason.
 func (d *Declined) Error() string { return "the worker declines: " + d.Why }
 
 // trouble turns an error of the library into a sentence for an operator. doing is what was tried, thing what would be
@@ -42,14 +42,14 @@ func (d *Desk) trouble(doing, thing string, err error) error {
 		return &Unreachable{fmt.Sprintf("%s on %s: %v", doing, d.where, plain(d.denied()))}
 	case stream.ExplainNoJetStream(d.nc, err) != nil:
 		return &Unreachable{stream.ExplainNoJetStream(d.nc, err).Error()}
-	case isSilence(err):
+	case isTimeout(err):
 		return &Unreachable{fmt.Sprintf("%s: NATS at %s does not answer (%v)", doing, d.where, plain(err))}
 	}
 	return fmt.Errorf("%s on %s: %w", doing, d.where, plain(err))
 }
 
-// denied is what the server denied last, unless it could be done without; nil: nothing. The server drops what it denies,
-// so that all that the library sees is a time-out.
+// denied returns what the server denied last, unless that is optional; nil: nothing. The server drops what it denies, so the library
+// sees only a time-out.
 func (d *Desk) denied() error {
 	if err := d.nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) && !errors.Is(err, d.spared) {
 		return err
@@ -57,8 +57,8 @@ func (d *Desk) denied() error {
 	return nil
 }
 
-// isSilence tells whether the server was not heard, which may pass; any other error is its answer.
-func isSilence(err error) bool {
+// isTimeout reports whether the server did not answer, which may be temporary; any other error is its answer.
+func isTimeout(err error) bool {
 	for _, silent := range []error{
 		nats.ErrTimeout, context.DeadlineExceeded, nats.ErrNoResponders, nats.ErrConnectionClosed, nats.ErrDisconnected,
 		nats.ErrReconnectBufExceeded, nats.ErrConnectionReconnecting, nats.ErrStaleConnection, jetstream.ErrNoStreamResponse,
@@ -71,14 +71,14 @@ func isSilence(err error) bool {
 	return false
 }
 
-// said keeps the cause for errors.Is and leaves the library's own prefix out of the text.
-type said struct{ error }
+// messageError is an error with a text of ours, which unwraps to the library's.
+type messageError struct{ error }
 
-func (s said) Error() string {
+func (s messageError) Error() string {
 	text := strings.TrimPrefix(s.error.Error(), "nats: ")
 	return strings.TrimPrefix(text, "API error: ")
 }
 
-func (s said) Unwrap() error { return s.error }
+func (s messageError) Unwrap() error { return s.error }
 
-func plain(err error) error { return said{err} }
+func plain(err error) error { return messageError{err} }

@@ -17,7 +17,7 @@ type Explanation struct {
 	Events []Event `json:"-"` // the results, with when they were stored
 }
 
-// Gather asks the worker about an agent and reads what is stored about it. It is no error if no worker answers.
+// Gather asks the worker about an agent and reads what is stored about it. It does not fail if no worker answers.
 func (d *Desk) Gather(ctx context.Context, agent string, last int) (Explanation, error) {
 	x := Explanation{Results: []messages.Result{}}
 	v, err := d.Explain(ctx, agent)

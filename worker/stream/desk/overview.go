@@ -11,7 +11,7 @@ import (
 	"idlepolicy/messages"
 )
 
-// Overview is what the streams themselves tell when no worker answers.
+// Overview is what the streams show without a worker's answer.
 type Overview struct {
 	Unfinished uint64    `json:"unfinished_messages"`
 	Oldest     time.Time `json:"oldest_unfinished,omitzero"`
@@ -22,7 +22,7 @@ type Overview struct {
 	Last       []Event   `json:"-"`
 }
 
-// Owner is what the last owner wrote of itself into the control bucket. It may have died since.
+// Owner is the last owner's record in the control bucket. That process may have died since.
 type Owner struct {
 	Name     string    `json:"name"` // empty: there was none yet
 	Since    time.Time `json:"since,omitzero"`

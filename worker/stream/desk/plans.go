@@ -60,7 +60,7 @@ func (d *Desk) StorePlan(ctx context.Context, name string, all []PlanEntry) erro
 		for i := range part {
 			m := d.planMessage(name, &part[i])
 			future, err := d.js.PublishMsgAsync(m, jetstream.WithExpectLastSequencePerSubject(part[i].Revision))
-			if err != nil && !isSilence(err) {
+			if err != nil && !isTimeout(err) {
 				return d.trouble("record the plan", "bucket "+d.names.PlansBucket(), err)
 			}
 			futures[i] = future // nil: it could not be sent yet
@@ -87,15 +87,15 @@ func (d *Desk) planMessage(name string, e *PlanEntry) *nats.Msg {
 	return m
 }
 
-// storeAgain finds out what became of an entry that was not acknowledged: it may be stored all the same.
+// storeAgain finds out what became of an entry that was not acknowledged: it may be stored nevertheless.
 func (d *Desk) storeAgain(ctx context.Context, name string, e *PlanEntry, err error) (*jetstream.PubAck, error) {
 	bucket := d.names.PlansBucket()
 	m := d.planMessage(name, e)
-	if isSilence(err) {
+	if isTimeout(err) {
 		var ack *jetstream.PubAck
 		asking, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		for again := err; isSilence(again) && asking.Err() == nil && d.denied() == nil; pause(asking, pauseFor) {
+		for again := err; isTimeout(again) && asking.Err() == nil && d.denied() == nil; pause(asking, pauseFor) {
 			if ack, again = d.js.PublishMsg(asking, m, jetstream.WithExpectLastSequencePerSubject(e.Revision)); again == nil {
 				return ack, nil
 			}

@@ -19,7 +19,7 @@ type Publication struct {
 	Agents []string // whom it is about
 }
 
-// Stored is what the server said of one publication.
+// Stored is the server's answer to one publication.
 type Stored struct {
 	Index     int    // of the publication, from 0
 	Seq       uint64 // in the stream of changes
@@ -27,16 +27,15 @@ type Stored struct {
 }
 
 const (
-	// window is how many changes may be under way to the server: enough to hide the way there and back, and a bound
-	// for what is remembered about them.
+	// window is how many changes may be in flight to the server: enough to hide the round-trip time, and a bound for memory.
 	window = 4096
-	// patience is how long a silent server is asked again: a stream that lost its leader has a new one in 4 to 6 s.
+	// patience is how long a request is repeated without an answer: a stream that lost its leader has a new one in 4 to 6 s.
 	patience = 20 * time.Second
 )
 
-// Publish publishes messages, pipelined, and tells of each once it is stored, in order. What a silent server may not
-// have got is sent again with the same ID, so nothing is doubled. A message about an agent that is still under way in an
-// older one waits for that: else a repetition could put the older one behind the newer, and the last change wins.
+// Publish publishes messages, pipelined, and calls each for each message once it is stored, in order. A message without an answer is
+// sent again with the same ID, so nothing is stored twice. A message about an agent waits until earlier ones about the same agent
+// are stored: otherwise a repetition could put the older one after the newer, and the last change wins.
 func (d *Desk) Publish(ctx context.Context, msgs iter.Seq[Publication], stored func(Stored)) error {
 	if err := d.lookUpChanges(ctx); err != nil {
 		return err
@@ -44,7 +43,7 @@ func (d *Desk) Publish(ctx context.Context, msgs iter.Seq[Publication], stored f
 	return d.Store(ctx, msgs, stored)
 }
 
-// Store is Publish for those who know that the stream is there. It may be called by many at once.
+// Store is Publish without the check that the stream exists. It may be called by many goroutines at once.
 func (d *Desk) Store(ctx context.Context, msgs iter.Seq[Publication], stored func(Stored)) error {
 	p := &pipeline{desk: d, stored: stored, agents: map[string]struct{}{}}
 	for m := range msgs {
@@ -52,13 +51,13 @@ func (d *Desk) Store(ctx context.Context, msgs iter.Seq[Publication], stored fun
 			break
 		}
 	}
-	// What is under way is stored or not: the caller learns which, also after an interruption.
+	// The caller learns which messages are stored, even after an interruption.
 	p.drain(ctx, 0)
 	return p.failed
 }
 
-// lookUpChanges tells whether the stream of changes is there, and the site's. A user who may do nothing but publish is
-// denied the look: what it publishes is answered all the same.
+// lookUpChanges checks that the stream of changes exists and is the site's. A user who may only publish is denied that, but can publish
+// nevertheless.
 func (d *Desk) lookUpChanges(ctx context.Context) error {
 	ctx, deny := context.WithCancelCause(ctx)
 	defer deny(nil)
@@ -80,7 +79,7 @@ func (d *Desk) lookUpChanges(ctx context.Context) error {
 	return err
 }
 
-// pipeline is what was sent and not confirmed, oldest first.
+// pipeline has the messages that were sent and not confirmed, oldest first.
 type pipeline struct {
 	desk   *Desk
 	stored func(Stored)
@@ -109,7 +108,7 @@ func (p *pipeline) send(ctx context.Context, m Publication) {
 		return
 	}
 	future, err := p.desk.js.PublishMsgAsync(p.desk.change(m))
-	if err != nil && !isSilence(err) {
+	if err != nil && !isTimeout(err) {
 		p.fail(p.next, err)
 		return
 	}
@@ -119,7 +118,7 @@ func (p *pipeline) send(ctx context.Context, m Publication) {
 		p.agents[agent] = struct{}{}
 	}
 	for len(p.queue) > 0 && isAnswered(p.queue[0].future) { // so that progress is told as it happens
-		p.settle(ctx)
+		p.finish(ctx)
 	}
 }
 
@@ -127,22 +126,22 @@ func (p *pipeline) isUnderWay(agents []string) bool {
 	return slices.ContainsFunc(agents, func(agent string) bool { _, ok := p.agents[agent]; return ok })
 }
 
-// isAnswered looks without waiting and without taking the answer away.
+// isAnswered reports whether there is an answer, without waiting for it or consuming it.
 func isAnswered(f jetstream.PubAckFuture) bool { return f != nil && len(f.Ok())+len(f.Err()) > 0 }
 
-// drain waits until at most so many messages, and agents, are under way.
+// drain waits until at most so many messages, and agents, are in flight.
 func (p *pipeline) drain(ctx context.Context, most int) {
 	for len(p.queue) > most || len(p.queue) > 0 && len(p.agents) > most {
-		p.settle(ctx)
+		p.finish(ctx)
 	}
 }
 
-// settle learns what became of the oldest one under way.
-func (p *pipeline) settle(ctx context.Context) {
+// finish waits for the outcome of the oldest message in flight.
+func (p *pipeline) finish(ctx context.Context) {
 	u := p.queue[0]
 	p.queue = p.queue[1:]
 	ack, err := u.wait()
-	if err != nil && isSilence(err) && p.failed == nil {
+	if err != nil && isTimeout(err) && p.failed == nil {
 		ack, err = p.desk.insist(ctx, u.Publication, err)
 	}
 	for _, agent := range u.Agents {
@@ -162,7 +161,7 @@ func (p *pipeline) fail(index int, err error) {
 	}
 }
 
-// wait needs no context: a future without an answer fails by itself after requestFor.
+// wait waits for the answer. It needs no context, because a future fails by itself after requestFor.
 func (u underway) wait() (*jetstream.PubAck, error) {
 	if u.future == nil {
 		return nil, nats.ErrDisconnected
@@ -175,10 +174,10 @@ func (u underway) wait() (*jetstream.PubAck, error) {
 	}
 }
 
-// insist sends a message until the server has answered or patience ends.
+// insist sends a message until the server has answered or patience has passed.
 func (d *Desk) insist(ctx context.Context, m Publication, err error) (*jetstream.PubAck, error) {
 	until := time.Now().Add(patience)
-	for isSilence(err) && d.denied() == nil && time.Now().Before(until) && ctx.Err() == nil {
+	for isTimeout(err) && d.denied() == nil && time.Now().Before(until) && ctx.Err() == nil {
 		asking, cancel := context.WithTimeout(ctx, requestFor)
 		ack, again := d.js.PublishMsg(asking, d.change(m))
 		cancel()
@@ -198,7 +197,7 @@ func (d *Desk) change(m Publication) *nats.Msg {
 	return msg
 }
 
-// MaxPayload is how large a message the server takes.
+// MaxPayload returns the size of the largest message that the server accepts.
 func (d *Desk) MaxPayload() int { return int(d.nc.MaxPayload()) }
 
 const pauseFor = 100 * time.Millisecond

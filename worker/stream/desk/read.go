@@ -10,7 +10,7 @@ import (
 	"idlepolicy/worker/stream"
 )
 
-// reading is one way through a stream: live, or up to what it holds at the beginning.
+// reading is one pass over a stream: live, or up to the last message at its beginning.
 type reading struct {
 	stream string
 	from   jetstream.OrderedConsumerConfig
@@ -18,7 +18,7 @@ type reading struct {
 	began  func(pending uint64) // called with how many messages there are at first; may be nil
 }
 
-// errEnough is what a reader returns to end a reading without an error.
+// errEnough is returned by a callback to end a reading without an error.
 var errEnough = errors.New("enough")
 
 const (
@@ -26,8 +26,8 @@ const (
 	deafFor   = 20 * time.Second // after which a server that sends nothing is given up; a live reading goes on
 )
 
-// read reads messages one at a time, so that nothing grows with the stream, and finds its way through reconnects and killed
-// servers. No header that a publisher wrote can stop it.
+// read reads messages one at a time, so memory does not grow with the stream. It recovers from reconnects and killed servers, and no
+// publisher's header can stop it.
 func (d *Desk) read(ctx context.Context, r reading, each func(stream.Message) error) error {
 	if _, err := d.stream(ctx, r.stream); err != nil {
 		return err

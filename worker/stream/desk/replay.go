@@ -27,18 +27,18 @@ type Replay struct {
 	msgID string // by which the server knows it again; of its own where an operator insists
 }
 
-// Refused is the error where a dead letter is not replayed. Forceable tells whether an operator may insist.
+// Refused is the error if a dead letter is not replayed. Forceable reports whether an operator may insist.
 type Refused struct {
 	Why       string
 	Forceable bool
 }
 
-// Error says why.
+// Error returns the reason.
 func (r *Refused) Error() string { return r.Why }
 
 func randomText() string { return strings.ToLower(rand.Text()) }
 
-// checkAgain refuses where the last replay failed too: its own letter is the one to replay.
+// checkAgain refuses if the last replay failed too: the letter of that one is to be replayed.
 func (d *Desk) checkAgain(ctx context.Context, r Replay) error {
 	last, err := d.LastLetter(ctx, r.Letter.Agent)
 	switch {
@@ -52,8 +52,8 @@ func (d *Desk) checkAgain(ctx context.Context, r Replay) error {
 	return nil
 }
 
-// Replay publishes what was planned. It is a change of its own, with an ending of its own. However often it is asked
-// for, the server takes it once within minutes, unless the plan was forced.
+// Replay publishes a planned replay, which is a new change with its own ending. The server stores repeated calls once within its
+// duplicate window, unless the plan was forced.
 func (d *Desk) Replay(ctx context.Context, r *Replay) error {
 	m := d.change(Publication{ID: r.msgID, Body: r.Body})
 	traceHeaders(m.Header, r.Letter.Original())
@@ -67,8 +67,8 @@ func (d *Desk) Replay(ctx context.Context, r *Replay) error {
 	return nil
 }
 
-// traceHeaders takes over the trace context, if it is one. Any other header of the original is left out: it is written into
-// the new message, or means something to a server or a client.
+// traceHeaders copies the trace context if it is valid. All other headers of the original are left out: their content is in the new
+// message, or they mean something to a server or a client.
 func traceHeaders(to, original nats.Header) {
 	parent, state := original.Get(messages.TraceParentHeader), original.Get(messages.TraceStateHeader)
 	if !messages.ValidTraceParent(parent) {
@@ -102,13 +102,14 @@ func readLetter(l Letter) (messages.Change, error) {
 	return m.Changes[0], nil
 }
 
-// maxID is how long the name of a change may be.
+// maxID is how long a change's id may be.
 const maxID = 128
 
 // replayOf begins the name of a replay, and of a replay of one as older versions have named it.
 var replayOf = regexp.MustCompile(`^(replay-\d+-of-)+(.)`)
 
-// replayID names the first change also where a replay is replayed: from name to name it would be cut away in the end.
+// replayID returns the id of a replay. It contains the id of the first change, even if a replay is replayed: otherwise it would grow
+// until that one is cut off.
 func replayID(l Letter) string {
 	id := fmt.Sprintf("replay-%d-of-%s", l.Seq, replayOf.ReplaceAllString(l.Result.ChangeID, "$2"))
 	for len(id) > maxID {
@@ -118,8 +119,8 @@ func replayID(l Letter) string {
 	return id
 }
 
-// replayBody writes the change as a message of its own. It belongs to no batch: that one has had its summary, and with
-// the old total a new one would never come to its end.
+// replayBody returns the change as a message of its own. It leaves out the batch, which has its summary already: a new batch with the
+// old total would never end.
 func replayBody(c messages.Change, id string) ([]byte, error) {
 	return json.Marshal(struct {
 		AgentID     string    `json:"agent_id"`
@@ -132,7 +133,7 @@ func replayBody(c messages.Change, id string) ([]byte, error) {
 	}{c.AgentID, c.Flag, id, c.EffectiveAt, c.ValidUntil, c.Reason, c.Source})
 }
 
-// checkNewer refuses where a newer change of the agent was applied, or is on its way.
+// checkNewer refuses if a newer change of the agent was applied or is unfinished.
 func (d *Desk) checkNewer(ctx context.Context, l Letter) error {
 	applied, err := d.InForce(ctx, l.Result.AgentID)
 	if err != nil {

@@ -18,7 +18,7 @@ type Replays struct {
 	newest map[string]*Letter // by agent, as soon as it is known; nil: none of its letters can be replayed
 }
 
-// Replays begins a run. With force nothing but what cannot be published at all is refused.
+// Replays begins a run. With force, it refuses only what cannot be published at all.
 func (d *Desk) Replays(force bool) *Replays {
 	return &Replays{desk: d, force: force, newest: map[string]*Letter{}}
 }
@@ -28,8 +28,8 @@ func (d *Desk) PlanReplay(ctx context.Context, seq uint64, force bool) (Replay, 
 	return d.Replays(force).Plan(ctx, seq)
 }
 
-// PlanLast plans the replay of an agent's newest letter that can be replayed. Where there is none, its error is that of
-// the newest letter, or an ErrNoLetter.
+// PlanLast plans the replay of an agent's newest letter that can be replayed. If there is none, it returns the error of the newest
+// letter, or ErrNoLetter.
 func (d *Desk) PlanLast(ctx context.Context, agent string) (Replay, error) {
 	run := d.Replays(false)
 	best, err := run.newestOf(ctx, agent)
@@ -46,8 +46,8 @@ func (d *Desk) PlanLast(ctx context.Context, agent string) (Replay, error) {
 	return run.Plan(ctx, last.Seq)
 }
 
-// Plan returns what would be published for a dead letter. Its error is a *Refused where that would do harm, and
-// ErrNoLetter where there is no such letter.
+// Plan returns what would be published for a dead letter. The error is a *Refused if that would do harm, and ErrNoLetter if there is
+// no such letter.
 func (r *Replays) Plan(ctx context.Context, seq uint64) (Replay, error) {
 	l, err := r.desk.Letter(ctx, seq)
 	if err != nil {
@@ -70,8 +70,8 @@ func (r *Replays) Plan(ctx context.Context, seq uint64) (Replay, error) {
 	return plan, r.desk.checkNewer(ctx, l)
 }
 
-// newestOf returns an agent's newest letter that can be replayed. It keeps the answer, also when that letter has been
-// replayed meanwhile: the older ones stay refused.
+// newestOf returns an agent's newest letter that can be replayed. It caches the answer, so that the older ones are still refused after
+// that letter was replayed.
 func (r *Replays) newestOf(ctx context.Context, agent string) (*Letter, error) {
 	if best, known := r.newest[agent]; known {
 		return best, nil

@@ -12,7 +12,7 @@ import (
 	"idlepolicy/worker/stream"
 )
 
-// Event is one result as it is stored.
+// Event is one stored result.
 type Event struct {
 	messages.Result
 	Seq uint64
@@ -20,7 +20,7 @@ type Event struct {
 	Raw []byte    // the JSON
 }
 
-// Query says which results are wanted. Without Seq, Since, Last and All there are only new ones.
+// Query selects results. Without Seq, Since, Last and All it selects only new ones.
 type Query struct {
 	Agent    string // empty: all
 	Outcomes []messages.Outcome
@@ -34,8 +34,8 @@ type Query struct {
 	Live bool // go on with new ones
 }
 
-// Results tells of results in the order in which they were stored, until there are no more or, if the query is live,
-// until ctx ends or each returns an error.
+// Results calls each with the selected results in the order in which they were stored, until there are no more or, if the query is
+// live, until ctx ends or each returns an error.
 func (d *Desk) Results(ctx context.Context, q Query, each func(Event) error) error {
 	if q.Last > 0 {
 		last, upTo, err := d.tail(ctx, q)
@@ -75,7 +75,7 @@ func (d *Desk) readingOf(q Query) reading {
 	return reading{stream: d.names.ResultsStream(), from: from, live: q.Live}
 }
 
-// subjectsOf has the server choose by agent and outcome.
+// subjectsOf returns the subjects with which the server selects by agent and outcome.
 func (d *Desk) subjectsOf(q Query) []string {
 	agent := q.Agent
 	switch {
@@ -101,11 +101,11 @@ func (q Query) match(m stream.Message) (Event, bool) {
 	return e, q.Batch == "" || e.BatchID == q.Batch
 }
 
-// tailFirst is how many sequences are looked through first for each result that is wanted.
+// tailFirst is how many sequences are searched at first for each result that is wanted.
 const tailFirst = 4
 
-// tail finds the last results that match by looking ever further back, so that neither the first of millions nor more
-// than is wanted is read or kept.
+// tail finds the last results that match by searching further and further back, so that it reads few of the millions that there may
+// be.
 func (d *Desk) tail(ctx context.Context, q Query) (found []Event, upTo uint64, err error) {
 	s, err := d.stream(ctx, d.names.ResultsStream())
 	if err != nil {
@@ -142,8 +142,8 @@ func (d *Desk) lastOf(ctx context.Context, q Query, want int, upTo uint64) ([]Ev
 	return kept, err
 }
 
-// Mark is the sequence of the last result that is stored: what comes later is new.
-func (d *Desk) Mark(ctx context.Context) (uint64, error) {
+// LastSeq returns the sequence of the last stored result.
+func (d *Desk) LastSeq(ctx context.Context) (uint64, error) {
 	s, err := d.stream(ctx, d.names.ResultsStream())
 	if err != nil {
 		return 0, err

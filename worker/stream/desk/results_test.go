@@ -99,14 +99,14 @@ func TestEndingsCountsExactlyTheExpected(t *testing.T) {
 	store(t, js, applied(1001, "later", 3))
 	var got []string
 	note := func(e desk.Event) error { got = append(got, e.ChangeID); return nil }
-	if err := d.Endings(t.Context(), desk.Expected{1: 1, 2: 2}, desk.Since{Mark: old}, note); err != nil {
+	if err := d.Endings(t.Context(), desk.Expected{1: 1, 2: 2}, desk.Since{After: old}, note); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(got, []string{"two-a", "two-b", "one"}) {
 		t.Errorf("ended %v", got)
 	}
 	got = nil
-	if err := d.Endings(t.Context(), desk.Expected{1: 1}, desk.Since{Mark: 99, Older: true}, note); err != nil || !slices.Equal(got, []string{"old"}) {
+	if err := d.Endings(t.Context(), desk.Expected{1: 1}, desk.Since{After: 99, Older: true}, note); err != nil || !slices.Equal(got, []string{"old"}) {
 		t.Errorf("looking back: %v, %v", got, err)
 	}
 	if err := d.Endings(t.Context(), desk.Expected{}, desk.Since{}, note); err != nil {

@@ -23,13 +23,13 @@ type Status struct {
 	Streams  *Overview      `json:"streams"` // nil: an owner answers
 }
 
-// Valve is how far operators have opened the way to the gateway.
+// Valve has the operators' settings.
 type Valve struct {
 	Paused bool     `json:"paused"`
 	Rate   *float64 `json:"rate"` // calls per second that an operator set; nil: the configured rate
 }
 
-// question is what the worker is asked. One reply comes, whichever replica it is.
+// question is a request to the worker. One replica replies.
 type question struct {
 	By         string   `json:"by,omitempty"`
 	Rate       *float64 `json:"rate,omitempty"`
@@ -43,10 +43,10 @@ const (
 	serviceCode  = "Nats-Service-Error-Code"
 )
 
-// ErrNoOwner is returned where replicas answer and none of them is the owner.
+// ErrNoOwner is returned if replicas answer but none of them is the owner.
 var ErrNoOwner = errors.New("no replica is the owner: changes wait until one takes over")
 
-// Status asks the worker how it is. Where no owner answers it returns what the streams tell, and ErrNoWorker, ErrNoOwner or a
+// Status asks the worker for its status. If no owner answers, it returns what the streams show, and ErrNoWorker, ErrNoOwner or a
 // *Declined with it.
 func (d *Desk) Status(ctx context.Context) (Status, error) {
 	s := Status{Replicas: []view.Replica{}}
@@ -77,14 +77,14 @@ func (d *Desk) Status(ctx context.Context) (Status, error) {
 	return s, err
 }
 
-// Explain asks the worker about one agent. Like the others below it returns ErrNoWorker where nobody answers and a *Declined
-// where the worker says no.
+// Explain asks the worker about one agent. Like the others below, it returns ErrNoWorker if nobody answers and a *Declined if the
+// worker refuses.
 func (d *Desk) Explain(ctx context.Context, agent string) (view.AgentView, error) {
 	var v view.AgentView
 	return v, d.ask(ctx, "explain", question{AgentID: agent}, &v)
 }
 
-// Pause has the worker make no more calls until Resume.
+// Pause stops all calls until Resume.
 func (d *Desk) Pause(ctx context.Context) (Valve, error) {
 	var v Valve
 	return v, d.ask(ctx, "pause", question{}, &v)
@@ -96,13 +96,13 @@ func (d *Desk) Resume(ctx context.Context) (Valve, error) {
 	return v, d.ask(ctx, "resume", question{}, &v)
 }
 
-// Rate sets the calls per second; 0 is no limit. It holds, over every restart, until ConfiguredRate takes it back.
+// Rate sets the calls per second; 0: no limit. It survives restarts, and holds until ConfiguredRate.
 func (d *Desk) Rate(ctx context.Context, perSecond float64) (Valve, error) {
 	var v Valve
 	return v, d.ask(ctx, "rate", question{Rate: &perSecond}, &v)
 }
 
-// ConfiguredRate has the rate of the worker's own configuration hold again.
+// ConfiguredRate restores the rate of the worker's configuration.
 func (d *Desk) ConfiguredRate(ctx context.Context) (Valve, error) {
 	var v Valve
 	return v, d.ask(ctx, "rate", question{Configured: true}, &v)
@@ -135,7 +135,7 @@ func (d *Desk) ask(ctx context.Context, verb string, q question, reply any) erro
 	return nil
 }
 
-// noWorker says why none answers, where that can be told: without JetStream none can run.
+// noWorker returns ErrNoWorker, or a reason if it is known: without JetStream no worker can run.
 func (d *Desk) noWorker(ctx context.Context) error {
 	looking, cancel := context.WithTimeout(ctx, time.Second) // a user who may not ask gets no answer
 	defer cancel()

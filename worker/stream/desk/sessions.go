@@ -13,8 +13,7 @@ import (
 	"idlepolicy/worker/stream"
 )
 
-// SessionEntry is what the registry has of one agent. Whoever shows it shows stream.ShownKey of the key, and of
-// the GUID its fingerprint.
+// SessionEntry is one agent's record in the registry. For display, use stream.ShownKey of the key and the fingerprint of the GUID.
 type SessionEntry struct {
 	Agent    string
 	Session  messages.Session
@@ -23,10 +22,10 @@ type SessionEntry struct {
 	Trouble  error // why the worker cannot use it; nil: it can
 }
 
-// ErrNoSession is returned where an agent has no session to delete.
+// ErrNoSession is returned if an agent has no session to delete.
 var ErrNoSession = errors.New("no session")
 
-// PutSession signs an agent in and returns the revision of the record. What the worker could not read is not written.
+// PutSession signs in an agent and returns the revision of the record. It refuses a record that the worker could not use.
 func (d *Desk) PutSession(ctx context.Context, agent string, s messages.Session) (uint64, error) {
 	if err := s.Check(); err != nil {
 		return 0, err
@@ -45,7 +44,7 @@ func (d *Desk) PutSession(ctx context.Context, agent string, s messages.Session)
 // together is how many sessions are written before their acknowledgements are waited for.
 const together = 1000
 
-// PutSessions signs many agents in, pipelined, which is for those who sign in whole sites.
+// PutSessions signs in many agents, pipelined.
 func (d *Desk) PutSessions(ctx context.Context, all iter.Seq2[string, messages.Session]) error {
 	kv, err := d.bucket(ctx, d.names.SessionsBucket())
 	if err != nil {
@@ -71,7 +70,7 @@ func (d *Desk) PutSessions(ctx context.Context, all iter.Seq2[string, messages.S
 	return d.stored(kv.Bucket(), sent)
 }
 
-// stored waits until all of these are stored; each future has an answer or fails after requestFor.
+// stored waits until all of these are stored. Each future has an answer or fails after requestFor.
 func (d *Desk) stored(bucket string, sent []jetstream.PubAckFuture) error {
 	for _, future := range sent {
 		if _, err := (underway{future: future}).wait(); err != nil {
@@ -81,7 +80,7 @@ func (d *Desk) stored(bucket string, sent []jetstream.PubAckFuture) error {
 	return nil
 }
 
-// Sessions tells of all sessions, one at a time.
+// Sessions calls each with all sessions, one at a time.
 func (d *Desk) Sessions(ctx context.Context, each func(SessionEntry) error) error {
 	kv, err := d.bucket(ctx, d.names.SessionsBucket())
 	if err != nil {
@@ -103,7 +102,7 @@ func (d *Desk) Sessions(ctx context.Context, each func(SessionEntry) error) erro
 	})
 }
 
-// DeleteSession signs an agent out. It returns ErrNoSession where it was not signed in.
+// DeleteSession signs out an agent. It returns ErrNoSession if the agent was not signed in.
 func (d *Desk) DeleteSession(ctx context.Context, agent string) error {
 	kv, err := d.bucket(ctx, d.names.SessionsBucket())
 	if err != nil {
