@@ -93,7 +93,7 @@ func checkDurations(env *environment, of reflect.Value) {
 // leastBytes is the least limit of a stream: a message of the greatest usual size has to fit into it.
 const leastBytes = 1 << 20
 
-// isToken accepts one token of a subject.
+// isToken accepts a token of a subject.
 func isToken(token string) bool {
 	return token != "" && !strings.ContainsAny(token, ".*> \t\r\n")
 }
@@ -133,7 +133,7 @@ func isGateway(u *url.URL, insecure bool) bool {
 	return hasScheme && !hasMore && access.HasServer(u)
 }
 
-// leastToken is how short a token may be: guessing is slow on the page, but it can go on for years.
+// leastToken is the least length of a token: guessing is slow on the page, but may last for years.
 const leastToken = 12
 
 func checkToken(env *environment, name, file string) {
@@ -147,7 +147,7 @@ func checkToken(env *environment, name, file string) {
 	env.check(name, err == nil, reason(err))
 }
 
-// checkTokens looks into a file of tokens as the server will.
+// checkTokens reads a file of tokens as the server does.
 func checkTokens(env *environment, name, file string) {
 	if file == "" {
 		return
@@ -187,7 +187,7 @@ func CheckAuthorities(file string) error {
 // CheckCredentials looks into a file as the NATS client will. Its error leaves the name of the file to whoever says it.
 func CheckCredentials(file string) error { return reason(access.CheckCredentials(file)) }
 
-// checkPair tries the certificate and the key out together, once each can be read.
+// checkPair loads the certificate with its key, if both can be read.
 func checkPair(env *environment, certName, cert, keyName, key string) {
 	switch {
 	case cert == "" && key == "":
@@ -209,7 +209,7 @@ func checkPair(env *environment, certName, cert, keyName, key string) {
 	}
 }
 
-// reason leaves out what the line says already: which file, and that it was opened.
+// reason returns the cause of an error without the name of the file, which the line has already.
 func reason(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err

@@ -91,7 +91,7 @@ type Client struct {
 	Prefix string `envconfig:"IDLE_PREFIX" default:"idlepolicy" desc:"names one site: the first part of its subjects, streams and buckets" want:"1 to 32 of a-z, 0-9, -, _ and single dots inside"`
 }
 
-// Warnings says what is no error and still may not be what was meant, one sentence each.
+// Warnings returns what is not an error but may not be intended, one sentence each.
 func (c *Config) Warnings() (all []string) {
 	if c.GatewayInsecure {
 		all = append(all, "IDLE_GATEWAY_INSECURE=true: the gateway's certificate is not verified: whoever is between here and there can read the agents' GUIDs")
@@ -124,7 +124,7 @@ func Load() (Config, error) {
 	return c, err
 }
 
-// LoadHTTPAddr reads IDLE_HTTP_ADDR and nothing else, for whoever only asks the worker that runs.
+// LoadHTTPAddr reads IDLE_HTTP_ADDR and nothing else, for programs that only ask the running worker.
 func LoadHTTPAddr() (string, error) {
 	var c struct {
 		HTTPAddr string `envconfig:"IDLE_HTTP_ADDR" default:"127.0.0.1:8080" empty:"off"`
@@ -137,7 +137,7 @@ func LoadHTTPAddr() (string, error) {
 	return c.HTTPAddr, nil
 }
 
-// unusedProxy says of a proxy that other programs would use for the gateway that it has no effect.
+// unusedProxy warns of a proxy in the environment, which other programs would use for the gateway but this one does not.
 func unusedProxy(gateway string) []string {
 	u, err := url.Parse(gateway)
 	if err != nil {
@@ -150,8 +150,7 @@ func unusedProxy(gateway string) []string {
 		"NO_PROXY with the gateway's host silences this"}
 }
 
-// LoadClient reads idlectl's environment. The worker's other variables may be set; they are not looked at. Its error
-// is of type Problems.
+// LoadClient reads idlectl's environment and ignores the worker's other variables. Its error is of type Problems.
 func LoadClient() (Client, error) {
 	var c Client
 	env := read(&c)

@@ -14,7 +14,7 @@ import (
 	"github.com/kelseyhightower/envconfig"
 )
 
-// Problems is everything that is wrong with the environment, one line for each variable.
+// Problems has everything that is wrong with the environment, one line for each variable.
 type Problems []string
 
 // Error returns the lines, separated by line breaks.
@@ -80,8 +80,8 @@ func (e *environment) variable(name string) reflect.StructField {
 	return reflect.StructField{}
 }
 
-// isSet tells whether the variable has a value of its own. An empty one counts as unset, because that is what a
-// template with nothing to fill in leaves behind, unless its tag gives emptiness a meaning.
+// isSet reports whether the variable has a value. An empty one counts as unset, because templates without a value produce it, unless
+// its tag gives the empty value a meaning.
 func isSet(field reflect.StructField) bool {
 	value, found := os.LookupEnv(field.Tag.Get("envconfig"))
 	return value != "" || found && field.Tag.Get("empty") != ""
@@ -93,7 +93,7 @@ func withDefaultOnly(tag reflect.StructTag) reflect.StructTag {
 		tag.Get("envconfig")+"=", tag.Get("default"), tag.Get("required")))
 }
 
-// text is what the variable stands for before it is parsed.
+// text returns the value of the variable before it is parsed.
 func text(field reflect.StructField) string {
 	if isSet(field) {
 		return os.Getenv(field.Tag.Get("envconfig"))
@@ -121,7 +121,7 @@ func unitMissing(field reflect.StructField) error {
 	return nil
 }
 
-// given tells whether the variable has a value of its own that could be read.
+// given reports whether the variable has a value that could be parsed.
 func (e *environment) given(name string) bool {
 	return isSet(e.variable(name)) && e.wrong[name] == ""
 }
@@ -144,14 +144,14 @@ func (e *environment) checkFor(name string, ok bool, want string, reasons ...err
 	e.wrong[name] = line
 }
 
-// compare is checkFor for two variables that must fit each other. It holds its tongue where either is wrong already.
+// compare is checkFor for two variables that must fit each other. It reports nothing if one of them is wrong already.
 func (e *environment) compare(name string, ok bool, want, other string) {
 	if e.wrong[other] == "" {
 		e.checkFor(name, ok, want+" "+e.quoted(other))
 	}
 }
 
-// quoted shows a variable and its value as they would be typed, the value without what is secret in it.
+// quoted returns a variable with its value, without secrets.
 func (e *environment) quoted(name string) string {
 	field := e.variable(name)
 	line := fmt.Sprintf("%s=%q", name, shown(name, text(field)))
@@ -161,7 +161,7 @@ func (e *environment) quoted(name string) string {
 	return line
 }
 
-// problems is what was found wrong, in the order of the table, and then the variables that nobody knows.
+// problems returns what is wrong, in the order of the table, and then the unknown variables.
 func (e *environment) problems() error {
 	var lines Problems
 	for _, field := range variables(e.of) {
@@ -186,8 +186,8 @@ func isLink(name, value string) bool {
 	return serviceLink.MatchString(name) || strings.HasSuffix(name, "_NAME") && strings.Count(value, "/") > 1 && value[0] == '/'
 }
 
-// unknown looks for variables that begin as ours do and are none of them. What is close to one of ours is a typo, which has to be
-// mended; anything else may be another program's. Values stay out: nobody knows what they are.
+// unknown finds variables that begin like ours but do not exist. One that is close to one of ours is a typo and an error; any other may
+// be another program's. Their values are not shown, because they may be secrets.
 func unknown(environ []string) (typos, strays []string) {
 	names := allNames()
 	for _, entry := range environ {
@@ -212,7 +212,7 @@ func unknown(environ []string) (typos, strays []string) {
 	return typos, strays
 }
 
-// nearestOf is Nearest without what all of our names begin with: it would make short ones look alike.
+// nearestOf is Nearest without the prefix that all our names have, which would make short names look alike.
 func nearestOf(typed string, names []string) string {
 	var rests []string
 	for _, name := range names {

@@ -7,7 +7,7 @@ import (
 	"idlepolicy/worker/stream/access"
 )
 
-// credential is what people paste where the name of a file belongs: PEM, a JWT or an NKey seed.
+// credential matches what people paste instead of the name of a file: PEM, a JWT or an NKey seed.
 var credential = regexp.MustCompile(`-----BEGIN|\n|^\s*eyJ|^\s*S[A-Z][A-Z2-7]{56}\s*$`)
 
 // shown returns a value as it may be printed. Every value is treated as one that may hold a secret, because a URL may have been

@@ -35,7 +35,7 @@ type Tap struct {
 	notes []string // warnings that do not come from a value
 }
 
-// Warnings says what is no error and still may not be what was meant, one sentence each.
+// Warnings returns what is not an error but may not be intended, one sentence each.
 func (c *Tap) Warnings() (all []string) {
 	if c.GatewayInsecure {
 		all = append(all, "IDLE_GATEWAY_INSECURE=true: the gateway's certificate is not verified: whoever is between here and there can read the agents' GUIDs")
@@ -74,7 +74,7 @@ func LoadTap() (Tap, error) {
 	return c, err
 }
 
-// isLoopback reports whether nobody but this machine can reach an address.
+// isLoopback reports whether only this machine can reach an address.
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

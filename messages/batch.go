@@ -15,7 +15,7 @@ type BatchSummary struct {
 	FinishedAt time.Time `json:"finished_at,omitzero"` // when the last change ended; zero: not yet
 }
 
-// BatchProgress reports how far a batch is, for people who watch.
+// BatchProgress is the progress of a batch, for people who watch it.
 type BatchProgress struct {
 	BatchSummary
 	ExpectedEnd time.Time `json:"expected_end,omitzero"` // of what is due of it now; zero: nothing is due, or it cannot be estimated

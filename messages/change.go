@@ -8,10 +8,9 @@ const MaxItems = 100_000
 // UnknownAgent stands for the agent in a result whose message names no valid one.
 const UnknownAgent = "unknown"
 
-// Change is one agent's wish out of a change message: usable, with the defaults of its message filled in.
+// Change is one usable change of a change message, with the defaults of its message filled in.
 //
-// Times are as the publisher meant them, in UTC; what they mean against the instant at which the stream stored the
-// message is for the reader to decide.
+// Times are as the publisher wrote them, in UTC. The worker compares them with the time at which the stream stored the message.
 type Change struct {
 	AgentID     string    // 101 to 999999, digits only
 	Flag        string    // "true": idle after a call; anything else: wrap-up; empty only in a cancel

@@ -56,7 +56,7 @@ func readCookies(raw []byte) (cookies, leftOut []string) {
 	return cookies, slices.Compact(leftOut)
 }
 
-// withoutHeader drops the name of the header from a line that was copied whole.
+// withoutHeader removes the name of the header from a whole line.
 func withoutHeader(line string) string {
 	for _, header := range []string{"set-cookie:", "cookie:"} {
 		if len(line) >= len(header) && strings.EqualFold(line[:len(header)], header) {

@@ -41,7 +41,7 @@ func (d *decoder) value(outer *item, body []byte, mayBeEvent bool) {
 // bom is the byte order mark that some programs write before UTF-8.
 var bom = []byte("\ufeff")
 
-// whole returns the one JSON value that data is made of, or a sentence that says why there is none.
+// whole returns the one JSON value in data, or a sentence that says why there is none.
 func whole(data []byte) (body []byte, wrong string) {
 	data = bytes.TrimPrefix(data, bom)
 	if json.Valid(data) {
@@ -65,8 +65,7 @@ func whole(data []byte) (body []byte, wrong string) {
 	return nil, "message: not JSON"
 }
 
-// usualMistake names what programs and people write instead of JSON, by the text at the byte from 1 at which it is wrong, or
-// returns nothing.
+// usualMistake names a common mistake by the text at the wrong byte, counting from 1; empty: it is none of them.
 func usualMistake(data []byte, at int) string {
 	before, here := bytes.TrimRight(data[:max(0, at-1)], " \t\r\n"), data[max(0, at-1):]
 	var last, next byte
@@ -99,12 +98,12 @@ func usualMistake(data []byte, at int) string {
 	return ""
 }
 
-// isUTF16 reports whether data begins like text in UTF-16: with its byte order mark, or with an ASCII character of two bytes.
+// isUTF16 reports whether data begins like UTF-16: with its byte order mark, or with an ASCII character of two bytes.
 func isUTF16(data []byte) bool {
 	return len(data) > 1 && (data[0] == 0xff && data[1] == 0xfe || data[0] == 0xfe && data[1] == 0xff || (data[0] == 0) != (data[1] == 0))
 }
 
-// encodedTwice returns what to say of a JSON string that holds JSON, or nothing.
+// encodedTwice returns a sentence about a JSON string that contains JSON; empty: it does not.
 func encodedTwice(value []byte) string {
 	text, _ := unquote(value)
 	if text = strings.TrimSpace(text); strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") {
@@ -155,7 +154,7 @@ func (d *decoder) event(outer *item, e *event) {
 	d.value(outer, e.data, false)
 }
 
-// shapes says which of the fields are there of which exactly one is needed.
+// shapes returns which of the fields are present of which exactly one is required.
 func shapes(o *object) string {
 	var given []string
 	for f := agentID; f <= changes; f++ {
@@ -169,7 +168,7 @@ func shapes(o *object) string {
 	return strings.Join(given, " and ") + ": given together"
 }
 
-// itemOf says what stands in an array, which is the whole message or a field of it.
+// itemOf describes an element of an array, which is the whole message or a field of it.
 func itemOf(name string) string {
 	if name == fieldNames[agentIDs] {
 		return "agent"
@@ -211,7 +210,7 @@ func (d *decoder) list(outer *item, name string, array []byte) {
 	}
 }
 
-// add puts an item into the list it belongs to and gives it its name.
+// add adds an item to the list that it belongs to, with its id.
 func (d *decoder) add(it *item, index int, ownID bool) {
 	c := &it.change
 	explicit := c.ID != ""

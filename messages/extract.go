@@ -30,7 +30,7 @@ func NewParts(data []byte) *Parts {
 	return p
 }
 
-// Extract is the function of the same name for this message.
+// Extract does the same as the function [Extract] for this message.
 func (p *Parts) Extract(index int) []byte {
 	data, outer := p.data, p.outer
 	if index < 0 || len(p.array) == 0 || p.array[0] != '[' {

@@ -37,7 +37,7 @@ func instant(raw []byte) (t time.Time, wrong string) {
 	return t, ""
 }
 
-// upper spells an instant as package time wants it.
+// upper returns an instant in the form that package time requires.
 func upper(s string) string {
 	if len(s) < len("2006-01-02T15:04:05Z") {
 		return s
@@ -69,7 +69,7 @@ var almostInstant = regexp.MustCompile(`^\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(:\d\d)
 
 var onlyDigits = regexp.MustCompile(`^-?\d+(\.\d+)?$`)
 
-// missingOf says what a text lacks to be RFC 3339.
+// missingOf says what a text lacks to be in RFC 3339.
 func missingOf(text string) string {
 	if onlyDigits.MatchString(text) {
 		return "is a number, perhaps seconds or milliseconds since 1970"

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// item is what one item says, with what it takes over from its message.
+// item has the fields of one item, with the defaults of its message.
 type item struct {
 	change  Change
 	flagged bool           // a flag is given, whatever it is
@@ -13,7 +13,7 @@ type item struct {
 	shape   string         // why the item as a whole cannot be used
 }
 
-// take reads the fields that an object has over what the item says so far.
+// take sets the fields that an object has.
 func (it *item) take(o *object) {
 	for f, raw := range o {
 		if raw != nil {
@@ -72,7 +72,7 @@ func (it *item) override(list string, value []byte) (ownID bool) {
 	return o[id] != nil
 }
 
-// number makes the default name of an agent's n-th change differ from those before it.
+// number makes the default id of an agent's n-th change unique.
 func (it *item) number(n int) {
 	suffix := "." + strconv.Itoa(n)
 	if name := it.change.ID + suffix; ValidID(name) {

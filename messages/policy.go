@@ -1,7 +1,7 @@
 package messages
 
-// PolicyText says in words what a flag makes of an agent after a call. It names any flag but true, because whatever is not
-// true is wrap-up for the gateway, and may be a mistake. It returns "" for no flag.
+// PolicyText says in words what a flag does to an agent after a call. It names any flag except true, because the gateway takes all
+// others for wrap-up, and one of them may be a mistake. It returns "" for no flag.
 func PolicyText(flag string) string {
 	switch flag {
 	case "":

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// What a change message may hold, as the contract says it.
+// The limits of a change message.
 const (
 	maxFlag       = 5
 	maxID         = 128 // characters
@@ -32,7 +32,7 @@ func ValidAgentID(s string) bool {
 func readAgentID(raw []byte) (string, string) {
 	text := raw
 	if raw[0] == '"' {
-		// Of plain text no more is copied than what can be an agent's ID.
+		// Only a text that can be an agent's ID is copied.
 		if text = raw[1 : len(raw)-1]; bytes.IndexByte(text, '\\') >= 0 {
 			s, _ := unquote(raw)
 			text = []byte(s)

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Outcome says what became of a change. The set is closed.
+// Outcome is the outcome of a change. The set is closed.
 type Outcome string
 
-// The outcomes, as they stand in results and in the subjects of results.
+// The outcomes, as they are written in results and in the subjects of results.
 const (
 	Applied    Outcome = "applied"    // the gateway answered retcode 0
 	Superseded Outcome = "superseded" // a newer change for this agent took its place, or it was cancelled

@@ -46,7 +46,7 @@ func (u unusable) Unwrap() error { return u.error }
 
 func unusablef(format string, a ...any) error { return unusable{fmt.Errorf(format, a...)} }
 
-// run does what the arguments say and returns the exit status. The environment is read by load.
+// run runs the command in the arguments and returns the exit status. load reads the environment.
 func run(ctx context.Context, args []string, load func() (config.Client, error), stdin io.Reader, stdout, stderr io.Writer) int {
 	in, out := newInput(ctx, stdin), &output{Writer: stdout}
 	defer in.Close()
@@ -90,7 +90,7 @@ type fault struct {
 
 var errInterrupted = errors.New("interrupted")
 
-// oneDash lets -help and -version be what they are for the worker.
+// oneDash accepts -help and -version, as the worker does.
 func oneDash(args []string) []string {
 	args = slices.Clone(args)
 	for i, arg := range args {
@@ -104,7 +104,7 @@ func oneDash(args []string) []string {
 	return args
 }
 
-// exitStatus: what went wrong before the verb began is the usage.
+// exitStatus returns the exit status for an error. Before the verb has begun, it is that of wrong usage.
 func exitStatus(err error, began bool) int {
 	var input unusable
 	var away *desk.Unreachable
@@ -143,7 +143,7 @@ an error is JSON too: one line on standard error, {"error": "…", "exit_status"
 	return root
 }
 
-// noFiles has the shell offer no files where an argument is none.
+// noFiles stops the shell from completing file names.
 func noFiles(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		noFiles(sub)
@@ -153,7 +153,7 @@ func noFiles(c *cobra.Command) {
 	}
 }
 
-// verb opens a connection for what a command does and closes it afterwards.
+// verb returns the function of a command that needs a connection, which it opens and closes.
 func (a *app) verb(do func(ctx context.Context, d *desk.Desk, args []string) error) func(*cobra.Command, []string) error {
 	return a.plain(func(ctx context.Context, args []string) error {
 		d, err := a.open(ctx)
@@ -165,7 +165,7 @@ func (a *app) verb(do func(ctx context.Context, d *desk.Desk, args []string) err
 	})
 }
 
-// plain is verb for what needs no connection, or not at first.
+// plain is verb for a command that needs no connection, or not at first.
 func (a *app) plain(do func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		a.began = true
@@ -199,7 +199,7 @@ func whoami() string {
 	return name + "@" + strings.ToLower(host)
 }
 
-// notes is where progress and notes go: to a person at a terminal, or nowhere. A scheduler mails whatever it reads there.
+// notes returns where progress and notes are written: to a terminal, or nowhere, because a scheduler would mail them.
 func (a *app) notes() io.Writer {
 	if a.quiet || !terminal.IsTerminal(a.stderr) {
 		return io.Discard
@@ -215,12 +215,12 @@ func (a *app) printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// interrupted reports whether the operator ended something that goes on by itself, which is not a failure.
+// interrupted reports whether the operator ended a command that does not end by itself, which is not a failure.
 func interrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
-// one is for verbs with one argument, and says what it is.
+// one checks that there is one argument, and names what it must be.
 func one(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 1 {
@@ -230,7 +230,7 @@ func one(what string) cobra.PositionalArgs {
 	}
 }
 
-// none is for verbs without arguments.
+// none checks that there are no arguments.
 func none(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

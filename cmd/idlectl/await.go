@@ -12,7 +12,7 @@ import (
 	"idlepolicy/worker/stream/desk"
 )
 
-// report is what became of a file, for people and, with --json, for programs, which find all fields in each.
+// report is the outcome of a file, for people and, with --json, for programs. Its JSON always has all fields.
 type report struct {
 	Messages   int                      `json:"messages"`
 	Changes    int                      `json:"changes"`
@@ -31,7 +31,7 @@ type report struct {
 	Unfinished int                      `json:"unfinished"`
 }
 
-// whole returns the report with empty lists where there is nothing.
+// whole returns the report with empty lists instead of nil.
 func (r report) whole() report {
 	if r.Problems == nil {
 		r.Problems = []sheet.Problem{}
@@ -74,7 +74,7 @@ func isBad(o messages.Outcome) bool {
 	return o == messages.Failed || o == messages.Rejected || o == messages.Expired
 }
 
-// bad is how many changes ended in a way that an operator has to look at.
+// bad returns how many changes ended in a way that needs attention.
 func (r *report) bad() int {
 	n := 0
 	for o, count := range r.Outcomes {
@@ -107,7 +107,7 @@ func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.E
 	if err != nil && waiting.Err() == nil {
 		return err
 	}
-	if err := a.tell(r); err != nil {
+	if err := a.print(r); err != nil {
 		return err
 	}
 	switch bad := r.bad(); {
@@ -121,8 +121,8 @@ func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.E
 	return nil
 }
 
-// tell prints the report.
-func (a *app) tell(r report) error {
+// print prints the report.
+func (a *app) print(r report) error {
 	if a.json {
 		return a.printJSON(r.whole())
 	}
@@ -149,7 +149,7 @@ func (a *app) tell(r report) error {
 	return nil
 }
 
-// andPast is how a line about changes that name instants ends: the count of those in the past, which mean now or never.
+// andPast returns the end of a line about changes that name instants: how many of these are in the past.
 func (r *report) andPast() string {
 	if r.Instants == 0 {
 		return ""

@@ -33,8 +33,7 @@ func (f *connectFlags) add(set *pflag.FlagSet) {
 	set.StringVar(&f.prefix, "prefix", "", "the site (IDLE_PREFIX)")
 }
 
-// over returns the environment with the flags laid over it. What is wrong with a variable that a flag overrides does
-// not matter.
+// over returns the environment with the flags applied. Problems of variables that a flag overrides are dropped.
 func (f *connectFlags) over(load func() (config.Client, error)) (stream.Options, messages.Names, error) {
 	env, err := load()
 	if err := f.remaining(err); err != nil {
@@ -76,7 +75,7 @@ func (f *connectFlags) over(load func() (config.Client, error)) (stream.Options,
 	return o, names, nil
 }
 
-// checkFiles looks into the files that flags name, as those of the environment have been looked into.
+// checkFiles checks the files that flags name as those of the environment are checked.
 func (f *connectFlags) checkFiles() error {
 	if f.creds != "" {
 		if err := config.CheckCredentials(f.creds); err != nil {
@@ -110,7 +109,7 @@ func (f *connectFlags) remaining(err error) error {
 	return problems
 }
 
-// readServers takes a list of servers apart; nats:// may be left out.
+// readServers parses a list of servers; nats:// may be left out.
 func readServers(list string) ([]string, error) {
 	var urls []string
 	for one := range strings.SplitSeq(list, ",") {

@@ -122,7 +122,7 @@ func (a *app) listDead(ctx context.Context, d *desk.Desk, f deadFlags, limit int
 	return nil
 }
 
-// chosen lists the sequences that arguments name, else those that the filters choose.
+// chosen returns the sequences in the arguments or, without arguments, those that the filters select.
 func (f *deadFlags) chosen(ctx context.Context, d *desk.Desk, args []string, all bool) ([]uint64, error) {
 	var seqs []uint64
 	for _, arg := range args {

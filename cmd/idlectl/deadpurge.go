@@ -44,7 +44,7 @@ func (a *app) deadPurge() *cobra.Command {
 	return c
 }
 
-// purged is what became of the letters, for programs.
+// purged is the outcome of purge as JSON.
 type purged struct {
 	Deleted     int      `json:"deleted"`
 	WouldDelete []uint64 `json:"would_delete"` // of a dry run
@@ -53,7 +53,7 @@ type purged struct {
 // shownLetters is how many a dry run names to people.
 const shownLetters = 20
 
-// wouldPurge says which would be deleted, and how many.
+// wouldPurge prints which letters would be deleted, and how many.
 func (a *app) wouldPurge(ctx context.Context, d *desk.Desk, seqs []uint64) (int, error) {
 	there := []uint64{}
 	for _, seq := range seqs { // those that were named need not be there
@@ -80,7 +80,7 @@ func (a *app) wouldPurge(ctx context.Context, d *desk.Desk, seqs []uint64) (int,
 	return len(there), nil
 }
 
-// noneOf is the error where no dead letter is there of those that were named, as show and replay have it.
+// noneOf returns the error if none of the named dead letters exists, the same as that of show and replay.
 func noneOf(seqs []uint64) error {
 	if len(seqs) == 1 {
 		return fmt.Errorf("%w %d", desk.ErrNoLetter, seqs[0])

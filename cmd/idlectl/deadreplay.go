@@ -42,7 +42,7 @@ change of an agent last. The letters stay until they are purged.`,
 
 type replayFlags struct{ yes, force, all bool }
 
-// replayed is what became of one letter.
+// replayed is the outcome of one letter.
 type replayed struct {
 	Letter  uint64 `json:"letter"`
 	Agent   string `json:"agent_id"`

@@ -13,7 +13,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// explanation is what is said about one agent.
+// explanation is the answer of explain.
 type explanation struct{ desk.Explanation }
 
 func (a *app) explain() *cobra.Command {
@@ -63,7 +63,7 @@ func (a *app) explainAgent(ctx context.Context, d *desk.Desk, agent string, last
 	return nil
 }
 
-// verdict is the answer in one sentence.
+// verdict returns the answer in one sentence.
 func (x *explanation) verdict(now time.Time) string {
 	if x.Worker != nil && x.Worker.Live != nil {
 		return fmt.Sprintf("%s has not reached the gateway yet: %s", policy(x.Worker.Live.Flag), waitsText(*x.Worker.Live, now))

@@ -18,7 +18,7 @@ func (a *app) pause() *cobra.Command {
 	}
 }
 
-// valve shows what the worker answered to pause, resume and rate.
+// valve prints the worker's answer to pause, resume and rate.
 func (a *app) valve(v desk.Valve, err error) error {
 	if err != nil {
 		return err

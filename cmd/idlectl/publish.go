@@ -66,7 +66,7 @@ func (a *app) publishFile(ctx context.Context, name string, f publishFlags) erro
 			"Nothing was published; --force publishes it all the same", s.Name, r.pastInstants())
 	}
 	if f.dryRun {
-		return a.tell(r)
+		return a.print(r)
 	}
 	d, err := a.open(ctx)
 	if err != nil {
@@ -143,15 +143,15 @@ func (a *app) publishSheet(ctx context.Context, d *desk.Desk, s *sheet.Sheet, r 
 	case err != nil:
 		return a.brokenOff(r, err)
 	case !f.wait:
-		return a.tell(r)
+		return a.print(r)
 	}
 	return a.await(ctx, d, r, expected, since, f.timeout)
 }
 
-// brokenOff says how far it came, and how to go on without doubling anything.
+// brokenOff says how much was published, and how to continue without publishing anything twice.
 func (a *app) brokenOff(r report, err error) error {
-	if tellErr := a.tell(r); tellErr != nil {
-		return tellErr
+	if printErr := a.print(r); printErr != nil {
+		return printErr
 	}
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")

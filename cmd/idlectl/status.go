@@ -84,7 +84,7 @@ func (a *app) view(v view.View) {
 	t.Render()
 }
 
-// coverageText says who has the policy.
+// coverageText returns the coverage in words.
 func coverageText(c view.Coverage) string {
 	if c.Agents() == 0 {
 		return "no agent has a desired policy now"
@@ -131,7 +131,7 @@ func estimateText(e view.Estimate, now time.Time) string {
 	return text
 }
 
-// overview shows what the streams tell.
+// overview prints what the streams show.
 func (a *app) overview(s desk.Status) error {
 	o := s.Streams
 	now := time.Now()

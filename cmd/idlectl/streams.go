@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// input is standard input that ends with an interrupt: to read from a terminal heeds no context by itself. It reads
-// nothing before it is read.
+// input is standard input that ends with an interrupt, because reading from a terminal cannot be cancelled by a context. It reads nothing
+// in advance.
 type input struct {
 	*io.PipeReader
 	begin func()
@@ -16,7 +16,7 @@ type input struct {
 func newInput(ctx context.Context, from io.Reader) *input {
 	r, w := io.Pipe()
 	return &input{r, sync.OnceFunc(func() {
-		// Nobody can wait for this one: what waits for somebody to type ends with the process.
+		// Nobody waits for this goroutine: while it waits for somebody to type, it ends with the process only.
 		go func() {
 			_, err := io.Copy(w, from)
 			_ = w.CloseWithError(err) // never fails
@@ -30,7 +30,7 @@ func (in *input) Read(p []byte) (int, error) {
 	return in.PipeReader.Read(p)
 }
 
-// output is standard output that remembers what could not be written: tables do not tell.
+// output is standard output that remembers write errors, which tables do not report.
 type output struct {
 	io.Writer
 	failed error
@@ -44,7 +44,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Fd lets it be a terminal where what is behind it is one.
+// Fd returns the file descriptor, so that a terminal is recognised.
 func (o *output) Fd() uintptr {
 	if f, ok := o.Writer.(interface{ Fd() uintptr }); ok {
 		return f.Fd()

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// flagError says what is wrong with a flag without the words of the library that reads them.
+// flagError explains what is wrong with a flag in our own words.
 func flagError(cmd *cobra.Command, err error) error {
 	verb := strings.TrimPrefix(cmd.CommandPath(), "idlectl ")
 	unknown, isUnknown := errors.AsType[*pflag.NotExistError](err)
@@ -26,5 +26,5 @@ func flagError(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// wanted is what flags of each type take.
+// wanted names what flags of each type accept.
 var wanted = map[string]string{"int": "a whole number", "bool": "true or false", "duration": "a duration such as 10m"}

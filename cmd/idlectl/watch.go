@@ -16,7 +16,7 @@ const (
 	wipe       = "\x1b[H\x1b[J" // to the first place of the screen, and nothing below it
 )
 
-// watchStatus shows the status again each second. It goes on while nobody answers: that is when people look at it.
+// watchStatus shows the status every second. It continues if nobody answers, because that is when people watch.
 func (a *app) watchStatus(ctx context.Context, d *desk.Desk) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()

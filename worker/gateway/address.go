@@ -21,7 +21,7 @@ func (s server) url(agent, flag string) *url.URL {
 	return &url.URL{Scheme: s.scheme, Host: s.host, Path: pathHead + agent + pathMid + flag}
 }
 
-// hostHeader is the host as the gateway may see it. The zone of an IPv6 address means something on this machine only.
+// hostHeader returns the Host header for an address. The zone of an IPv6 address is left out, because it is local to this machine.
 func (s server) hostHeader() string {
 	address, rest, zoned := strings.Cut(s.host, "%")
 	if !zoned {
@@ -31,7 +31,7 @@ func (s server) hostHeader() string {
 	return address + "]" + port
 }
 
-// parseServer reads HOST:PORT with its scheme; a path would lead to something that is not the gateway.
+// parseServer parses the scheme with HOST:PORT. It refuses a path, which would lead to something that is not the gateway.
 func parseServer(raw string, insecure bool) (server, error) {
 	u, err := url.Parse(raw)
 	switch {
@@ -43,7 +43,7 @@ func parseServer(raw string, insecure bool) (server, error) {
 	return server{u.Scheme, strings.ToLower(u.Host)}, nil
 }
 
-// hostPort is the host with its port, also where the URL leaves it to the scheme.
+// hostPort returns the host with its port, which is the scheme's if the URL has none.
 func (s server) hostPort() string {
 	if _, _, err := net.SplitHostPort(s.host); err == nil {
 		return s.host
@@ -55,8 +55,8 @@ func (s server) hostPort() string {
 	return net.JoinHostPort(strings.Trim(s.host, "[]"), port)
 }
 
-// serverFor returns where a session's calls go: to the gateway that it names if operators allow that one, else to the
-// configured one. A registry's entry must not be able to send credentials elsewhere.
+// serverFor returns where a session's calls go: to the gateway that the session names if operators allow it, otherwise to the
+// configured one. A record in the registry must not be able to send credentials elsewhere.
 func (c *Client) serverFor(named string) server {
 	s, why := c.choose(named)
 	if why != "" {
@@ -65,14 +65,14 @@ func (c *Client) serverFor(named string) server {
 	return s
 }
 
-// Ignored says why a session's calls do not go to the gateway that it names; empty: they do, or it names none. Nothing
-// of the address is in it.
+// Ignored returns why a session's calls do not go to the gateway that it names; empty: they do, or it names none. The text does not
+// contain the address.
 func (c *Client) Ignored(named string) (why string) {
 	_, why = c.choose(named)
 	return why
 }
 
-// Address returns HOST:PORT of the gateway that a session's calls go to, or nothing if that is the configured one.
+// Address returns HOST:PORT of the gateway that a session's calls go to; empty: the configured one.
 func (c *Client) Address(named string) string {
 	if s, _ := c.choose(named); s != c.home {
 		return s.hostPort()
@@ -94,24 +94,24 @@ func (c *Client) choose(named string) (to server, why string) {
 	return s, ""
 }
 
-// maxReported bounds what is remembered of gateways that sessions named and must not use.
+// maxReported bounds how many ignored gateways are remembered.
 const maxReported = 100
 
-// report says once of each such gateway that it is ignored.
+// report logs each ignored gateway once.
 func (c *Client) report(named, why string) {
 	host := "(a URL that cannot be read)"
 	if u, err := url.Parse(named); err == nil {
 		host = u.Scheme + "://" + u.Host
 	}
 	c.mu.Lock()
-	_, said := c.ignored[host]
-	if !said && len(c.ignored) < maxReported {
+	_, known := c.ignored[host]
+	if !known && len(c.ignored) < maxReported {
 		c.ignored[host] = struct{}{}
 	} else {
-		said = true
+		known = true
 	}
 	c.mu.Unlock()
-	if !said {
+	if !known {
 		c.log().Warn("gateway_url of a session is ignored, its calls go to the configured gateway", "gateway_url", host, "why", why)
 	}
 }

@@ -24,11 +24,11 @@ import (
 )
 
 const (
-	// maxBody is many times what the gateway says; more than that is somebody else's page.
+	// maxBody is many times the size of the gateway's answers; anything longer is another server's page.
 	maxBody = 64 << 10
-	// maxKept is how much room for bodies a connection keeps.
+	// maxKept is the largest buffer for bodies that is kept.
 	maxKept = 4 << 10
-	// maxDrain is how much of an answer is read only to keep its connection: beyond it a new one is cheaper.
+	// maxDrain is how much of an answer is read only to reuse its connection: beyond that, a new one is cheaper.
 	maxDrain = 256 << 10
 	// A return code has 7 characters. The text must fit into the header of a dead letter beside everything else.
 	maxRetcode = 64
@@ -48,7 +48,7 @@ func (c *Client) read(resp *http.Response, session messages.Session, now time.Ti
 		}
 		return s.verdict(a, session), nil
 	case http.StatusUnauthorized, http.StatusForbidden:
-		// The gateway's own JSON behind one of these is about this agent's session. A page is a closed door for all.
+		// The gateway's own JSON with one of these is about this agent's session. A page applies to all agents.
 		if s, err := c.understand(resp.Body); err == nil && s.fault == "" && classOf(s.retcode) != worker.Success {
 			a = s.verdict(a, session)
 			a.Class = worker.NoAgent
@@ -76,7 +76,7 @@ func notOurs(a worker.Answer) worker.Answer {
 	return unsound(a, fmt.Sprintf("HTTP status %d: not the gateway's own answer; is its address right?", a.Status))
 }
 
-// refusedByProxy names what proxies say in the text of a 400 only.
+// refusedByProxy explains a status 400 of a proxy by its text.
 func refusedByProxy(a worker.Answer, body io.Reader) worker.Answer {
 	text, _ := io.ReadAll(io.LimitReader(body, maxDrain))
 	switch {
@@ -90,9 +90,9 @@ func refusedByProxy(a worker.Answer, body io.Reader) worker.Answer {
 
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// understand reads a body and what it says. Nearly all of the gateway's answers are the same bytes, so the last one is
-// remembered. One byte more than is accepted is read, so that a body that is too long is known by its length.
-func (c *Client) understand(from io.Reader) (*said, error) {
+// understand reads and parses a body. Nearly all of the gateway's answers are the same bytes, so the last one is cached. It reads one
+// byte more than it accepts, so that it recognises a body that is too long.
+func (c *Client) understand(from io.Reader) (*parsed, error) {
 	b, _ := bodies.Get().(*bytes.Buffer)
 	defer func() {
 		if b.Cap() <= maxKept {
@@ -116,31 +116,31 @@ func unsound(a worker.Answer, why string) worker.Answer {
 	return a
 }
 
-// said is what one body says.
-type said struct {
+// parsed is a body that was parsed.
+type parsed struct {
 	body             []byte
 	retcode, message string
 	fault            string // why it is not the gateway's own answer; empty: it is
 }
 
-// understand reads the gateway's own JSON: the return code as a string or a number, the message if there is one. What
-// result holds differs from version to version and is not looked at.
-func understand(body []byte) said {
+// understand parses the gateway's own JSON: the return code as a string or a number, and the message if there is one. It ignores
+// result, which differs between versions.
+func understand(body []byte) parsed {
 	var fields map[string]json.RawMessage // a struct would take "Retcode" for the retcode as well
 	if len(body) > maxBody || json.Unmarshal(asUTF8(unpacked(body)), &fields) != nil {
-		return said{body: body, fault: "an answer without the gateway's JSON: is its address right?"}
+		return parsed{body: body, fault: "an answer without the gateway's JSON: is its address right?"}
 	}
 	retcode, err := readRetcode(fields["retcode"])
 	if err != nil {
-		return said{body: body, fault: "the gateway's JSON has " + err.Error()}
+		return parsed{body: body, fault: "the gateway's JSON has " + err.Error()}
 	}
-	s := said{body: body, retcode: retcode}
+	s := parsed{body: body, retcode: retcode}
 	_ = json.Unmarshal(fields["message"], &s.message) // not stable, and only for people: none is as good
 	s.message = cut(s.message, maxMessage+maxSecret)  // so that none is cut in two before it is concealed
 	return s
 }
 
-// unpacked returns a body without the gzip that some proxies put around it unasked, with or without saying so.
+// unpacked decompresses a body that a proxy has compressed with gzip unasked, with or without a header that says so.
 func unpacked(body []byte) []byte {
 	if !bytes.HasPrefix(body, []byte("\x1f\x8b")) {
 		return body
@@ -174,7 +174,7 @@ func asUTF8(body []byte) []byte {
 
 var bom = []byte("\ufeff")
 
-func (s *said) verdict(a worker.Answer, session messages.Session) worker.Answer {
+func (s *parsed) verdict(a worker.Answer, session messages.Session) worker.Answer {
 	if s.fault != "" {
 		return unsound(a, s.fault)
 	}
@@ -188,7 +188,7 @@ var (
 	errBadRetcode = errors.New("a retcode that is neither a short text nor a number")
 )
 
-// readRetcode accepts both forms that answers come in.
+// readRetcode parses both forms of a return code.
 func readRetcode(raw json.RawMessage) (string, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "", errNoRetcode
@@ -207,8 +207,8 @@ func readRetcode(raw json.RawMessage) (string, error) {
 	return text, nil
 }
 
-// inWords says of an error only what is known to hold nothing that was received. The library quotes lines that it
-// cannot read, and one of them may be the header with the agent's next GUID.
+// inWords describes an error without anything that was received. The library quotes lines that it cannot parse, and one of them may be
+// the header with the agent's next GUID.
 func inWords(err error) string {
 	var dial *dialError
 	var socket *net.OpError
@@ -236,7 +236,7 @@ func cut(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "")
 }
 
-// conceal takes a session's credentials out of a text that the gateway sent: it may quote what it was sent.
+// conceal removes a session's credentials from a text that the gateway sent, because it may quote the request.
 func conceal(text string, session messages.Session) string {
 	if len(text) < leastSecret {
 		return text
@@ -259,11 +259,11 @@ func without(text, secret string) string {
 // maxSecret is more than any credential of a session has.
 const maxSecret = 8 << 10
 
-// leastSecret is the length from which on a text is taken for a secret: replacing every "1" would garble any message.
+// leastSecret is the least length of a text that is taken for a secret: replacing every "1" would garble any message.
 const leastSecret = 6
 
-// retryAfter reads how long to make no call: seconds, or an instant, which is compared with the sender's own clock if the answer
-// has a Date. 0: not said, or already past.
+// retryAfter parses Retry-After: seconds, or an instant, which is compared with the sender's own clock if the answer has a Date. 0:
+// there is none, or it has passed.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {

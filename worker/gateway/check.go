@@ -22,7 +22,7 @@ func (c *Client) Check(ctx context.Context) error {
 	return nil
 }
 
-// minListen is how long Check waits at least for what a gateway that is close may have to say.
+// minListen is how long Check waits for such a report at least.
 const minListen = 250 * time.Millisecond
 
 func (c *Client) probe(ctx context.Context) error {

@@ -17,8 +17,8 @@ import (
 	"idlepolicy/worker"
 )
 
-// Client makes calls to the gateway. Set the exported fields, then Open it; they must not change afterwards. Its methods
-// may be called from many goroutines at once.
+// Client makes calls to the gateway. Set the exported fields, then call Open; the fields must not change afterwards. Its methods may be
+// called from many goroutines at once.
 type Client struct {
 	URL           string        // https://HOST:PORT; http only with Insecure
 	Hosts         []string      // HOST:PORTs that a session's gateway_url may name
@@ -35,7 +35,7 @@ type Client struct {
 	home     server
 	files    files
 	resolver *net.Resolver // nil: the system's; set by tests
-	last     atomic.Pointer[said]
+	last     atomic.Pointer[parsed]
 	lacking  atomic.Bool // in the last handshake the gateway asked for a client certificate and got none
 
 	mu       sync.Mutex // guards what follows
@@ -52,7 +52,7 @@ var (
 	errUnclean = errors.New("the change or the session has characters that a request cannot have")
 )
 
-// Open prepares the client and reads its files. Nothing is sent. Its errors name what is wrong.
+// Open prepares the client and reads its files. It sends nothing. Its errors name what is wrong.
 func (c *Client) Open() error {
 	home, err := parseServer(c.URL, c.Insecure)
 	if err != nil {
@@ -77,7 +77,7 @@ func (c *Client) Open() error {
 	return nil
 }
 
-// Close closes the connections that are not in use.
+// Close closes idle connections.
 func (c *Client) Close() {
 	c.mu.Lock()
 	current := c.current
@@ -125,9 +125,9 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call worke
 	return a
 }
 
-// request makes the request. The one header of ours that the gateway looks at is the agent's GUID; behind some load balancers
-// it needs the cookies that the sign-in set as well. What comes from outside is checked where it comes in; a text
-// that could lead to another path or become a second request is refused here all the same.
+// request makes the request. The gateway only needs the agent's GUID, and some load balancers need the cookies that the sign-in set.
+// Values from outside are checked where they come in. Those that could lead to another path or inject a second request are refused
+// here as well.
 func request(ctx context.Context, to server, call worker.Call) (*http.Request, error) {
 	if !isWord(call.AgentID) || !isWord(call.Flag) || !isVisible(call.Session.GUID) {
 		return nil, errUnclean
@@ -179,7 +179,7 @@ func isVisible(s string) bool {
 	return true
 }
 
-// failure says what a call without a usable response means.
+// failure returns the Answer for a call without a usable response.
 func (c *Client) failure(err error, once *passage) worker.Answer {
 	switch {
 	case errors.Is(err, errNoLease):
@@ -197,7 +197,7 @@ func (c *Client) failure(err error, once *passage) worker.Answer {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		a.Fault = "no connection within " + c.Timeout.String()
 		if !a.Connect {
-			a.TimedOut = true // what that means is said where it is known how other calls do
+			a.TimedOut = true // the worker explains it, because it knows how other calls do
 			a.Fault = "no answer within " + c.Timeout.String()
 		}
 	case hint != "" && !errors.As(err, new(*dialError)): // which has its hint

@@ -10,7 +10,7 @@ import (
 	"idlepolicy/worker/gateway/guard"
 )
 
-// dialError says that no connection came about, so that the gateway cannot have seen the call.
+// dialError is returned if no connection was made, so the gateway cannot have seen the call.
 type dialError struct{ error }
 
 func (e *dialError) Unwrap() error { return e.error }
@@ -44,7 +44,7 @@ func (c *Client) dial(ctx context.Context, network, addr string, lease func() er
 	return guard.NewSocket(&leased{conn, lease}), nil
 }
 
-// leased is a socket that writes nothing without the lease.
+// leased is a connection that writes nothing without the lease.
 type leased struct {
 	net.Conn
 	lease func() error
@@ -57,8 +57,8 @@ func (l *leased) Write(b []byte) (int, error) {
 	return l.Conn.Write(b)
 }
 
-// handshake opens a connection with TLS. The files are looked at each time, so that certificates that are replaced on disk
-// serve the next connection.
+// handshake opens a connection with TLS. It checks the files each time, so that certificates that are replaced on disk are used from
+// the next connection on.
 func (c *Client) handshake(ctx context.Context, network, addr string, lease func() error) (*tls.Conn, *guard.Socket, error) {
 	config, err := c.config(addr)
 	if err != nil {

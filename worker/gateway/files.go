@@ -32,8 +32,8 @@ type stamp struct {
 	modified time.Time
 }
 
-// load returns what the files hold. Where they cannot be used now, because somebody is just replacing them, what they held
-// before serves on, and each such state is reported once: otherwise nobody would know before the old certificate expires.
+// load returns the certificates in the files. If the files cannot be used, for example because somebody is just replacing them, it
+// returns the earlier ones and logs that once: otherwise nobody would notice before the old certificate expires.
 func (f *files) load() (*loaded, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

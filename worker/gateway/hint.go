@@ -17,7 +17,7 @@ type inHandshake struct{ error }
 
 func (e inHandshake) Unwrap() error { return e.error }
 
-// withHint adds to err what would be right, if that is known.
+// withHint adds to err what would be right, if it knows.
 func withHint(err error) error {
 	if hint := hintOf(err); hint != "" {
 		return fmt.Errorf("%w: %s", err, hint)
@@ -25,7 +25,7 @@ func withHint(err error) error {
 	return err
 }
 
-// hintOf returns the cause and the way out of what usually goes wrong with TLS, or nothing.
+// hintOf returns the cause of a common TLS error and what would be right; empty: it knows neither.
 func hintOf(err error) string {
 	var (
 		unknown x509.UnknownAuthorityError
@@ -56,7 +56,7 @@ func hintOf(err error) string {
 	return ""
 }
 
-// alerts are the TLS alerts that have a usual cause, by what crypto/tls calls them.
+// alerts has the TLS alerts with a common cause, by their names in crypto/tls.
 var alerts = map[string]string{
 	"tls: certificate required":           demandsCertificate,
 	"tls: bad certificate":                refusesCertificate,
@@ -89,11 +89,11 @@ const (
 // isAlert reports whether an error is a TLS alert, of either side.
 func isAlert(err *net.OpError) bool { return err.Op == remote || err.Op == "local error" }
 
-// remote is what crypto/tls calls the alerts of the other side.
+// remote is the prefix of the other side's alerts in crypto/tls.
 const remote = "remote error"
 
-// isTurnedAway reports whether the gateway ended the TLS connection. With TLS 1.3 it may do so when a request is already on its
-// way, which it does not read then.
+// isTurnedAway reports whether the gateway ended the TLS connection. With TLS 1.3 it may do so after a request was sent, which it does
+// not read then.
 func isTurnedAway(err error) bool {
 	var alert *net.OpError
 	return errors.As(err, &alert) && alert.Op == remote

@@ -10,13 +10,12 @@ import (
 	"idlepolicy/worker/gateway/guard"
 )
 
-// passage is the way of one call through net/http, which may send a request more than once.
+// passage follows one call through net/http, which may send a request more than once.
 //
-// Over HTTP/1.1 it does so only if nothing of the request was written. Over HTTP/2 it sends a request again if the
-// server says that it did not look at it, on and on and past the gate, and it cannot be told not to. Where the server
-// ends a connection, as many do after a thousand requests, that is not a lack of room: what was on its way goes out on
-// another one, once. On the same connection the server has refused the stream, because it has no room for it, and the next
-// attempt is not the transport's.
+// Over HTTP/1.1 it does so only if nothing of the request was written. Over HTTP/2 it repeats a request without limit, and past the
+// gate, if the server says that it did not process it. That cannot be turned off. passage allows one repetition on another connection,
+// because many servers end a connection after a thousand requests, which is not a lack of room. It allows none on the same
+// connection: there the server has refused the stream for lack of room, and the worker decides on the next attempt.
 type passage struct {
 	end     context.CancelFunc
 	on      net.Conn    // where the request goes; nil: there is no connection yet
@@ -25,7 +24,7 @@ type passage struct {
 	refused bool        // it would have been sent once more than it may
 }
 
-// watch makes the transport report on the call. What ends it in time is the context: nothing is written once that has ended.
+// watch makes the transport report to the passage. A cancelled context ends the call: nothing is written after that.
 func (p *passage) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(got httptrace.GotConnInfo) { p.take(got.Conn) }, WroteHeaders: func() { p.wrote.Store(true) },
@@ -47,8 +46,8 @@ func (p *passage) stale(err error) bool {
 	return ok && !g.Asked() && !errors.As(err, &dial) && !errors.Is(err, errNoLease)
 }
 
-// take is called with each connection that the request is about to be sent on. A connection that turns out to be closed
-// before anything is written does not count.
+// take is called before the request is sent on a connection. A connection that turns out to be closed before anything is written does
+// not count.
 func (p *passage) take(conn net.Conn) {
 	wrote := p.wrote.Swap(false)
 	if g, ok := conn.(*guard.Conn); ok {

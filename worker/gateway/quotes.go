@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// DropQuotes keeps net/http from quoting on the standard logger what a server sent unasked: it may hold a GUID, and a server that
-// does so fills the log. [Client.Open] calls it; so must whoever else lets net/http talk to the gateway.
+// DropQuotes stops net/http from quoting on the standard logger what a server sent unasked: it may contain a GUID, and would fill the
+// log. [Client.Open] calls it; so must any other code that connects net/http to the gateway.
 var DropQuotes = sync.OnceFunc(func() { log.SetOutput(unquoted{log.Writer()}) })
 
 type unquoted struct{ to io.Writer }

@@ -2,8 +2,8 @@ package gateway
 
 import "idlepolicy/worker"
 
-// classes says what each documented return code means for a change. A code that is not in here is unknown: its
-// change is tried again, as often as a change's attempts allow.
+// classes is the table of what each documented return code means for a change. A change with any other code is retried, up to
+// MaxAttempts.
 var classes = map[string]worker.Class{
 	"0": worker.Success,
 
@@ -23,7 +23,7 @@ var classes = map[string]worker.Class{
 	"100-009": worker.Passing, // the agent is in the wrong state, or not permitted to set it
 }
 
-// classOf returns what a return code means.
+// classOf returns the class of a return code.
 func classOf(retcode string) worker.Class {
 	if class, known := classes[retcode]; known {
 		return class

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// Servlet containers close a connection that is silent for 20 s by default. Ours close before: a call on a connection
+	// Servlet containers close an idle connection after 20 s by default. We close ours earlier, because a call on a connection
 	// that the server is just closing looks like a fault.
 	idleTimeout = 15 * time.Second
 	// The gateway's answers have a handful of headers.
@@ -23,14 +23,14 @@ func (c *Client) newTransport() *http.Transport {
 		IdleConnTimeout:        idleTimeout,
 		DisableCompression:     true, // answers are 60 bytes long
 		MaxResponseHeaderBytes: maxHeader,
-		// All calls share one connection of HTTP/2: one that died silently must not take the next calls with it.
+		// All calls share one HTTP/2 connection, so one that died silently must not be used for further calls.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: c.Timeout, PingTimeout: c.Timeout},
 	}
 }
 
-// transport returns the transport for the next call. A new one takes over when the connections of the old one may be at
-// their greatest age: nothing else makes them follow a name that moved to another address while the old address lives.
-// Calls under way end on their connections, which close then.
+// transport returns the transport for the next call. It replaces the transport when the oldest of its connections may have reached
+// their greatest age: otherwise they would not follow a name that moved to another address while the old one still works. Calls under
+// way finish on their connections, which close then.
 func (c *Client) transport(now time.Time) *http.Transport {
 	c.mu.Lock()
 	current, old := c.current, (*http.Transport)(nil)

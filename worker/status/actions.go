@@ -11,7 +11,7 @@ import (
 	"idlepolicy/messages"
 )
 
-// Actions are what people with the token may do on the page. Without them it is read-only.
+// Actions has what people with the token may do on the page. Without it the page is read-only.
 type Actions struct {
 	Token  string // has to come with each of them; while it is empty none is done
 	Pause  func(ctx context.Context) error
@@ -29,7 +29,7 @@ const (
 	maxFormBytes    = 4 << 10
 )
 
-// allowed looks at a token. After a wrong one nobody's is looked at for a moment, so that guessing leads nowhere.
+// allowed checks a token. After a wrong one, all tokens are refused for a moment, which makes guessing useless.
 func (a *Actions) allowed(token string, now time.Time) (ok, busy bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -44,7 +44,7 @@ func (a *Actions) allowed(token string, now time.Time) (ok, busy bool) {
 	return true, false
 }
 
-// act does what a form of the page asks for, and says what came of it.
+// act does what a form of the page asks for, and shows the outcome.
 func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxFormBytes)
 	ok, busy := s.Actions.allowed(r.PostFormValue("token"), time.Now())
@@ -85,7 +85,7 @@ func (s *Server) actAllowed(w http.ResponseWriter, r *http.Request) {
 	s.say(w, http.StatusOK, done)
 }
 
-// say shows one sentence and the way back.
+// say shows one sentence and a link back.
 func (s *Server) say(w http.ResponseWriter, code int, sentence string) {
 	p := s.sheet("../")
 	p.Title, p.Headline = "Idle policy", sentence

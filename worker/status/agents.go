@@ -16,7 +16,7 @@ const (
 	agentLast   = 10
 )
 
-// apiAgent says what is known about one agent, as idlectl explain --json.
+// apiAgent answers with all that is known about one agent, as idlectl explain --json does.
 func (s *Server) apiAgent(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	if !messages.ValidAgentID(id) {
@@ -38,10 +38,10 @@ func (s *Server) apiAgent(w http.ResponseWriter, r *http.Request) {
 	s.writeJSON(w, http.StatusOK, known)
 }
 
-// badLast says what last is.
+// badLast explains what last must be.
 const badLast = "last: want a whole number from 1 to 10000"
 
-// lastOf reads the parameter last; without it there is a default.
+// lastOf parses the parameter last, which has a default.
 func lastOf(r *http.Request, otherwise int) (n int, ok bool) {
 	text := r.URL.Query().Get("last")
 	if text == "" {
@@ -55,7 +55,7 @@ var batchID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 const badBatchID = "a batch ID is 1 to 64 letters, digits, - and _"
 
-// apiBatch says how far a batch is.
+// apiBatch answers with a batch's summary or progress.
 func (s *Server) apiBatch(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	if !batchID.MatchString(id) {

@@ -10,8 +10,8 @@ import (
 	"idlepolicy/worker/status/httpauth"
 )
 
-// API is what programs ask, and publish, over HTTP. Any replica answers: what only the owner knows, the functions ask it.
-// Their errors mean that NATS cannot be asked at the moment, unless they say otherwise.
+// API has the functions behind the HTTP API. Any replica can answer: the functions ask the owner for what only it knows. Their errors
+// mean that NATS is not available at the moment, unless they say otherwise.
 type API struct {
 	Publishers *httpauth.Tokens // who may publish; nil: nobody
 
@@ -21,12 +21,12 @@ type API struct {
 	Explain func(ctx context.Context, agent string, last int) (any, error)
 	// Batch returns the summary or the progress of a batch, whichever was stored last; nil: nothing is stored about it.
 	Batch func(ctx context.Context, id string) ([]byte, error)
-	// Results calls each with the results that are wanted, oldest first, as they stand in the stream. It follows until ctx ends
-	// if the query says so.
+	// Results calls each with the selected results, oldest first, as they are stored. It follows until ctx ends if the query says
+	// so.
 	Results func(ctx context.Context, q ResultQuery, each func(seq uint64, result []byte) error) error
 	// LastSeq returns the sequence of the last stored result.
 	LastSeq func(ctx context.Context) (uint64, error)
-	// Streams returns what the streams tell where no owner answers.
+	// Streams returns what the streams show if no owner answers.
 	Streams func(ctx context.Context) (any, error)
 
 	small, large, following places
@@ -40,7 +40,7 @@ type Post struct {
 	Source string // of changes that name none
 }
 
-// Receipt says what the stream has stored.
+// Receipt is the answer to a Post that was stored.
 type Receipt struct {
 	Stream     string `json:"stream"`
 	FirstSeq   uint64 `json:"first_seq"`
@@ -63,7 +63,7 @@ type Problem struct {
 // Error returns the first problem.
 func (u *Unusable) Error() string { return u.Problems[0].Message }
 
-// ResultQuery says which results are wanted.
+// ResultQuery selects results.
 type ResultQuery struct {
 	Agent    string // empty: all
 	Outcomes []messages.Outcome
@@ -82,7 +82,7 @@ const (
 	apiTimeout    = 10 * time.Second
 )
 
-// places are how many requests of a kind may be under way; the zero value is set up by the first one.
+// places limits how many requests of a kind may be in progress. The zero value is ready for use.
 type places struct{ taken chan struct{} }
 
 func newPlaces(n int) places { return places{make(chan struct{}, n)} }
@@ -115,14 +115,14 @@ func (s *Server) routes(stop context.Context, mux *http.ServeMux) {
 	}
 }
 
-// fault answers with one sentence.
+// fault answers with a status and one sentence.
 func (s *Server) fault(w http.ResponseWriter, code int, sentence string) {
 	s.writeJSON(w, code, struct {
 		Error string `json:"error"`
 	}{sentence})
 }
 
-// unavailable answers what cannot be done at the moment.
+// unavailable answers with status 503.
 func (s *Server) unavailable(w http.ResponseWriter, err error) {
 	w.Header().Set("Retry-After", "2")
 	s.fault(w, http.StatusServiceUnavailable, err.Error())
@@ -134,7 +134,7 @@ func (s *Server) apiDescription(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(messages.OpenAPI) // a client that went away is not worth a line
 }
 
-// raw writes JSON as it stands in a stream.
+// raw writes JSON as it is stored.
 func (s *Server) raw(w http.ResponseWriter, body []byte) {
 	s.writeJSON(w, http.StatusOK, json.RawMessage(body))
 }

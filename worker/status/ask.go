@@ -15,8 +15,8 @@ import (
 // askWithin is below what container runtimes give a health check by default.
 const askWithin = 3 * time.Second
 
-// Ask asks the worker that listens on addr whether it is ready, prints its answer and returns it: so a container needs no
-// other program for its health check.
+// Ask asks the worker that listens on addr whether it is ready, and prints and returns the answer. With it a container needs no other
+// program for its health check.
 func Ask(ctx context.Context, addr string, w io.Writer) bool {
 	if addr == "" {
 		fmt.Fprintln(w, "IDLE_HTTP_ADDR is empty: the worker answers nobody")
@@ -41,7 +41,7 @@ func Ask(ctx context.Context, addr string, w io.Writer) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// readyz asks one address. Its certificate need not be for the name that this machine has for itself, and nothing secret is sent.
+// readyz asks one address. It does not verify the certificate, which need not be for this machine's own name; it sends no secrets.
 func readyz(ctx context.Context, base string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", http.NoBody)
 	if err != nil {
@@ -51,7 +51,7 @@ func readyz(ctx context.Context, base string) (*http.Response, error) {
 	return client.Do(request)
 }
 
-// reachable turns an address to listen on into one to connect to.
+// reachable returns the address to connect to for an address to listen on.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {

@@ -19,7 +19,7 @@ const (
 	maxBody   = 16 << 20
 )
 
-// apiPublish publishes changes. Whoever is not a publisher is told so before a byte of the body is read.
+// apiPublish publishes changes. It refuses clients that are not publishers before it reads the body.
 func (s *Server) apiPublish(w http.ResponseWriter, r *http.Request) {
 	name, err := s.API.Publishers.Check(r)
 	if refused, ok := errors.AsType[*httpauth.Refused](err); ok {
@@ -91,7 +91,7 @@ func (s *Server) problem(w http.ResponseWriter, field, message string) {
 	s.writeJSON(w, http.StatusBadRequest, problems{[]Problem{{Field: field, Message: message}}})
 }
 
-// unread answers a body that did not come whole.
+// unread answers if the body could not be read completely.
 func (s *Server) unread(w http.ResponseWriter, err error) {
 	w.Header().Set("Connection", "close")
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -105,10 +105,10 @@ func (s *Server) unread(w http.ResponseWriter, err error) {
 	s.problem(w, "", "the body broke off")
 }
 
-// mode turns a body into what is published.
+// mode says how a body is turned into change messages.
 type mode func(body []byte, h http.Header) (Post, *Problem)
 
-// modeOf returns what a request's headers say about its body; false: nothing that is known.
+// modeOf returns the mode for a request's headers; false: the type is not supported.
 func modeOf(h http.Header) (mode, bool) {
 	if h.Get("Content-Encoding") != "" || len(h.Values("Content-Type")) != 1 {
 		return nil, false

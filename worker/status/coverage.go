@@ -12,7 +12,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// coverText are the states of coverage in a team leader's words.
+// coverText has the states of coverage in a team leader's words.
 var coverText = map[view.CoverState]string{
 	view.CoverInForce: "have it", view.CoverDue: "get it now", view.CoverRetrying: "are tried again",
 	view.CoverNotSignedIn: "are not signed in", view.CoverFailed: "failed", view.CoverExpired: "came too late",
@@ -27,10 +27,10 @@ type coverPart struct {
 	Wide  float64
 }
 
-// barWide is the width of the bar in its own units.
+// barWide is the width of the bar in the units of its SVG.
 const barWide = 1000
 
-// covering is who has the policy, for the page.
+// covering is the coverage as the page shows it.
 type covering struct {
 	Total    int
 	InForce  int
@@ -40,7 +40,7 @@ type covering struct {
 	Held     []heldUp
 }
 
-// heldUp is what keeps agents from having their policy, in words.
+// heldUp is one reason why agents do not have their policy.
 type heldUp struct {
 	Text string
 	Link string
@@ -51,7 +51,7 @@ func newCovering(v *view.View) covering {
 	if c.Total == 0 {
 		return c
 	}
-	c.Share = share(c.InForce, c.Total)
+	c.Share = percentage(c.InForce, c.Total)
 	c.Sentence = fmt.Sprintf("%s of %s agents have their policy", count(c.InForce), count(c.Total))
 	x := 0.0
 	for _, state := range view.CoverStates() {
@@ -67,8 +67,8 @@ func newCovering(v *view.View) covering {
 	return c
 }
 
-// share is a percentage that is 100 only if it is all.
-func share(n, of int) string {
+// percentage returns n as a percentage of all, which is 100 only if it is all of them.
+func percentage(n, of int) string {
 	if n == of {
 		return "100 %"
 	}
@@ -79,7 +79,7 @@ func share(n, of int) string {
 	return fmt.Sprintf("%d %%", int(percent))
 }
 
-// heldUps says what holds the others up, what concerns most first.
+// heldUps returns why the other agents do not have their policy, the most frequent reason first.
 func heldUps(v *view.View) (all []heldUp) {
 	c := v.Coverage
 	add := func(n int, state view.CoverState, one, many string) {
@@ -110,7 +110,7 @@ func heldUps(v *view.View) (all []heldUp) {
 	return all
 }
 
-// lengthText is a duration as people say it.
+// lengthText returns a duration as people say it.
 func lengthText(d time.Duration) string {
 	switch d = max(d, time.Second); {
 	case d >= 2*time.Hour:
@@ -135,7 +135,7 @@ type coverList struct {
 // rowsOnPage is how many agents one page lists.
 const rowsOnPage = 100
 
-// coverageQuery reads what is asked for; false: something is wrong with it.
+// coverageQuery parses the parameters; false: something is wrong with them.
 func coverageQuery(values url.Values) (q view.CoverageQuery, ok bool) {
 	q = view.CoverageQuery{Prefix: strings.TrimSpace(values.Get("agent")), Batch: values.Get("batch"), After: values.Get("after")}
 	ok = strings.Trim(q.Prefix, "0123456789") == "" && len(q.Prefix) <= 6 && (q.Batch == "" || batchID.MatchString(q.Batch)) &&
@@ -152,7 +152,7 @@ func coverageQuery(values url.Values) (q view.CoverageQuery, ok bool) {
 	return q, ok
 }
 
-// link returns the address of what a query asks for.
+// link returns the URL of a query.
 func coverageLink(page string, q view.CoverageQuery) string {
 	values := url.Values{}
 	for name, value := range map[string]string{
@@ -229,7 +229,7 @@ func (s *Server) coverageCSV(w http.ResponseWriter, r *http.Request) {
 	rows.Flush() // a client that went away is not worth a line
 }
 
-// cell keeps what somebody else wrote from being a formula in a spreadsheet.
+// cell escapes a text that a spreadsheet would take for a formula.
 func cell(text string) string {
 	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
 		return "'" + text

@@ -104,7 +104,7 @@ func TestPercentageOfTheAgents(t *testing.T) {
 		n, of int
 		want  string
 	}{{19999, 20000, "99.9 %"}, {20000, 20000, "100 %"}, {0, 3, "0 %"}, {199, 200, "99.5 %"}, {2, 3, "66 %"}} {
-		if got := share(test.n, test.of); got != test.want {
+		if got := percentage(test.n, test.of); got != test.want {
 			t.Errorf("%d of %d are %s, want %s", test.n, test.of, got, test.want)
 		}
 	}

@@ -10,6 +10,6 @@
 //	/events             what changes on the page, as server-sent events
 //	/actions/{verb}     pause, resume and replay, for those who have the token
 //
-// A page, a probe and a scrape that come at the same time are one question to the event loop, and a page that stays
-// open costs one question a second however many people look at it.
+// A page, a probe and a scrape that come at the same time cost one question to the event loop, and an open page costs one question a
+// second, however many people look at it.
 package status

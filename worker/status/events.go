@@ -12,13 +12,13 @@ import (
 const (
 	refreshEvery = time.Second
 	maxWatchers  = 200
-	// A stream says something at least this often, so that a connection that is dead is found.
+	// A stream sends something at least this often, so that a dead connection is detected.
 	keepAlive = 10 * time.Second
-	// A client that takes no more is dropped after this time.
+	// A client that does not read is disconnected after this time.
 	eventTimeout = 10 * time.Second
 )
 
-// live is the page as those who keep it open have it. It is made once for all of them, section by section.
+// live is the page for all who have it open. It is rendered once for all of them, section by section.
 type live struct {
 	mu       sync.Mutex // guards what follows
 	sections []section
@@ -28,14 +28,14 @@ type live struct {
 	wake     chan struct{} // somebody came; made with the first one
 }
 
-// section is a part of the page that is sent whole when it has changed.
+// section is a part of the page that is sent when it has changed.
 type section struct {
 	ID   string `json:"id"`
 	HTML string `json:"html"`
 	turn uint64 // in which it changed last
 }
 
-// enter counts somebody in and asks for a fresh page; false: there are too many.
+// enter adds a watcher and requests a fresh page; false: there are too many.
 func (l *live) enter() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,7 +79,7 @@ func (l *live) watched() bool {
 	return l.watchers > 0
 }
 
-// put takes the page as it is now and wakes those who wait for what has changed.
+// put stores the current page and wakes those who wait for changes.
 func (l *live) put(now []section) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,7 +102,7 @@ func (l *live) put(now []section) {
 	}
 }
 
-// since returns the sections that changed after a turn, the turn it is now, and what is closed at the next one.
+// since returns the sections that changed after a turn, the current turn, and a channel that is closed at the next one.
 func (l *live) since(turn uint64) (changed []section, now uint64, next <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,7 +117,7 @@ func (l *live) since(turn uint64) (changed []section, now uint64, next <-chan st
 	return changed, l.turn, l.changed
 }
 
-// refresh makes the page anew every second while anybody has it open.
+// refresh renders the page every second while anybody has it open.
 func (s *Server) refresh(ctx context.Context) {
 	tick := time.NewTicker(refreshEvery)
 	defer tick.Stop()
@@ -172,7 +172,7 @@ type eventStream struct {
 	err     error
 }
 
-// begin lifts the limits that are meant for short answers.
+// begin lifts the time limits, which are for short answers.
 func (e *eventStream) begin() {
 	e.err = e.control.SetReadDeadline(time.Time{})
 	e.write("retry: 1000\n\n")

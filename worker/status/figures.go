@@ -8,7 +8,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// figure is a value on the page with its meaning.
+// figure is a value on the page with its explanation.
 type figure struct {
 	ID      string
 	Label   string
@@ -65,7 +65,7 @@ func gateFigures(v *view.View) []figure {
 	return all
 }
 
-// whoSet says where the limit is not the configured one.
+// whoSet says who set the limit, if it is not the configured one.
 func whoSet(g view.GateState) string {
 	if g.ByOperator {
 		return "set by an operator"
@@ -73,7 +73,7 @@ func whoSet(g view.GateState) string {
 	return ""
 }
 
-// heldBy is what keeps back what is due. The gate remembers the last that was asked for, which may have ended since.
+// heldBy returns what holds back due calls. The gate remembers the last reason, which may be over by now.
 func heldBy(v *view.View) string {
 	if v.Due == 0 {
 		return ""
@@ -81,7 +81,7 @@ func heldBy(v *view.View) string {
 	return v.Gate.Holding
 }
 
-// holdingText says what keeps back what is due.
+// holdingText says what holds back due calls.
 func holdingText(what string) string {
 	switch what {
 	case "":
@@ -260,7 +260,7 @@ func whyText(c view.ChangeView) string {
 	return c.WaitsFor.Sentence()
 }
 
-// lastCallText says what came of the last call for a change.
+// lastCallText describes the outcome of the last call for a change.
 func lastCallText(c view.ChangeView) string {
 	if c.Fault != "" {
 		return c.Fault

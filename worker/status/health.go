@@ -9,8 +9,8 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// healthz tells whether the process is alive: only an event loop that does not answer is worth a restart. Trouble with
-// NATS or the gateway is none of that, and neither is waiting to learn who is signed in.
+// healthz reports whether the process is alive. Only an event loop that does not answer justifies a restart, but not trouble with NATS
+// or the gateway, nor waiting to learn who is signed in.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if s.Role().Role == view.RoleOwner && s.sessionsKnown() && s.view().late {
@@ -32,7 +32,7 @@ type readiness struct {
 	Connected bool      `json:"connected"`
 }
 
-// readyz tells whether the process takes part, and if not, why.
+// readyz reports whether the process takes part and, if not, why.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	r := s.readiness()
 	code := http.StatusOK
@@ -51,7 +51,7 @@ func (s *Server) readiness() readiness {
 	}
 }
 
-// whyNot says why a process takes no part; empty: it does.
+// whyNot returns why a process does not take part; empty: it does.
 func whyNot(role Role, connected, sessionsKnown bool) string {
 	switch {
 	case !connected:

@@ -8,7 +8,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// The plot's past: one point every 5 s for 15 minutes.
+// The history in the plot: one point every 5 s for 15 minutes.
 const (
 	sampleEvery = 5 * time.Second
 	keptPoints  = 180
@@ -18,12 +18,12 @@ const (
 type history struct {
 	mu     sync.Mutex // guards what follows
 	points [keptPoints]point
-	n      uint64 // points ever added
-	last   mark   // as of the last view of an owner
+	n      uint64   // points ever added
+	last   counters // as of the last view of an owner
 }
 
-// mark is how far the owner's counters were at some time. They begin anew with each term.
-type mark struct {
+// counters are the owner's counters at some time. They restart with each term.
+type counters struct {
 	at           time.Time
 	term         time.Time
 	calls, ended uint64
@@ -45,7 +45,7 @@ func (h *history) add(now time.Time, v view.View, known bool) {
 	p := point{At: now, Known: known}
 	if known {
 		last := h.last
-		h.last = mark{at: now, term: v.Since, calls: v.Called, ended: v.Ended}
+		h.last = counters{at: now, term: v.Since, calls: v.Called, ended: v.Ended}
 		switch {
 		case last.at.IsZero() || !now.After(last.at):
 			return // there is nothing to compare with
@@ -63,7 +63,7 @@ func (h *history) add(now time.Time, v view.View, known bool) {
 	h.n++
 }
 
-// backlog is what the gateway has still to be told of what is due. What waits for a sign-in or an instant is not.
+// backlog returns how many calls are due. Changes that wait for a sign-in or an instant are not.
 func backlog(v view.View) int { return v.Due + v.InFlight + v.Retrying }
 
 // all returns the points from the oldest to the newest.

@@ -11,8 +11,8 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// Metrics counts what the worker tells it, for Prometheus and for the page. It is a worker.Observer: its methods run in
-// the event loop, so that they look labels up in tables made beforehand and wait for nothing.
+// Metrics counts the worker's events for Prometheus and the page. It is a worker.Observer. Its methods run in the event loop, so they
+// look up labels in tables and never block.
 type Metrics struct {
 	registry  *prometheus.Registry
 	changes   map[messages.Outcome]prometheus.Counter
@@ -30,7 +30,7 @@ type Metrics struct {
 
 var _ worker.Observer = (*Metrics)(nil)
 
-// The label values, all of them known beforehand. Retcodes come from outside, hence the list.
+// The label values, which are all known in advance. Retcodes come from outside, hence the list.
 var (
 	outcomes      = messages.Outcomes()
 	knownRetcodes = []string{
@@ -57,7 +57,7 @@ func NewMetrics(version string) *Metrics {
 	)
 	m.countChanges()
 	m.countCalls()
-	m.turns = m.counters("gate_transitions_total", "How often the gate came into a state.", "state", gateStates)
+	m.turns = m.countersOf("gate_transitions_total", "How often the gate came into a state.", "state", gateStates)
 	m.conflicts = m.counter("ledger_conflicts_total",
 		"Results that were refused or lost on their way to the server, so that the ledger was read again.")
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -71,7 +71,7 @@ func NewMetrics(version string) *Metrics {
 const prefix = "idlepolicy_"
 
 func (m *Metrics) countChanges() {
-	m.changes = counters(m, "changes_total",
+	m.changes = countersFor(m, "changes_total",
 		"Results stored, by outcome; waiting and reapplied do not end a change.", "outcome", outcomes)
 	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: prefix + "change_duration_seconds", Help: "Time from a change's publication to its ending.", Buckets: changeBuckets,
@@ -90,12 +90,12 @@ func (m *Metrics) countCalls() {
 	for c := range m.calls {
 		names = append(names, worker.Class(c).String())
 	}
-	byClass := m.counters("gateway_calls_total",
+	byClass := m.countersOf("gateway_calls_total",
 		"Calls to the gateway, by what the answer means; not_sent never left this process.", "class", names)
 	for c, name := range names {
 		m.calls[c] = byClass[name]
 	}
-	m.retcodes = m.counters("gateway_retcodes_total", "Answers of the gateway, by its retcode.",
+	m.retcodes = m.countersOf("gateway_retcodes_total", "Answers of the gateway, by its retcode.",
 		"retcode", append([]string{otherRetcode}, knownRetcodes...))
 	m.others = m.retcodes[otherRetcode]
 	took := prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -111,13 +111,12 @@ func (m *Metrics) counter(name, help string) prometheus.Counter {
 	return c
 }
 
-func (m *Metrics) counters(name, help, label string, values []string) map[string]prometheus.Counter {
-	return counters(m, name, help, label, values)
+func (m *Metrics) countersOf(name, help, label string, values []string) map[string]prometheus.Counter {
+	return countersFor(m, name, help, label, values)
 }
 
-// counters makes a counter for each value that the label can have, so that all of them are there from the start and
-// counting one is a look into a table.
-func counters[V ~string](m *Metrics, name, help, label string, values []V) map[V]prometheus.Counter {
+// countersFor makes a counter for each value of a label, so that all of them exist from the start and counting is a map access.
+func countersFor[V ~string](m *Metrics, name, help, label string, values []V) map[V]prometheus.Counter {
 	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + name, Help: help}, []string{label})
 	m.registry.MustRegister(vec)
 	table := make(map[V]prometheus.Counter, len(values))

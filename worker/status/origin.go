@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// sameOrigin refuses what a browser sends for a page of another origin, as [http.CrossOriginProtection] does. Browsers say
-// where a request comes from in Sec-Fetch-Site over HTTPS and to loopback addresses, and in Origin everywhere. Behind a
-// proxy that sends a Host of its own, Origin is compared with X-Forwarded-Host, which no page can set for another origin.
+// sameOrigin refuses requests that a browser sends for a page of another origin, as [http.CrossOriginProtection] does. Browsers send
+// Sec-Fetch-Site over HTTPS and to loopback addresses, and Origin everywhere. Behind a proxy that changes Host, Origin is compared
+// with X-Forwarded-Host, which no page can set for another origin.
 func sameOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -20,7 +20,7 @@ func sameOrigin(next http.Handler) http.Handler {
 	})
 }
 
-// isForwarded reports whether the request comes from a page that a proxy serves for us.
+// isForwarded reports whether the request comes from our page behind a proxy.
 func isForwarded(r *http.Request) bool {
 	if r.Header.Get("Sec-Fetch-Site") != "" {
 		return false // the browser has said what it is

@@ -40,7 +40,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"details": details, "first": first, "rest": rest,
 }).ParseFS(files, "page/*.html"))
 
-// sheet is what the templates are filled with.
+// sheet is the data of the templates.
 type sheet struct {
 	Base    string // the way from this page to the first one
 	Title   string
@@ -63,7 +63,7 @@ type sheet struct {
 	Hidden   hidden
 }
 
-// hidden is how many of each there are beside those that are shown.
+// hidden is how many entries of each list are not shown.
 type hidden struct{ Waits, Trouble, Batches int }
 
 // How many lines of each list the page shows, so that it stays small however much goes on.
@@ -130,7 +130,7 @@ func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 	s.write(w, http.StatusOK, "page.html", &p)
 }
 
-// findAgent goes from the search to the page of the agent.
+// findAgent redirects a search to the page of the agent.
 func (s *Server) findAgent(w http.ResponseWriter, r *http.Request) {
 	id := strings.TrimSpace(r.FormValue("id"))
 	if messages.ValidAgentID(id) {
@@ -157,7 +157,7 @@ func (s *Server) agentPage(w http.ResponseWriter, r *http.Request) {
 	s.write(w, http.StatusOK, "agent.html", &p)
 }
 
-// write makes the whole page before it sends the first byte: half a page with status 200 would look like all of it.
+// write renders the whole page before it sends the first byte: half a page with status 200 would look complete.
 func (s *Server) write(w http.ResponseWriter, code int, name string, p *sheet) {
 	var b strings.Builder
 	if err := pages.ExecuteTemplate(&b, name, p); err != nil {

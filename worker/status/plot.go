@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// plot is the last 15 minutes as lines. Each is drawn in a box of plotWide by plotHigh that is stretched to the room
-// there is; what stands beside it is text of the page, which is not stretched.
+// plot draws the last 15 minutes as lines. Each is drawn in a box of plotWide by plotHigh, which is stretched to the available width;
+// the labels are text of the page, which is not stretched.
 type plot struct {
 	Calls, Ended, Backlog string // paths
 	MostRate              float64
@@ -58,7 +58,7 @@ func newPlot(points []point) plot {
 	return p
 }
 
-// path draws one value over time; where there was no owner the line is broken.
+// path draws one value over time. The line is interrupted while there was no owner.
 func path(points []point, now time.Time, most float64, value func(point) float64) string {
 	var b strings.Builder
 	pen := "M"
@@ -75,7 +75,7 @@ func path(points []point, now time.Time, most float64, value func(point) float64
 	return b.String()
 }
 
-// minutes sums the points up, the newest first.
+// minutes returns averages of the points for each minute, newest first.
 func minutes(points []point) []minute {
 	var all []minute
 	for _, at := range points {

@@ -10,8 +10,8 @@ import (
 // keptResults is how many results are kept of each kind.
 const keptResults = 200
 
-// results keeps the last results, and apart from them the last ones that somebody should look at: in a burst a failed
-// one would be gone from the others within seconds.
+// results keeps the last results, and separately the last ones that need attention: in a wave of changes, a failed one would disappear
+// from the others within seconds.
 type results struct {
 	mu      sync.Mutex // guards what follows
 	all     lastResults
@@ -52,8 +52,8 @@ func (r *results) add(result *messages.Result) {
 	}
 }
 
-// learn adds what another process tells of its last results, the newest first, so that a standby has something to
-// show, also after it took over. It sees them now and then only: in a burst some are missing.
+// learn adds the last results of another process, newest first, so that a standby has something to show, even after a takeover. It is
+// called only now and then, so in a wave of changes some are missing.
 func (r *results) learn(all, trouble []messages.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -70,7 +70,7 @@ func (l *lastResults) learn(told []messages.Result) {
 	}
 }
 
-// last returns up to n of the last results, and all that are kept of those that ended badly.
+// last returns up to n of the last results, and all kept ones that need attention.
 func (r *results) last(n int) (all, trouble []messages.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// gauges are read when somebody scrapes, in one look at the worker. A standby has no such look: it reports only what
-// does not depend on owning, so that a sum over all replicas is the owner's value.
+// gauges are read from one view of the worker at each scrape. A standby has no view and reports only what does not depend on being the
+// owner, so a sum over all replicas is the owner's value.
 type gauges struct{ server *Server }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -120,7 +120,7 @@ func collectEstimate(set setter, e view.Estimate) {
 	set(missedDesc, float64(e.Missed))
 }
 
-// secondsSince is never below 0: the server's clock may be ahead of ours.
+// secondsSince returns the seconds since a time. It is never below 0, although the server's clock may be ahead of ours.
 func secondsSince(at time.Time) float64 {
 	if at.IsZero() {
 		return 0
@@ -135,7 +135,7 @@ func one(yes bool) float64 {
 	return 0
 }
 
-// watch has the gauges read from s; what it returns ends that.
+// watch makes the gauges read from s until the returned function is called.
 func (m *Metrics) watch(s *Server) (end func()) {
 	g := gauges{s}
 	m.registry.MustRegister(g)

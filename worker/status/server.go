@@ -16,7 +16,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// Server serves everything that is to be seen of the process. Set the exported fields, then Listen, then Serve.
+// Server is the HTTP server of the process. Set the exported fields, then call Listen, then Serve.
 type Server struct {
 	Addr      string
 	Name      string // of this process, as the other replicas know it
@@ -35,29 +35,29 @@ type Server struct {
 	Log       *slog.Logger // nil: slog.Default
 
 	listener net.Listener
-	near     lookout[view.View] // this process's worker
-	far      lookout[view.View] // the owner, elsewhere
-	others   lookout[[]view.Replica]
+	near     cachedView[view.View] // this process's worker
+	far      cachedView[view.View] // the owner, elsewhere
+	others   cachedView[[]view.Replica]
 	history  history
 	live     live
 }
 
-// Worker is what the server asks about the work. All methods report false while this process is not the owner, or when
-// no answer came before ctx ended.
+// Worker answers questions about the work. All methods report false while this process is not the owner, or if no answer came before
+// ctx ended.
 type Worker interface {
 	View(ctx context.Context) (view.View, bool)
 	Agent(ctx context.Context, id string) (view.AgentView, bool)
 	Covered(ctx context.Context, q view.CoverageQuery) (view.CoveragePage, bool)
 }
 
-// Sessions is what the server asks about who is signed in.
+// Sessions answers questions about who is signed in.
 type Sessions interface {
 	Len() int
 	SignIns() (first, last time.Time) // zero where no record says when
 	Ready() <-chan struct{}           // closed as soon as the others can be believed
 }
 
-// Role says what part this process plays.
+// Role is the role of this process.
 type Role struct {
 	Role    string // starting, owner or standby
 	Owner   string // name of the owner, as far as it is known
@@ -75,7 +75,7 @@ const (
 	stopWithin     = 3 * time.Second
 )
 
-// Listen takes the address, so that a port that is taken is an error at the start and not later.
+// Listen listens on the address, so that a port that is in use is an error at the start and not later.
 func (s *Server) Listen() error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", s.Addr)
@@ -89,7 +89,7 @@ func (s *Server) Listen() error {
 	return nil
 }
 
-// Address returns where Listen listens, which tells the port where Addr left it open.
+// Address returns the address of the listener, with its port if Addr has port 0.
 func (s *Server) Address() string { return s.listener.Addr().String() }
 
 // Serve answers until ctx ends. Then it lets requests finish for a moment and returns nil.
@@ -159,8 +159,8 @@ func (s *Server) metrics() http.Handler {
 	})
 }
 
-// guarded has browsers load nothing from elsewhere, run nothing that stands in the page itself, and show the page in
-// nobody's frame.
+// guarded sets headers with which browsers load nothing from other origins, run no inline scripts, and do not show the page in a
+// frame.
 func guarded(next http.Handler) http.Handler {
 	const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

@@ -11,8 +11,8 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// site is everything that is known of the site at one moment: what the page shows and /api/status says. The first fields are
-// those of idlectl status --json.
+// site is everything that is known about the site at one moment, for the page and /api/status. The first fields are those of idlectl
+// status --json.
 type site struct {
 	At       time.Time      `json:"at"`
 	Owner    string         `json:"owner"`   // empty: none is known
@@ -54,7 +54,7 @@ func (s *Server) site() site {
 	return st
 }
 
-// ownerOf believes the owner itself first, then what this process heard.
+// ownerOf returns the owner, as the owner itself says or, if it does not answer, as this process last heard.
 func ownerOf(all []view.Replica, heard string) string {
 	for _, r := range all {
 		if r.Role == view.RoleOwner {
@@ -88,7 +88,7 @@ func (s *Server) apiStatus(w http.ResponseWriter, r *http.Request) {
 	s.writeJSON(w, http.StatusOK, st)
 }
 
-// agentSheet is what is known of one agent.
+// agentSheet is what is known about one agent.
 type agentSheet struct {
 	AgentID string            `json:"agent_id"`
 	Known   bool              `json:"known"` // the owner answered

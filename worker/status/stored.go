@@ -125,7 +125,7 @@ func (o *stream) event(r storedResult) {
 	o.write(fmt.Sprintf("id: %d\nevent: result\ndata: %s\n\n", r.seq, oneLine(r.text)))
 }
 
-// oneLine keeps what somebody else stored from looking like several lines.
+// oneLine removes line breaks from what a stranger may have stored.
 func oneLine(text []byte) []byte {
 	if !bytes.ContainsAny(text, "\r\n") {
 		return text
@@ -138,7 +138,7 @@ func oneLine(text []byte) []byte {
 	}, text)
 }
 
-// resultQuery reads the parameters; wrong says what is wrong with them.
+// resultQuery parses the parameters; wrong says what is wrong with them.
 func resultQuery(r *http.Request, follow bool) (q ResultQuery, wrong string) {
 	q.Follow = follow
 	values := r.URL.Query()
@@ -180,7 +180,7 @@ func sinceOf(text string) (time.Time, bool) {
 	return time.Now().Add(-d), err == nil && d >= 0
 }
 
-// begin says where the results begin. The last event that a client has seen counts more than what it asked for at first.
+// begin sets where the results begin. The last event that a client has received overrides its parameters.
 func (q *ResultQuery) begin(r *http.Request, hasLast bool) (wrong string) {
 	n, ok := lastOf(r, defaultLast)
 	if !ok {

@@ -11,13 +11,13 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// clock is a time of day on the page. The script turns it into the reader's own time zone.
+// clock renders a time of day. The script converts it to the reader's time zone.
 func clock(t time.Time) template.HTML { return timeElement(t, "clock", "") }
 
-// ago is a time on the page that the script shows as the time since or until then, ticking.
+// ago renders a time that the script shows as the time since or until then.
 func ago(t time.Time) template.HTML { return timeElement(t, "ago", "") }
 
-// lasting is since when something has been so; the script shows for how long.
+// lasting renders the time since when something is so; the script shows for how long.
 func lasting(t time.Time) template.HTML { return timeElement(t, "lasting", "since ") }
 
 func timeElement(t time.Time, show, before string) template.HTML {
@@ -28,7 +28,7 @@ func timeElement(t time.Time, show, before string) template.HTML {
 	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `" data-show="` + show + `">` + before + utc(t) + `</time>`)
 }
 
-// utc is a time for those whose browser runs no script.
+// utc renders a time for browsers without scripts.
 func utc(t time.Time) string {
 	t = t.UTC()
 	if time.Since(t).Abs() < 12*time.Hour {
@@ -37,7 +37,7 @@ func utc(t time.Time) string {
 	return t.Format("2006-01-02 15:04 UTC")
 }
 
-// count is a number with its thousands apart.
+// count renders a number with separated thousands.
 func count(n int) string {
 	digits := strconv.Itoa(max(n, -n))
 	var groups []string
@@ -52,7 +52,7 @@ func count(n int) string {
 	return text
 }
 
-// perSecond is a rate; 0 is none.
+// perSecond renders a rate; 0: there is none.
 func perSecond(rate float64) string {
 	if rate >= 100 {
 		return count(int(rate+0.5)) + "/s"
@@ -60,7 +60,7 @@ func perSecond(rate float64) string {
 	return strconv.FormatFloat(float64(int(rate*10+0.5))/10, 'f', -1, 64) + "/s"
 }
 
-// limit is a rate that calls may have.
+// limit renders a limit of the rate.
 func limit(rate float64) string {
 	if rate == 0 {
 		return "no limit"
@@ -68,7 +68,7 @@ func limit(rate float64) string {
 	return perSecond(rate)
 }
 
-// details are what a result says beside its outcome.
+// details renders what a result says besides its outcome.
 func details(r messages.Result) string {
 	var parts []string
 	if said := saidText(r.Retcode, r.Message); said != "" {
@@ -86,7 +86,7 @@ func details(r messages.Result) string {
 	return strings.Join(parts, " · ")
 }
 
-// outcomeSign marks an outcome for those who do not tell colours apart.
+// outcomeSign returns a sign for an outcome, for people who cannot distinguish colours.
 func outcomeSign(o messages.Outcome) string {
 	switch o {
 	case messages.Applied, messages.Reapplied:
@@ -101,7 +101,7 @@ func outcomeSign(o messages.Outcome) string {
 	return ""
 }
 
-// headline says in one sentence or two how the site is. It is read aloud when it changes, so it has no figures in it.
+// headline describes the site in one or two sentences. Screen readers read it aloud when it changes, so it has no figures.
 func headline(st *site) string {
 	const nobody = "Nobody is the owner: changes wait until a replica takes over."
 	switch {

@@ -11,8 +11,8 @@ import (
 	"idlepolicy/worker/stream/desk"
 )
 
-// actions is what people with the token may do on the status page; nil: nothing. It goes the way that idlectl goes, so
-// that any replica's page will do.
+// actions returns what people with the token may do on the status page; nil: nothing. It works as idlectl does, so any replica's page
+// can be used.
 func (s *Service) actions() (*status.Actions, error) {
 	if s.Config.HTTPTokenFile == "" {
 		return nil, nil

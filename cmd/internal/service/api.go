@@ -16,7 +16,7 @@ import (
 	"idlepolicy/worker/stream/desk"
 )
 
-// api is what programs may do over HTTP. It goes the way that idlectl goes, so that any replica will do.
+// api returns what programs may do over HTTP. It works as idlectl does, so any replica can be used.
 func (s *Service) api() (*status.API, error) {
 	a := &status.API{
 		Publish: s.publish, Results: s.results,
@@ -47,7 +47,7 @@ func (s *Service) api() (*status.API, error) {
 	return a, nil
 }
 
-// asked does something through NATS as soon as this process is connected.
+// asked calls f with a connection to the site, if this process is connected.
 func (s *Service) asked(do func(d *desk.Desk) error) error {
 	d := s.link.desk()
 	if d == nil {
@@ -56,7 +56,7 @@ func (s *Service) asked(do func(d *desk.Desk) error) error {
 	return do(d)
 }
 
-// publish reads what was posted as idlectl publish reads a file, and stores it.
+// publish parses what was posted as idlectl publish parses a file, and stores it.
 func (s *Service) publish(ctx context.Context, p status.Post) (status.Receipt, error) {
 	d := s.link.desk()
 	if d == nil {
@@ -91,7 +91,7 @@ func (s *Service) publish(ctx context.Context, p status.Post) (status.Receipt, e
 	return r, nil
 }
 
-// notStored says how far a publication came, and how to go on.
+// notStored says how much of a publication was stored, and how to continue.
 func notStored(stored, all int, key string, err error) error {
 	again := "repeat the request with the same Idempotency-Key, and no message is stored twice"
 	switch {
@@ -103,7 +103,8 @@ func notStored(stored, all int, key string, err error) error {
 	return fmt.Errorf("the stream has stored %d of %d messages; %s: %w", stored, all, again, err)
 }
 
-// publications are the messages to publish: a single one goes by its key, several by the key and their place and content.
+// publications returns the messages to publish. The ID of a single one is the key, those of several are made of the key and their place
+// and content.
 func publications(read *sheet.Sheet, key string) iter.Seq[desk.Publication] {
 	if key == "" {
 		return read.Publications("http-" + strings.ToLower(rand.Text()))
@@ -132,7 +133,7 @@ func (s *Service) results(ctx context.Context, q status.ResultQuery, each func(s
 	})
 }
 
-// certificate is the HTTP server's; nil: it serves plain HTTP.
+// certificate returns the HTTP server's certificate; nil: it serves plain HTTP.
 func (s *Service) certificate() (*httpauth.Certificate, error) {
 	if s.Config.HTTPCert == "" {
 		return nil, nil

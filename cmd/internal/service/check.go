@@ -16,8 +16,8 @@ import (
 // checkWithin bounds what each check may take when nothing answers.
 const checkWithin = 15 * time.Second
 
-// Check proves that everything the configuration names can be reached, one line each, and changes nothing. It returns
-// whether all of it can.
+// Check tries to reach everything that the configuration names, and prints one line for each. It changes nothing. It reports whether
+// all of it can be reached.
 func Check(ctx context.Context, c config.Config, w io.Writer) bool {
 	fmt.Fprintln(w, "ok      configuration")
 	for _, warning := range c.Warnings() {
@@ -30,7 +30,7 @@ func Check(ctx context.Context, c config.Config, w io.Writer) bool {
 	return all
 }
 
-// within gives each check time of its own: one that gets no answer must not look like a fault of the next.
+// within gives each check its own time limit, so that one without an answer does not make the next one fail.
 func within(ctx context.Context, check func(context.Context) bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
@@ -75,7 +75,7 @@ func checkNATS(ctx context.Context, c config.Config, w io.Writer) bool {
 	for _, r := range remarks {
 		fmt.Fprintln(w, "        "+r)
 	}
-	// Where it cannot be read nobody has set one, or the streams and buckets above have said why.
+	// If it cannot be read, none is set, or the streams and buckets above have said why.
 	if rate, err := stream.OperatorsRate(ctx, conn, layout(c).Names); err == nil && rate != nil && *rate != c.Rate {
 		fmt.Fprintf(w, "warning an operator set the rate to %s calls per second: IDLE_RATE=%s holds again after idlectl rate configured\n",
 			plainNumber(*rate), plainNumber(c.Rate))

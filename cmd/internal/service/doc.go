@@ -1,5 +1,4 @@
-// Package service puts one worker process together: the configuration on one side, the packages that do the work on the
-// other. The worker itself and the demonstration run the same one.
+// Package service assembles a worker process from its configuration. The worker itself and the demonstration use it.
 //
 // service.go starts and stops it, parts.go makes the parts from the configuration, link.go is what the page and probes see
 // of a start that waits, actions.go is what people may do on the page, log.go the log, and

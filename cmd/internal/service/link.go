@@ -10,7 +10,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// link is how far the start has come, as probes and the page see it: they are served before NATS can be reached.
+// link is the state of the start for probes and the page, which are served before NATS can be reached.
 type link struct {
 	mu        sync.Mutex // guards what follows
 	connected func() bool
@@ -56,7 +56,7 @@ func (l *link) service() *stream.Service {
 	return l.asks
 }
 
-// role says what part the process plays, or why it plays none yet.
+// role returns the role of the process, or why it has none yet.
 func (l *link) role(st stream.OwnerState) status.Role {
 	if st.Role != "" {
 		return status.Role{Role: st.Role, Owner: st.Owner, Trouble: st.Trouble, Since: st.Since}
@@ -74,7 +74,7 @@ func (l *link) replicas(ctx context.Context) []view.Replica {
 	return on.Replicas(ctx)
 }
 
-// View asks the owner where that is another process. It implements status.Worker.
+// View asks the owner for its view, whichever process that is. It implements status.Worker.
 func (l *link) View(ctx context.Context) (v view.View, ok bool) {
 	if on := l.service(); on != nil {
 		return on.View(ctx)

@@ -12,7 +12,7 @@ import (
 	"idlepolicy/config"
 )
 
-// NewLog returns the log that the configuration asks for: for eyes on a terminal, for machines elsewhere.
+// NewLog returns the log that the configuration asks for. By default it is for people on a terminal and JSON elsewhere.
 func NewLog(c config.Config, to *os.File) *slog.Logger {
 	forEyes := c.LogFormat == "tint" || (c.LogFormat == "auto" && term.IsTerminal(int(to.Fd())))
 	return slog.New(logHandler(to, c.LogLevel, forEyes))
@@ -25,10 +25,10 @@ func logHandler(to io.Writer, level slog.Level, forEyes bool) slog.Handler {
 	return slog.NewJSONHandler(to, &slog.HandlerOptions{Level: level, ReplaceAttr: readable})
 }
 
-// colourless reports whether the terminal shows no colours, or whoever reads it wants none (no-color.org).
+// colourless reports whether the terminal has no colours, or its user wants none (no-color.org).
 func colourless() bool { return os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" }
 
-// readable writes durations as people say them: slog's JSON would count nanoseconds.
+// readable writes durations as text: slog's JSON would count nanoseconds.
 func readable(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().String())

@@ -15,7 +15,7 @@ import (
 	"idlepolicy/worker/stream"
 )
 
-// ProcessName names this process so that operators can find it: the host, and what tells two processes on it apart.
+// ProcessName returns a name by which operators can find this process: the host, and what distinguishes processes on it.
 func ProcessName() string {
 	host, err := os.Hostname()
 	if err != nil || host == "" {
@@ -62,7 +62,7 @@ func newGateway(c config.Config, lease func() error, log *slog.Logger) (*gateway
 
 var semver = regexp.MustCompile(`^\d+\.\d+\.\d+([-+][0-9A-Za-z.+-]+)?$`)
 
-// semantic returns a version in the form that the registry of NATS services insists on.
+// semantic returns a version in the form that NATS services require.
 func semantic(version string) string {
 	if v := strings.TrimPrefix(version, "v"); semver.MatchString(v) {
 		return v

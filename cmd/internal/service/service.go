@@ -30,12 +30,12 @@ type Service struct {
 	link link
 }
 
-// tryAgain is the pause before NATS is asked again for what it could not do.
+// tryAgain is the pause before a failed request to NATS is repeated.
 const tryAgain = time.Second
 
-// Run works until ctx ends, which is a clean stop and returns nil. It returns an error only for what no waiting mends: a
-// file that cannot be read, an address that is taken, a server that is too old, a stream that belongs to another site.
-// Everything else it says and goes on trying.
+// Run works until ctx ends, which is a clean stop, and returns nil. It returns an error only for problems that waiting does not solve: a
+// file that cannot be read, an address that is in use, a server that is too old, a stream that belongs to another site. It logs all
+// other problems and keeps trying.
 func (s *Service) Run(ctx context.Context) error {
 	lease := stream.NewLease(layout(s.Config))
 	calls, err := newGateway(s.Config, lease.Check, s.Log)
@@ -61,7 +61,7 @@ func (s *Service) Run(ctx context.Context) error {
 		w.Trace = tracer
 		defer func() { s.logFailure("traces", tracer.Close(ctx)) }()
 	}
-	// Everything but the owner goes on during its clean stop: it needs the sessions, and probes want to see it stop.
+	// Everything else keeps running during the owner's clean stop, which needs the sessions and must be visible to probes.
 	rest, end := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -82,7 +82,7 @@ func (s *Service) Run(ctx context.Context) error {
 	return s.work(ctx, rest, owner)
 }
 
-// work connects to NATS and stands by and owns in turns.
+// work connects to NATS and runs the owner.
 func (s *Service) work(ctx, rest context.Context, owner *stream.Owner) error {
 	options := natsOptions(s.Config, s.Name, s.Log)
 	options.Wait = true
@@ -121,7 +121,7 @@ func (s *Service) work(ctx, rest context.Context, owner *stream.Owner) error {
 	return unlessStopped(ctx, owner.Run(ctx))
 }
 
-// retry does something until it succeeds, ctx ends, or what is wrong cannot be mended by waiting.
+// retry repeats f until it succeeds, ctx ends, or its error is one that waiting does not solve.
 func (s *Service) retry(ctx context.Context, what string, do func() (final bool, err error)) error {
 	said := ""
 	for {
@@ -142,7 +142,7 @@ func (s *Service) retry(ctx context.Context, what string, do func() (final bool,
 	}
 }
 
-// unlessStopped drops the error of what was broken off because the process was told to stop.
+// unlessStopped returns nil for an error that was caused by a stop.
 func unlessStopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Canceled)) {
 		return nil
@@ -150,7 +150,7 @@ func unlessStopped(ctx context.Context, err error) error {
 	return err
 }
 
-// warn says at the start what -check says too.
+// warn logs at the start the warnings that -check prints.
 func (s *Service) warn() {
 	for _, w := range s.Config.Warnings() {
 		s.Log.Warn("a setting may not be what was meant", "why", w)
@@ -188,7 +188,7 @@ func (s *Service) statusServer(ctx context.Context, w *worker.Worker, owner *str
 	}, nil
 }
 
-// role is the part that this process plays. One that stops takes no part any more, though it still finishes calls.
+// role returns the role of this process. A process that is stopping has none, although it still finishes calls.
 func (s *Service) role(ctx context.Context, owner *stream.Owner) status.Role {
 	r := s.link.role(owner.State())
 	if ctx.Err() != nil && r.Trouble == "" {

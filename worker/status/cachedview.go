@@ -9,21 +9,21 @@ import (
 )
 
 const (
-	// A view costs the event loop a walk over all agents, so that one has to do for all who ask within this time.
+	// A view costs the event loop a loop over all agents, so one serves all who ask within this time.
 	viewFresh = 500 * time.Millisecond
 	// An event loop that has not answered by then is stuck: it never waits for anything.
 	viewTimeout = 2 * time.Second
-	// Another process has answered by then, or there is no owner to answer. Pages wait for it, so it is short.
+	// If no other process has answered by then, there is no owner. It is short because pages wait for it.
 	farTimeout = 700 * time.Millisecond
 )
 
-// lookout asks one question, once for all who want to know at about the same time.
-type lookout[T any] struct {
+// cachedView asks one question once for all who ask it at about the same time.
+type cachedView[T any] struct {
 	mu   sync.Mutex // guards last
 	last *look[T]
 }
 
-// look is one question. Its fields may be read once done is closed.
+// look is one question and its answer. Its fields may be read once done is closed.
 type look[T any] struct {
 	done  chan struct{}
 	asked time.Time
@@ -32,8 +32,8 @@ type look[T any] struct {
 	late  bool // no answer came in time
 }
 
-// ask returns a fresh look. A question that is under way serves those who come while it is.
-func (o *lookout[T]) ask(within time.Duration, question func(ctx context.Context) (T, bool)) *look[T] {
+// ask returns a fresh look. A question in progress serves all who come meanwhile.
+func (o *cachedView[T]) ask(within time.Duration, question func(ctx context.Context) (T, bool)) *look[T] {
 	o.mu.Lock()
 	l, mine := o.last, false
 	if l == nil || time.Since(l.asked) > viewFresh && l.over() {
@@ -57,7 +57,7 @@ func (l *look[T]) over() bool {
 	}
 }
 
-// run does not end with the request that happens to ask: others wait for the answer too.
+// run does not end with the request that started it, because others wait for the answer, too.
 func (l *look[T]) run(within time.Duration, question func(ctx context.Context) (T, bool)) {
 	defer close(l.done)
 	ctx, cancel := context.WithTimeout(context.Background(), within)
@@ -66,12 +66,12 @@ func (l *look[T]) run(within time.Duration, question func(ctx context.Context) (
 	l.late = !l.ok && ctx.Err() != nil
 }
 
-// view returns what this process's worker says of itself; not ok while this process is not the owner.
+// view returns this process's own view; ok is false while this process is not the owner.
 func (s *Server) view() *look[view.View] {
 	return s.near.ask(viewTimeout, s.Worker.View)
 }
 
-// siteView returns what the owner says of the site, whichever process that is.
+// siteView returns the owner's view, whichever process that is.
 func (s *Server) siteView() (v view.View, ok bool) {
 	if l := s.view(); l.ok || s.Owner == nil {
 		return l.found, l.ok
@@ -110,7 +110,7 @@ func (s *Server) covered(ctx context.Context, q view.CoverageQuery) (page view.C
 	return s.Owner.Covered(far, q)
 }
 
-// replicas returns the processes that stand for the site, this one among them.
+// replicas returns the processes of the site, this one among them.
 func (s *Server) replicas() []view.Replica {
 	if s.Replicas != nil {
 		l := s.others.ask(farTimeout, func(ctx context.Context) ([]view.Replica, bool) { return s.Replicas(ctx), true })

@@ -12,7 +12,7 @@ import (
 
 func TestCachedViewAsksOnceForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var o lookout[int]
+		var o cachedView[int]
 		asked := 0
 		ask := func() *look[int] {
 			return o.ask(time.Second, func(context.Context) (int, bool) {
@@ -43,7 +43,7 @@ func TestCachedViewAsksOnceForAll(t *testing.T) {
 
 func TestCachedViewDistinguishesLateFromUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var unknown, stuck lookout[int]
+		var unknown, stuck cachedView[int]
 		if l := unknown.ask(time.Second, func(context.Context) (int, bool) { return 0, false }); l.ok || l.late {
 			t.Errorf("not known is taken for %+v", l)
 		}
