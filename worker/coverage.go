@@ -97,7 +97,7 @@ func coverWaiting(why view.Reason) view.CoverState {
 		return view.CoverRetrying
 	case view.SignIn, view.Session:
 		return view.CoverNotSignedIn
-	case view.None, view.Instant, view.Reading, view.Hold, view.Debounce, view.OlderEnding, view.Gate, view.Answer,
+	case view.None, view.Instant, view.Reading, view.Hold, view.Debounce, view.OlderCall, view.OlderEnding, view.Gate, view.Answer,
 		view.Storing, view.Unknown:
 	}
 	return view.CoverDue

@@ -363,7 +363,7 @@ func (w *world) wantReason(c *change) view.Reason {
 		fits = c.ended
 	case view.Gate:
 		fits = c.ready != 0
-	case view.SignIn, view.Session, view.Retry, view.Hold, view.Debounce, view.OlderEnding:
+	case view.SignIn, view.Session, view.Retry, view.Hold, view.Debounce, view.OlderCall, view.OlderEnding:
 		fits = ln.inFlight != c && (ln.live == c || ln.reapply == c)
 	case view.None, view.Unknown:
 	}

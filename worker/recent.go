@@ -100,7 +100,7 @@ func waitRank(why view.Reason) (rank int, shown bool) {
 	switch why {
 	case view.Retry:
 		return 0, true
-	case view.Session, view.OlderEnding:
+	case view.Session, view.OlderCall, view.OlderEnding:
 		return 1, true
 	case view.Debounce, view.Hold:
 		return 2, true

@@ -79,8 +79,10 @@ func (l *loop) planNext(ln *lane) {
 	var why view.Reason
 	hold, spare := l.heldUntil(c), false
 	switch {
-	case ln.unsettled():
-		why = view.OlderEnding // plan is called when it ends
+	case ln.inFlight != nil:
+		why = view.OlderCall // plan is called when it comes back
+	case ln.out.unsettled():
+		why = view.OlderEnding // and when that is stored
 	case !signedIn:
 		why = view.SignIn
 		l.reportWaiting(c, why)
@@ -122,11 +124,6 @@ func (s *schedule) heldUntil(c *change) int64 {
 		until = max(until, s.holdUntil)
 	}
 	return until
-}
-
-// unsettled reports whether the ending of an older change is not stored. It must be before a newer change is sent.
-func (ln *lane) unsettled() bool {
-	return ln.inFlight != nil || ln.out.unsettled()
 }
 
 // refusedIn reports whether the gateway refused this session. A record that was written again with the same content is the same

@@ -82,7 +82,7 @@ func (s *schedule) viewReasons(v *view.View) {
 	v.Later = v.Waiting.Of(view.Instant, view.Reading)
 	v.NotSignedIn = v.Waiting.Of(view.SignIn, view.Session)
 	v.Retrying = v.Waiting[view.Retry]
-	v.Held = v.Waiting.Of(view.Hold, view.Debounce, view.OlderEnding)
+	v.Held = v.Waiting.Of(view.Hold, view.Debounce, view.OlderCall, view.OlderEnding)
 }
 
 // viewWaits returns the waits that most need attention.
@@ -184,7 +184,7 @@ func (s *schedule) waitEnds(c *change) time.Time {
 		return s.fromTicks(s.heldUntil(c))
 	case view.Debounce:
 		return s.fromTicks(s.debounces[c.lane].until)
-	case view.None, view.Reading, view.SignIn, view.OlderEnding, view.Gate, view.Answer, view.Storing, view.Unknown:
+	case view.None, view.Reading, view.SignIn, view.OlderCall, view.OlderEnding, view.Gate, view.Answer, view.Storing, view.Unknown:
 	}
 	return time.Time{}
 }

@@ -67,7 +67,7 @@ func TestAgentView(t *testing.T) {
 			t.Errorf("during the second call: %+v", v)
 		}
 		s.publish(wish("1001", "n", `,"id":"new"`))
-		if v := look(); v.Live.ID != "new" || v.Live.WaitsFor != view.OlderEnding {
+		if v := look(); v.Live.ID != "new" || v.Live.WaitsFor != view.OlderCall {
 			t.Errorf("overtaken: %+v", v)
 		}
 		s.gateway.reply(Answer{Class: Success, Retcode: "0"})

@@ -14,6 +14,7 @@ const (
 	Retry                     // it pauses before another attempt
 	Hold                      // an earlier call for its agent, of the previous owner or without an answer, may still take effect
 	Debounce                  // newer changes of its agent keep replacing each other
+	OlderCall                 // a call for an older change of its agent is under way
 	OlderEnding               // the ending of an older change of its agent is not stored yet
 	Gate                      // it is due: the rate, the calls under way, a pause or an outage hold it
 	Answer                    // its call is under way
@@ -23,7 +24,7 @@ const (
 )
 
 var words = [numReasons]string{
-	"", "instant", "reading", "sign-in", "session", "retry", "hold", "debounce", "older-ending", "gate", "answer", "storing", "unknown",
+	"", "instant", "reading", "sign-in", "session", "retry", "hold", "debounce", "older-call", "older-ending", "gate", "answer", "storing", "unknown",
 }
 
 // Reasons returns all reasons that a worker of this version gives.
@@ -76,6 +77,8 @@ func (r Reason) Sentence() string {
 		return "waits until no earlier call for the agent can still take effect"
 	case Debounce:
 		return "waits for a pause in the agent's newer changes, which keep replacing each other"
+	case OlderCall:
+		return "waits for the answer to a call for an older change"
 	case OlderEnding:
 		return "waits until the ending of an older change is stored"
 	case Gate:

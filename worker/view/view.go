@@ -22,7 +22,7 @@ type View struct {
 	Later       int         `json:"later"`         // of them, for their effective_at: Instant and Reading
 	NotSignedIn int         `json:"not_signed_in"` // of them, for their agent's session: SignIn and Session
 	Retrying    int         `json:"retrying"`      // of them, for another attempt: Retry
-	Held        int         `json:"held"`          // of them, for something else of their agent: Hold, Debounce and OlderEnding
+	Held        int         `json:"held"`          // of them, for something else of their agent: Hold, Debounce, OlderCall and OlderEnding
 	InFlight    int         `json:"in_flight"`     // calls under way
 	Storing     int         `json:"storing"`       // results that are not stored yet, those that end nothing included
 	Batches     []BatchView `json:"batches"`       // the first MaxBatches, the longest under way first
