@@ -42,6 +42,7 @@ type prefixed struct {
 	names   messages.Names
 	gateway *siteGateway
 	desk    *desk.Desk
+	signed  *worker.Sessions // as its worker knows them
 }
 
 func startPrefixed(t *testing.T, url, prefix string) *prefixed {
@@ -57,8 +58,8 @@ func startPrefixed(t *testing.T, url, prefix string) *prefixed {
 	if _, err := stream.Prepare(t.Context(), nc, layout); err != nil {
 		t.Fatal(err)
 	}
-	signedIn := worker.NewSessions()
-	w := &worker.Worker{Gateway: p.gateway, Sessions: signedIn, Policy: worker.Policy{Names: p.names}, Log: log}
+	p.signed = worker.NewSessions()
+	w := &worker.Worker{Gateway: p.gateway, Sessions: p.signed, Policy: worker.Policy{Names: p.names}, Log: log}
 	owner := &stream.Owner{Conn: nc, Layout: layout, Lease: stream.NewLease(layout), Worker: w, Name: prefix, Hold: time.Millisecond, Log: log}
 	service := &stream.Service{Conn: nc, Names: p.names, Owner: owner, Worker: w, Log: log}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -89,6 +90,7 @@ func TestSitesDoNotTouchEachOther(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		p.waitSignedIn(t, len(agents))
 	}
 	if _, err := sites["north"].desk.Pause(t.Context()); err != nil {
 		t.Fatal(err)
@@ -105,6 +107,18 @@ func TestSitesDoNotTouchEachOther(t *testing.T) {
 	publishAndWait(t, sites["north"].desk, "same", agents...)
 	for prefix, p := range sites {
 		p.wantOnlyItsOwn(t, prefix, agents)
+	}
+}
+
+// waitSignedIn waits until the worker knows so many sessions: a change that it reads before would wait for a sign-in.
+func (p *prefixed) waitSignedIn(t *testing.T, n int) {
+	t.Helper()
+	for tick := time.Tick(5 * time.Millisecond); p.signed.Len() != n; {
+		select {
+		case <-tick:
+		case <-t.Context().Done():
+			t.Fatalf("the worker knows %d sessions, want %d", p.signed.Len(), n)
+		}
 	}
 }
 
