@@ -136,7 +136,7 @@ an error is JSON too: one line on standard error, {"error": "…", "exit_status"
 	_ = root.RegisterFlagCompletionFunc("context", contextNames) // fails only for a flag that is not there
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON, one document or one line for each result")
 	root.PersistentFlags().BoolVarP(&a.quiet, "quiet", "q", false, "print no progress and no notes on standard error")
-	root.AddCommand(a.publish(), a.plan(), a.results(), a.batch(), a.status(), a.explain(), a.session(), a.dead(),
+	root.AddCommand(a.publish(), a.plan(), a.results(), a.batch(), a.status(), a.sites(), a.explain(), a.session(), a.dead(),
 		a.pause(), a.resume(), a.rate())
 	root.SetFlagErrorFunc(flagError)
 	noFiles(root)

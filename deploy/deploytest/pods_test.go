@@ -311,6 +311,9 @@ func TestWorkersReachNamesAndNats(t *testing.T) {
 		for name, policy := range load(t, overlay).policies {
 			for port, want := range map[string]map[string]string{"53": {"k8s-app": "kube-dns"}, "4222": {"app.kubernetes.io/name": "nats"}} {
 				for _, rule := range policy.Spec.Egress {
+					if to := rule.To[0]; to.IPBlock != nil && (to.PodSelector != nil || to.NamespaceSelector != nil) {
+						t.Errorf("%s: %s has an address together with a selector, which Kubernetes refuses: %+v", overlay, name, to)
+					}
 					if rule.To[0].PodSelector == nil { // an address, of NodeLocal DNSCache
 						continue
 					}

@@ -185,6 +185,13 @@ func (l Layout) Inspect(ctx context.Context, js jetstream.JetStream) (missing []
 	return missing, append(differs, notes...), err
 }
 
+// PrefixOfChanges returns the prefix of the site whose stream of changes this is; ok is false if it is another stream.
+func PrefixOfChanges(c jetstream.StreamConfig) (prefix string, ok bool) {
+	prefix = cmp.Or(c.Metadata[markPrefix], prefixOf(c.Subjects))
+	names := messages.Names{Prefix: prefix}
+	return prefix, messages.CheckPrefix(prefix) == nil && names.ChangesStream() == c.Name && slices.Contains(c.Subjects, names.Changes())
+}
+
 // owns returns an error if a stream cannot be this site's.
 func (l Layout) owns(has, want jetstream.StreamConfig) error {
 	other := has.Metadata[markPrefix]
