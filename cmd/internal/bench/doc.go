@@ -8,6 +8,7 @@
 //	go test ./cmd/internal/bench -run TestGrowth -full -v -timeout 1h   what the number of waiting changes costs
 //	go test ./cmd/internal/bench -run 'TestPlan|TestStorm' -full -v     a day plan; 20,000 sign-ins with new GUIDs
 //	go test ./cmd/internal/bench -run TestPosts -full -v                changes over HTTP beside publishes through JetStream
+//	go test ./cmd/internal/bench -run TestSites -full -v                twenty idle sites on one NATS server
 //	go test ./cmd/internal/bench -run '^$' -bench . -benchtime 20000x   changes per second and allocations
 //
 // -rounds says how many times each scenario is run (3; the table shows medians), and -scenario picks some of them.

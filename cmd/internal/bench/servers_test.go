@@ -22,7 +22,15 @@ func playNATS() (obeying, error) {
 	if !s.ReadyForConnections(30 * time.Second) {
 		return obeying{}, errNotReady
 	}
-	return obeying{ready: s.ClientURL(), end: func() { s.Shutdown(); s.WaitForShutdown() }}, nil
+	return obeying{ready: s.ClientURL(), end: func() { s.Shutdown(); s.WaitForShutdown() }, verbs: map[string]func(order) (reply, error){
+		"messages": func(order) (reply, error) { // that clients have sent
+			v, err := s.Varz(nil)
+			if err != nil {
+				return reply{}, err
+			}
+			return reply{Count: int(v.InMsgs)}, nil
+		},
+	}}, nil
 }
 
 // seen is a call as the gateway saw it.
