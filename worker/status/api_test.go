@@ -121,10 +121,13 @@ func TestPublishOverHTTP(t *testing.T) {
 		"with a key":       {change, []string{"Content-Type", "application/json", "Idempotency-Key", "k-1"}, Post{Format: "json", Source: "wfm", Key: "k-1"}},
 		"CSV":              {"agent_id,flag\n1001,true\n", []string{"Content-Type", "text/csv"}, Post{Format: "csv", Source: "wfm"}},
 		"NDJSON":           {change + "\n" + change, []string{"Content-Type", "application/x-ndjson"}, Post{Format: "jsonl", Source: "wfm"}},
-		"structured event": {event, []string{"Content-Type", "application/cloudevents+json; charset=UTF-8"}, Post{Format: "json", Source: "wfm"}},
+		"structured event": {event, []string{"Content-Type", "application/cloudevents+json; charset=UTF-8"}, Post{Format: "json", Source: "wfm", Key: eventKey("/wfm", "e-1")}},
 		"binary event": {change, []string{
 			"Content-Type", "application/json", "ce-specversion", "1.0", "ce-id", "e-1", "ce-source", "/wfm", "ce-type", "shift",
-		}, Post{Format: "json", Source: "/wfm"}},
+		}, Post{Format: "json", Source: "/wfm", Key: eventKey("/wfm", "e-1")}},
+		"binary event with a key": {change, []string{
+			"Content-Type", "application/json", "ce-specversion", "1.0", "ce-id", "e-1", "ce-source", "/wfm", "ce-type", "shift", "Idempotency-Key", "k-2",
+		}, Post{Format: "json", Source: "/wfm", Key: "k-2"}},
 	} {
 		answer := s.do(t, http.MethodPost, "/api/changes", strings.NewReader(test.body), append(test.headers, "Authorization", bearer)...)
 		var receipt Receipt

@@ -1,9 +1,12 @@
 package status
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -57,7 +60,7 @@ func (s *Server) apiPublish(w http.ResponseWriter, r *http.Request) {
 		s.writeJSON(w, http.StatusBadRequest, problems{[]Problem{*problem}})
 		return
 	}
-	post.Key = key
+	post.Key = cmp.Or(key, post.Key)
 	if post.Source == "" {
 		post.Source = name
 	}
@@ -145,7 +148,14 @@ func binaryEvent(body []byte, h http.Header) (Post, *Problem) {
 	if p == nil && !messages.ValidID(source) {
 		p = &Problem{Field: "ce-source", Message: "want 1 to 128 printable characters"}
 	}
-	return Post{Format: "json", Body: body, Source: source}, p
+	return Post{Format: "json", Body: body, Source: source, Key: eventKey(source, h.Get("Ce-Id"))}, p
+}
+
+// eventKey is the key of an event whose request has none: source and id identify an event, so one that is delivered again is
+// not published again.
+func eventKey(source, id string) string {
+	sum := sha256.Sum256([]byte(source + "\x00" + id))
+	return fmt.Sprintf("ce-%x", sum[:16])
 }
 
 // structuredEvent is a CloudEvent as one JSON object, which is a change message as it is.
@@ -154,14 +164,15 @@ func structuredEvent(body []byte, _ http.Header) (Post, *Problem) {
 	if err := json.Unmarshal(body, &event); err != nil {
 		return Post{}, &Problem{Line: 1, Message: "not a JSON object"}
 	}
-	p := wrongEvent("", func(name string) (text string) {
+	attribute := func(name string) (text string) {
 		_ = json.Unmarshal(event[name], &text) // what is not a string is missing
 		return text
-	})
+	}
+	p := wrongEvent("", attribute)
 	if p == nil && event["data"] == nil && event["data_base64"] == nil {
 		p = &Problem{Field: "data", Message: "missing; want a change message"}
 	}
-	return Post{Format: "json", Body: body}, p
+	return Post{Format: "json", Body: body, Key: eventKey(attribute("source"), attribute("id"))}, p
 }
 
 // wrongEvent names the first required attribute that an event lacks.

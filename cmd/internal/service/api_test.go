@@ -100,6 +100,11 @@ func TestShiftChangeOverHTTP(t *testing.T) {
 		if got.Changes != test.changes || got.Stream != s.names.ChangesStream() || int(got.LastSeq-got.FirstSeq) != test.changes-1 {
 			t.Errorf("%s: %+v", kind, got)
 		}
+		if strings.HasPrefix(test.source, "/") { // an event that is delivered again
+			if again := s.receipt(kind, test.body, test.headers...); again.FirstSeq != got.FirstSeq || again.Duplicates != 1 {
+				t.Errorf("%s: %+v, again %+v", kind, got, again)
+			}
+		}
 		s.wait("agent 1002 has a result of "+kind, func() bool {
 			m, err := s.lastResult(js, "1002")
 			return err == nil && json.Unmarshal(m, &r) == nil && r.ChangeSeq == got.FirstSeq && r.Source == test.source
@@ -115,7 +120,7 @@ func TestShiftChangeOverHTTP(t *testing.T) {
 	if code, answer := s.get("/api/results?agent=1001&last=1"); code != http.StatusOK || strings.Count(answer, "\n") != 1 || !strings.Contains(answer, "key-1") {
 		t.Errorf("status %d: %s", code, answer)
 	}
-	if lines := s.log.lines(t, "changes published over HTTP"); len(lines) != 6 || lines[0]["by"] != "wfm" {
+	if lines := s.log.lines(t, "changes published over HTTP"); len(lines) != 8 || lines[0]["by"] != "wfm" {
 		t.Errorf("logged %v", lines)
 	}
 	if strings.Contains(s.log.text(), publisher) {
