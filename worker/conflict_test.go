@@ -12,7 +12,7 @@ import (
 func (s *site) elsewhere(o messages.Outcome, agent string, seq uint64) {
 	s.t.Helper()
 	l := s.journal.ledger(agent)
-	pos := ledger.Position{Incarnation: s.epoch, Seq: seq}
+	pos := ledger.Position{Incarnation: s.incarnation, Seq: seq}
 	if pos.Compare(l.Done) > 0 {
 		l.Done = pos
 	}
@@ -119,7 +119,7 @@ func TestNewerChangeOfAnotherOwnerSupersedes(t *testing.T) {
 		s.start()
 		s.publish(wish("1001", "a", `,"id":"a"`))
 		l := s.journal.ledger("1001")
-		l.Newest = ledger.Effect{At: time.Now().UnixNano(), Pos: ledger.Position{Incarnation: s.epoch, Seq: 7}, ID: "seven"}
+		l.Newest = ledger.Effect{At: time.Now().UnixNano(), Pos: ledger.Position{Incarnation: s.incarnation, Seq: 7}, ID: "seven"}
 		text, _ := l.AppendText(nil)
 		result := messages.Result{Outcome: messages.Waiting, AgentID: "1001", ChangeID: "seven"}
 		if _, err := s.journal.store(Record{Result: result, Ledger: text, Expect: l.Seq}, s.journal.age); err != nil {

@@ -112,7 +112,7 @@ func TestOlderVersionAfterARestore(t *testing.T) {
 				s.journal.records[i].Ledger = fields.ReplaceAll(s.journal.records[i].Ledger, nil)
 			}
 		}
-		earlier := []int64{s.epoch}
+		earlier := []int64{s.incarnation}
 		s.restored()
 		s.earlier = nil // as the older version sees it
 		forget()

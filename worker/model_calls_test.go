@@ -9,7 +9,7 @@ import (
 
 // checkCalls looks at each call as the gateway saw it, with the endings known.
 func (w *world) checkCalls(endings map[*item]*ending) {
-	anew := map[string][]*seen{}
+	reapplied := map[string][]*seen{}
 	for _, s := range w.backend.calls {
 		it := w.itemOfCall(s)
 		if it == nil {
@@ -22,7 +22,7 @@ func (w *world) checkCalls(endings map[*item]*ending) {
 		e := endings[it]
 		first := e == nil || !e.at.Before(s.from) // else what is in force is reapplied
 		if !first {
-			anew[s.AgentID] = append(anew[s.AgentID], s)
+			reapplied[s.AgentID] = append(reapplied[s.AgentID], s)
 		}
 		switch {
 		case s.beside:
@@ -56,11 +56,11 @@ func (w *world) checkCalls(endings map[*item]*ending) {
 			}
 		}
 	}
-	w.checkAnew(endings)
+	w.checkReapplied(endings)
 }
 
-// checkAnew: reapplied for sign-ins only, at most once for each.
-func (w *world) checkAnew(endings map[*item]*ending) {
+// checkReapplied: reapplied for sign-ins only, at most once for each.
+func (w *world) checkReapplied(endings map[*item]*ending) {
 	told := map[string]int{}
 	for _, rec := range w.journal.records {
 		r := rec.Result

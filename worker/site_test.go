@@ -26,9 +26,9 @@ type site struct {
 	journal  *fakeJournal
 	gateway  *fakeGateway
 
-	epoch   int64
-	earlier []int64 // epochs from before the stream was restored
-	seq     uint64
+	incarnation int64
+	earlier     []int64 // incarnations from before the stream was restored
+	seq         uint64
 
 	mu      sync.Mutex           // guards waiting
 	waiting map[uint64]*Delivery // what the stream of changes holds
@@ -47,7 +47,7 @@ type site struct {
 func newSite(t *testing.T, policy Policy) *site {
 	t.Helper()
 	s := &site{
-		t: t, sessions: NewSessions(), journal: newFakeJournal(), gateway: newFakeGateway(), epoch: time.Now().UnixNano(),
+		t: t, sessions: NewSessions(), journal: newFakeJournal(), gateway: newFakeGateway(), incarnation: time.Now().UnixNano(),
 		waiting: map[uint64]*Delivery{},
 	}
 	s.journal.acked = func(seq uint64) {
@@ -86,7 +86,7 @@ func (s *site) startUnread() []Delivery {
 	s.journal.revive()
 	unfinished := s.held()
 	term := &Term{
-		Journal: s.journal, Inbox: s.inbox, Stream: ledger.Stream{Incarnation: s.epoch, Earlier: s.earlier}, LastSeq: s.seq, Unfinished: uint64(len(unfinished)),
+		Journal: s.journal, Inbox: s.inbox, Stream: ledger.Stream{Incarnation: s.incarnation, Earlier: s.earlier}, LastSeq: s.seq, Unfinished: uint64(len(unfinished)),
 		Ledgers: s.journal.ledgers(s.t), Stop: s.stop,
 	}
 	if s.hold > 0 {
@@ -119,7 +119,7 @@ func (s *site) held() []Delivery {
 // restored has the stream of changes live on under another creation time, with what it holds.
 func (s *site) restored() {
 	s.pass(time.Nanosecond)
-	s.earlier, s.epoch = append(slices.Clone(s.earlier), s.epoch), time.Now().UnixNano()
+	s.earlier, s.incarnation = append(slices.Clone(s.earlier), s.incarnation), time.Now().UnixNano()
 }
 
 // crash ends the term at once: nothing that was under way is heard of again.

@@ -22,7 +22,7 @@ type deadFlags struct {
 
 func (a *app) dead() *cobra.Command {
 	c := &cobra.Command{
-		Use: "dead", Short: "Look at changes that failed or were rejected, and publish them anew",
+		Use: "dead", Short: "Look at changes that failed or were rejected, and publish them again",
 		Args: none,
 		RunE: func(*cobra.Command, []string) error { return errors.New("dead: want list, show, replay or purge") },
 	}
@@ -128,7 +128,7 @@ func (f *deadFlags) chosen(ctx context.Context, d *desk.Desk, args []string, all
 	for _, arg := range args {
 		seq, err := strconv.ParseUint(arg, 10, 64)
 		if err != nil || seq == 0 {
-			return nil, unusablef("%q is no sequence: see the first column of idlectl dead list", arg)
+			return nil, unusablef("%q is not a sequence: see the first column of idlectl dead list", arg)
 		}
 		if !slices.Contains(seqs, seq) {
 			seqs = append(seqs, seq)

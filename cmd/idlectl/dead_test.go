@@ -46,9 +46,9 @@ func TestDeadListAndShow(t *testing.T) {
 	s.run("dead", "show", "1").want(t, statusFine, "Idle-Nats-Msg-Id: original-1", `"retcode": "000-002"`, `{"agent_id":"1001","flag":"true","id":"c-1"}`)
 	s.run("dead", "show", "2").want(t, statusFine, "garbage·[2J")
 	s.run("dead", "show", "3").want(t, statusFailed, "no dead letter 3")
-	s.run("dead", "show", "0").want(t, statusUsage, "is no sequence")
+	s.run("dead", "show", "0").want(t, statusUsage, "is not a sequence")
 	s.run("dead", "list", "--limit", "-1").want(t, statusUsage, "--limit -1: want")
-	s.run("dead", "show", "x").want(t, statusUsage, "is no sequence")
+	s.run("dead", "show", "x").want(t, statusUsage, "is not a sequence")
 	s.run("dead").want(t, statusUsage, "want list, show, replay or purge")
 }
 

@@ -23,7 +23,7 @@ func (a *app) deadShow() *cobra.Command {
 		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error {
 			seq, err := strconv.ParseUint(args[0], 10, 64)
 			if err != nil || seq == 0 {
-				return unusablef("%q is no sequence: see the first column of idlectl dead list", args[0])
+				return unusablef("%q is not a sequence: see the first column of idlectl dead list", args[0])
 			}
 			l, err := d.Letter(ctx, seq)
 			if err != nil {
@@ -40,7 +40,7 @@ type shownLetter struct {
 	Headers  map[string][]string `json:"headers"`          // of the letter
 	Sent     map[string][]string `json:"original_headers"` // as far as they can be read
 	Original string              `json:"original"`
-	Base64   string              `json:"original_base64"` // where it is no text
+	Base64   string              `json:"original_base64"` // if it is not text
 	Cut      bool                `json:"cut"`
 }
 

@@ -10,8 +10,8 @@ import (
 
 func (a *app) rate() *cobra.Command {
 	return &cobra.Command{
-		Use: "rate N|configured", Short: "Set the calls per second to the gateway; 0 is no limit",
-		Long: `Set the calls per second to the gateway; 0 is no limit. It holds at once, for every worker that takes over and after
+		Use: "rate N|configured", Short: "Set the calls per second to the gateway; 0 means no limit",
+		Long: `Set the calls per second to the gateway; 0 means no limit. It holds at once, for every worker that takes over and after
 every restart, whatever IDLE_RATE says, until "idlectl rate configured" has IDLE_RATE hold again.`,
 		Args: one("a number, or the word configured"),
 		RunE: a.plain(func(ctx context.Context, args []string) error {

@@ -119,5 +119,5 @@ func checkAgent(agent string) error {
 
 // noAgent does not repeat what may be a GUID in the wrong place.
 func noAgent(arg string) error {
-	return unusablef("%q is no agent: want 101 to 999999, digits only", stream.ShownKey(arg))
+	return unusablef("%q is not an agent: want 101 to 999999, digits only", stream.ShownKey(arg))
 }

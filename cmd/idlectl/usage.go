@@ -15,7 +15,7 @@ func flagError(cmd *cobra.Command, err error) error {
 	unknown, isUnknown := errors.AsType[*pflag.NotExistError](err)
 	if isUnknown {
 		if letters := unknown.GetSpecifiedShortnames(); letters != "" && strings.Trim(letters, "0123456789.") == "" {
-			return fmt.Errorf("%s: -%s is no flag, and no number below 0 is wanted", verb, letters)
+			return fmt.Errorf("%s: -%s is not a flag, and no number below 0 is allowed", verb, letters)
 		}
 	}
 	if value, ok := errors.AsType[*pflag.InvalidValueError](err); ok {

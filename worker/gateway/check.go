@@ -43,7 +43,7 @@ func (c *Client) probe(ctx context.Context) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded), n > 0: // it waits for a request, or is an HTTP/2 server
 		return nil
-	case c.lacking.Load():
+	case c.noCertificate.Load():
 		return fmt.Errorf("%w: %s", err, demandsCertificate)
 	case errors.Is(err, io.EOF):
 		return errors.New("it closed the connection at once; is something else at this address, or does a proxy in between turn this machine away?")

@@ -32,11 +32,11 @@ type Client struct {
 	Lease         func() error  // returns an error while no call may be made; nil: calls may always be made
 	Log           *slog.Logger  // nil: slog.Default
 
-	home     server
-	files    files
-	resolver *net.Resolver // nil: the system's; set by tests
-	last     atomic.Pointer[parsed]
-	lacking  atomic.Bool // in the last handshake the gateway asked for a client certificate and got none
+	home          server
+	files         files
+	resolver      *net.Resolver // nil: the system's; set by tests
+	last          atomic.Pointer[parsed]
+	noCertificate atomic.Bool // in the last handshake the gateway asked for a client certificate and got none
 
 	mu       sync.Mutex // guards what follows
 	current  *http.Transport
@@ -190,7 +190,7 @@ func (c *Client) failure(err error, once *passage) worker.Answer {
 	}
 	a := worker.Answer{Class: worker.Unsound, Fault: inWords(err), Connect: !once.sent() || isTurnedAway(err)}
 	hint := hintOf(err)
-	if hint == "" && c.lacking.Load() {
+	if hint == "" && c.noCertificate.Load() {
 		hint = demandsCertificate // a gateway that closes the connection does not always get to say why
 	}
 	switch {

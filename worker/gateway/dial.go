@@ -74,7 +74,7 @@ func (c *Client) handshake(ctx context.Context, network, addr string, lease func
 	if err := conn.HandshakeContext(ctx); err != nil {
 		_ = socket.Close()
 		hinted := withHint(inHandshake{err})
-		if c.lacking.Load() { // which is more likely than anything that an alert can say
+		if c.noCertificate.Load() { // which is more likely than anything that an alert can say
 			hinted = fmt.Errorf("%w: %s", err, demandsCertificate)
 		}
 		return nil, nil, &dialError{fmt.Errorf("TLS with %s: %w", addr, hinted)}
@@ -99,12 +99,12 @@ func (c *Client) config(addr string) (*tls.Config, error) {
 		MinVersion: tls.VersionTLS12, ServerName: name, NextProtos: []string{"h2", "http/1.1"},
 		RootCAs: loaded.roots, InsecureSkipVerify: c.Insecure, //nolint:gosec // only where operators ask for it
 	}
-	c.lacking.Store(false)
+	c.noCertificate.Store(false)
 	config.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		if loaded.pair != nil && asked.SupportsCertificate(loaded.pair) == nil {
 			return loaded.pair, nil
 		}
-		c.lacking.Store(true)
+		c.noCertificate.Store(true)
 		return new(tls.Certificate), nil // none
 	}
 	return config, nil

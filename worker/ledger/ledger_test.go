@@ -26,7 +26,7 @@ func TestEffectOrder(t *testing.T) {
 		{"immediate after a later one", now(2, 30), later(1, 20), true},
 		{"immediate before a later one", now(2, 10), later(1, 20), false},
 		{"same message", Effect{At: 5, Pos: Position{1, 1, 1}}, Effect{At: 5, Pos: Position{1, 1, 0}}, true},
-		{"stream made anew", Effect{At: 5, Pos: Position{2, 1, 0}}, Effect{At: 5, Pos: Position{1, 9, 0}}, true},
+		{"stream created again", Effect{At: 5, Pos: Position{2, 1, 0}}, Effect{At: 5, Pos: Position{1, 9, 0}}, true},
 		{"itself", later(1, 20), later(1, 20), false},
 	}
 	for _, test := range tests {

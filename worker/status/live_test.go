@@ -15,7 +15,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// noReload marks the page: the mark is gone once it is loaded anew.
+// noReload marks the page: the mark is gone once it is loaded again.
 const noReload = `window.same = true`
 
 // text is what the page shows in an element.

@@ -31,7 +31,7 @@ func TestRestoredBackup(t *testing.T) {
 }
 
 // A message of three agents is restored of which one had ended: the others end once, nothing is told twice, and its batch
-// is summed up once. Servers and workers that start anew meanwhile change nothing of it.
+// is summed up once. Servers and workers that start again meanwhile change nothing of it.
 func TestRestoredMessageOfWhichSomeHadEnded(t *testing.T) {
 	s := newSite(t)
 	r := s.startOwner("before")
@@ -50,7 +50,7 @@ func TestRestoredMessageOfWhichSomeHadEnded(t *testing.T) {
 	after.wait("the new one has ended", func() bool { return after.told(messages.Applied, "1002", "new") == 1 })
 	r.finish()
 	n := after.layout.Names
-	after.anew(n.ChangesStream(), after.backup(n.ChangesStream())) // a second life
+	after.again(n.ChangesStream(), after.backup(n.ChangesStream())) // a second life
 	after.startOwner("last")
 	after.signIn("1003", "guid")
 	after.waitFinished()
@@ -116,7 +116,7 @@ func TestRestoredOnThreeServers(t *testing.T) {
 	s.publish(`{"id":"m","agent_ids":["1001","1002"],"flag":"true"}`)
 	s.wait("the first is called for", func() bool { return len(s.gateway.made()) == 1 })
 	r.finish()
-	s.anew(n.ChangesStream(), s.backup(n.ChangesStream()))
+	s.again(n.ChangesStream(), s.backup(n.ChangesStream()))
 	r = s.startOwner("after")
 	s.publish(`{"id":"new","agent_id":"1001","flag":"false"}`)
 	s.wait("the new one is called for", func() bool { return len(s.gateway.made()) == 2 })

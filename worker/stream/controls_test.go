@@ -149,7 +149,7 @@ func TestOlderControlsAreNotObeyed(t *testing.T) {
 		{`{"paused":false}`, revision{made, 4}, 5},
 		{"", revision{made, 0}, 5},
 		{`{"rate":3}`, revision{made, 6}, 6},
-		{`{"rate":4}`, revision{made.Add(time.Second), 1}, 1}, // the bucket was made anew
+		{`{"rate":4}`, revision{made.Add(time.Second), 1}, 1}, // the bucket was created again
 		{`{"rate":5}`, revision{made, 2}, 2},                  // or another server leads it, which has another time for that
 	} {
 		o.obey([]byte(step.text), step.as)

@@ -10,8 +10,8 @@ import (
 	"idlepolicy/messages"
 )
 
-// A message of the second round has ended while the first round still waits for its agents, and then everything is
-// restored from a backup: its ending is under a position from before the restore, and counts in its round all the same.
+// A message of the second generation has ended while the first generation still waits for its agents, and then everything is
+// restored from a backup: its ending is under a position from before the restore, and counts in its generation all the same.
 func TestRestoredGenerations(t *testing.T) {
 	s := newSite(t)
 	r := s.startOwner("before")
@@ -23,16 +23,16 @@ func TestRestoredGenerations(t *testing.T) {
 	s.publish(of("1001"))
 	s.wait("all wait", func() bool { return len(s.results()) == 3 })
 	s.signIn("1001", "guid")
-	s.wait("one of the second round has ended", func() bool { return s.told(messages.Applied, "1001", "of-1001") == 1 })
+	s.wait("one of the second generation has ended", func() bool { return s.told(messages.Applied, "1001", "of-1001") == 1 })
 	r.finish()
 	after := restored(t, s.backups())
 	after.startOwner("after")
 	after.signIn("2001", "guid")
 	after.signIn("2002", "guid")
-	after.wait("the first round is summed up", func() bool { return len(after.summariesOf("many")) == 1 })
+	after.wait("the first generation is summed up", func() bool { return len(after.summariesOf("many")) == 1 })
 	after.signIn("1002", "guid")
 	after.publish(of("1002"))
-	after.wait("the second round is summed up", func() bool { return len(after.summariesOf("many")) == 2 })
+	after.wait("the second generation is summed up", func() bool { return len(after.summariesOf("many")) == 2 })
 	after.waitFinished()
 	after.wantEndings("applied 2001 of-2001", "applied 2002 of-2002", "applied 1001 of-1001", "applied 1002 of-1002")
 }

@@ -170,11 +170,11 @@ func TestLateResetOfAStandby(t *testing.T) {
 	s.publish(`{"agent_id":"1001","flag":"g","id":"later","effective_at":"2099-01-01T00:00:00Z"}`)
 	s.wait("all wait", func() bool { return s.stored() == others+2 })
 	a.finish()
-	signIn() // what is in force is applied anew as soon as all was read
+	signIn() // what is in force is reapplied as soon as all was read
 	s.startOwner("b")
 	s.wait("half of them are delivered", func() bool { return s.delivered() > others/2 })
 	s.resetConsumer()
-	s.wait("it is applied anew", func() bool { return s.stored() == others+3 })
+	s.wait("it is reapplied", func() bool { return s.stored() == others+3 })
 	l, err := readLedger(t.Context(), s.js, s.layout.Names, "1001")
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestLateResetOfAStandby(t *testing.T) {
 	}
 }
 
-// What the owner was handed says nothing any more once somebody else had the consumer begin anew: it takes over from itself.
+// What the owner was handed says nothing any more once somebody else had the consumer begin again: it takes over from itself.
 func TestResetBySomebodyElseEndsTheTerm(t *testing.T) {
 	s := newSite(t)
 	a := s.startOwner("a")

@@ -11,7 +11,7 @@ func (s *site) deleteStream(name string) {
 	}
 }
 
-// A stream that was deleted begins its sequences anew: what ended in the old one says nothing about the new one.
+// A stream that was deleted begins its sequences again: what ended in the old one says nothing about the new one.
 func TestChangesDeletedUnderTheWorker(t *testing.T) {
 	s := newSite(t)
 	s.startOwner("a")
@@ -46,7 +46,7 @@ func TestResultsDeletedUnderTheWorker(t *testing.T) {
 	s.wantResults("applied 1001 c4")
 }
 
-// All of it gone at once while nobody looks: the next owner makes it anew.
+// All of it gone at once while nobody looks: the next owner makes it again.
 func TestEverythingDeletedBetweenTwoTerms(t *testing.T) {
 	s, p := throughProxy(t)
 	a := s.startOwner("a")

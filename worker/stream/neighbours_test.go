@@ -79,7 +79,7 @@ func TestPrefixesThatMeet(t *testing.T) {
 	}
 }
 
-// Of a site that is to be set up anew there may be nothing left but who is signed in.
+// Of a site that is to be set up again there may be nothing left but who is signed in.
 func TestSessionsAloneAreStillTheOthers(t *testing.T) {
 	s := newSite(t)
 	other := layoutOf("a.b")

@@ -91,7 +91,7 @@ func (s *site) wantNoError(what string, m *nats.Msg) {
 	}
 }
 
-// backups are the streams that have to be saved: sessions are handed over anew, and what is in force is a view of the
+// backups are the streams that have to be saved: sessions are handed over again, and what is in force is a view of the
 // results.
 func (s *site) backups() map[string]saved {
 	s.t.Helper()
@@ -113,8 +113,8 @@ func restored(t *testing.T, all map[string]saved) *site {
 	return s
 }
 
-// anew deletes a stream and restores it from a backup.
-func (s *site) anew(name string, b saved) {
+// again deletes a stream and restores it from a backup.
+func (s *site) again(name string, b saved) {
 	s.t.Helper()
 	if err := s.js.DeleteStream(context.Background(), name); err != nil {
 		s.t.Fatal(err)

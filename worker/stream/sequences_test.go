@@ -29,7 +29,7 @@ func TestOlderChangesBesideNewerResults(t *testing.T) {
 	s.publish(`{"id":"three","agent_id":"1001","flag":"true"}`)
 	s.waitFinished()
 	r.finish()
-	s.anew(s.layout.Names.ChangesStream(), older)
+	s.again(s.layout.Names.ChangesStream(), older)
 	s.startOwner("after")
 	s.publish(`{"id":"four","agent_id":"1001","flag":"false"}`)
 	s.waitFinished()
@@ -39,7 +39,7 @@ func TestOlderChangesBesideNewerResults(t *testing.T) {
 	s.wantEndings("applied 1001 one", "applied 1002 one", "applied 1001 two", "applied 1001 three", "applied 1001 four", "applied 1001 five")
 }
 
-// A stream that is deleted and made anew beside old results gives out the same sequences: nothing new is taken for old,
+// A stream that is deleted and created again beside old results gives out the same sequences: nothing new is taken for old,
 // not even where somebody gave it a copy of the consumer that the old one had.
 func TestRecreatedChangesBesideOldResults(t *testing.T) {
 	s := newSite(t)

@@ -30,12 +30,12 @@ func TestSessionWhoseTimeRunsOut(t *testing.T) {
 	s.signInFor("1001", "g1", "1s")
 	s.wait("the agent is signed out", func() bool { return sessions.Len() == 0 })
 	s.signInFor("1001", "g2", "1h")
-	s.wait("it is applied anew", func() bool { return len(s.results()) == 2 })
+	s.wait("it is reapplied", func() bool { return len(s.results()) == 2 })
 	s.wantResults("applied 1001 c1", "reapplied 1001 c1")
 }
 
 // What an operator does to the whole bucket tells of no agent: a purge signs all out, and a bucket that is deleted is made
-// anew, so that they can sign in.
+// again, so that they can sign in.
 func TestBucketOfSessionsThatIsPurgedOrDeleted(t *testing.T) {
 	s := newSite(t)
 	sessions := s.startOwner("a").owner.Worker.Sessions

@@ -95,7 +95,7 @@ func (s *site) startServer(port int) {
 	s.t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
 }
 
-// restartServer stops the server and starts it anew with the same store, at the same address.
+// restartServer stops the server and starts it again with the same store, at the same address.
 func (s *site) restartServer() {
 	s.t.Helper()
 	port := natstest.Port(s.server)

@@ -34,7 +34,7 @@ func TestBatchSummary(t *testing.T) {
 	s.wantSummary("b2", messages.BatchSummary{Total: 3, Applied: 3})
 }
 
-// Two rounds of one ID overlap, and the first one has more changes than it should; the worker is cut off in between.
+// Two generations of one ID overlap, and the first one has more changes than it should; the worker is cut off in between.
 func TestSummariesOfGenerations(t *testing.T) {
 	s, p := throughProxy(t)
 	s.startOwner("a")
@@ -54,7 +54,7 @@ func TestSummariesOfGenerations(t *testing.T) {
 	s.publish(`{"agent_id":"1002"` + batch)
 	s.wait("its change has ended", func() bool { return s.ended("1002") == 2 })
 	s.signIn("1004", "g")
-	s.wait("the first round is summed up", func() bool { return len(s.summariesOf("b")) == 1 })
+	s.wait("the first generation is summed up", func() bool { return len(s.summariesOf("b")) == 1 })
 	s.signIn("1005", "g")
 	s.waitFinished()
 	all := s.summariesOf("b")
@@ -62,7 +62,7 @@ func TestSummariesOfGenerations(t *testing.T) {
 		t.Errorf("summaries %+v", all)
 	}
 	if from := all[0].StartedAt; !all[1].StartedAt.After(from) || all[1].StartedAt.After(all[0].FinishedAt) {
-		t.Errorf("the rounds began at %v and %v", from, all[1].StartedAt)
+		t.Errorf("the generations began at %v and %v", from, all[1].StartedAt)
 	}
 }
 

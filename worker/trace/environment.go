@@ -54,7 +54,7 @@ func setting(name string) (variable, value string) {
 	return variable, value
 }
 
-// wanted tells whether the variables turn traces on.
+// wanted reports whether the variables turn traces on.
 func wanted() (bool, error) {
 	if disabled, _ := strconv.ParseBool(os.Getenv("OTEL_SDK_DISABLED")); disabled {
 		return false, nil

@@ -55,7 +55,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	owner := &stream.Owner{
 		Layout: layout(s.Config), Lease: lease, Worker: w, Name: s.Name, Hold: s.Config.GatewayTimeout,
-		Finished: cmp.Or(s.Config.ShutdownGrace, -1), Log: s.Log, // 0 is no grace here and the default there
+		Finished: cmp.Or(s.Config.ShutdownGrace, -1), Log: s.Log, // 0 means no grace here and the default there
 	}
 	if tracer != nil {
 		w.Trace = tracer

@@ -46,7 +46,7 @@ func TestOutOfOrder(t *testing.T) {
 		applied("1002", "1", 2, 50), // another agent's
 		applied("1001", "3", 3, 20),
 		{AgentID: "1001", Flag: "0", At: at(4)}, // never landed
-		applied("1001", "3", 5, 60),             // the same anew
+		applied("1001", "3", 5, 60),             // the same again
 		applied("1001", "2", 6, 70),             // after 3
 		applied("1003", "3", 7, 80),
 		applied("1003", "1", 8, 90),  // after 3

@@ -29,7 +29,7 @@ func (f Fault) String() string {
 	return [...]string{"", "cut", "hang", "html", "empty", "cut json", "huge", "wrong type", "endless"}[f]
 }
 
-// swallows tells whether the gateway never saw the call.
+// swallows reports whether the gateway never saw the call.
 func (r *Rule) swallows() bool {
 	return r.Status != 0 || r.Fault >= Cut && r.Fault <= Empty
 }

@@ -61,7 +61,7 @@ func (p *port) serve(d *door) {
 func (p *port) stopListening() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_ = p.listener.Close() // closing it twice is no harm
+	_ = p.listener.Close() // closing it twice does no harm
 }
 
 // close waits for an outage that is just beginning or ending, else that one could open the port again.

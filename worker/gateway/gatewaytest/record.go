@@ -57,7 +57,7 @@ func (g *Gateway) NumCalls() int {
 	return g.record.summary.Calls
 }
 
-// Reset forgets all calls and starts the summary anew. Sessions, flags and rules stay.
+// Reset forgets all calls and starts a new summary. Sessions, flags and rules stay.
 func (g *Gateway) Reset() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -28,7 +28,7 @@ func parsePath(path string) (agentID, flag string, ok bool) {
 	return agentID, flag, true
 }
 
-// validAgent is written anew here on purpose: a mistake in the product's own check must show.
+// validAgent duplicates the check on purpose: a mistake in the product's own check must show.
 func validAgent(id string) bool {
 	if len(id) < 3 || len(id) > 6 || id[0] == '0' || id == "100" {
 		return false

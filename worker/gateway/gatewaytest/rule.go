@@ -125,7 +125,7 @@ func (rs *rules) match(agentID, flag string, random *rand.Rand) *Rule {
 	return usual
 }
 
-// late tells whether the rule holds calls up on their way.
+// late reports whether the rule holds calls up on their way.
 func (r *Rule) late() bool { return r.LandAfter > 0 || r.LandOn != nil }
 
 // delay is the rule's latency for one call.

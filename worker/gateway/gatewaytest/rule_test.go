@@ -44,7 +44,7 @@ func TestFirstMatchingRuleActs(t *testing.T) {
 	}
 }
 
-// What is chosen at random is chosen anew by the same seed.
+// What is chosen at random is chosen again by the same seed.
 func TestShareAndSeed(t *testing.T) {
 	run := func(seed uint64) string {
 		b := start(t, gatewaytest.Options{Seed: seed})

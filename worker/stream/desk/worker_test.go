@@ -95,7 +95,7 @@ func TestDeskWithTheRealWorker(t *testing.T) {
 	}
 }
 
-// replay publishes the one dead letter anew; the gateway refuses it again.
+// replay publishes the one dead letter again; the gateway refuses it again.
 func replay(t *testing.T, d *desk.Desk) {
 	t.Helper()
 	var seqs []uint64

@@ -23,7 +23,7 @@ func Start(tb testing.TB) *server.Server {
 	return StartAt(tb, tb.TempDir(), server.RANDOM_PORT)
 }
 
-// StartAt starts a server with the store in dir on a port, so that a test can shut one down and start it anew: clients
+// StartAt starts a server with the store in dir on a port, so that a test can shut one down and start it again: clients
 // find it at the same address, with what it had stored. Two servers at once on one dir would damage it.
 func StartAt(tb testing.TB, dir string, port int) *server.Server {
 	tb.Helper()
@@ -60,7 +60,7 @@ func Port(s *server.Server) int {
 	return 0
 }
 
-// Stop shuts a server down and waits until it let go of its store. Stopping it again does nothing.
+// Stop shuts a server down and waits until it has released its store. Stopping it again does nothing.
 func Stop(s *server.Server) {
 	s.Shutdown()
 	s.WaitForShutdown()
