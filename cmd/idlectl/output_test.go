@@ -33,7 +33,7 @@ func TestFaultsAsJSON(t *testing.T) {
 		{s, []string{"publish", "--json"}, statusUsage, "want a file"},
 		{s, []string{"results", "--json", "--last", "x"}, statusUsage, "want a whole number"},
 		{s, []string{"dead", "show", "7", "--json"}, statusFailed, "no dead letter 7"},
-		{s, []string{"explain", "7", "--json"}, statusUsage, "is no agent"},
+		{s, []string{"explain", "7", "--json"}, statusUsage, "is not an agent"},
 		{s, []string{"status", "--json"}, statusFailed, "no worker answers"},
 		{away, []string{"status", "--json"}, statusUnreachable, "127.0.0.1:1"},
 	} {

@@ -65,7 +65,7 @@ func TestResultsRefuses(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{"--outcome good", "want one of applied, reapplied"},
 		{"--since yesterday", "--since \"yesterday\": want how long ago"},
-		{"--agent 7", "is no agent"},
+		{"--agent 7", "is not an agent"},
 		{"--last 1 --since 1h", "none of the others can be"},
 		{"--last -1", "want 1 or more"},
 		{"more", "want no argument"},

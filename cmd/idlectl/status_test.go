@@ -132,7 +132,7 @@ func TestExplain(t *testing.T) {
 	s.run("explain", "1001").want(t, statusFine, "idle after a call has not reached the gateway yet: it pauses before another attempt",
 		"after 2 attempts", `000-009 "busy"`, "signed in since", "c-20")
 	s.run("explain", "1001", "--json").want(t, statusFine, `"waits_for": "retry"`, `"results"`)
-	s.run("explain", "7").want(t, statusUsage, "is no agent")
+	s.run("explain", "7").want(t, statusUsage, "is not an agent")
 	s.run("explain", "1001", "--last", "0").want(t, statusUsage, "--last 0: want 1 or more")
 }
 
