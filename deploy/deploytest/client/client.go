@@ -330,7 +330,7 @@ type PublishChangesJSONBody = interface{}
 
 // PublishChangesParams defines parameters for PublishChanges.
 type PublishChangesParams struct {
-	// IdempotencyKey The Nats-Msg-Id. A request that is repeated with it within 10 minutes publishes nothing twice.
+	// IdempotencyKey The Nats-Msg-Id. A request that is repeated with it within 10 minutes publishes nothing twice. Without it, a CloudEvent is known by its source and id.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
