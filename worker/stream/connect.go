@@ -187,6 +187,8 @@ func waitConnected(ctx context.Context, nc *nats.Conn) error {
 // logAsync logs errors that only the connection reports. A missing permission appears elsewhere as a time-out.
 func logAsync(log *slog.Logger, seen *reports, sub *nats.Subscription, err error) {
 	switch {
+	case errors.Is(err, nats.ErrBadHeaderMsg): // whoever receives the message reads its headers from the stream
+		log.Debug("the headers of a message cannot be decoded", "err", plain(err))
 	case !seen.fresh(err.Error()):
 	case errors.Is(err, nats.ErrPermissionViolation):
 		log.Error("NATS denies the user of this connection something it needs", "err", plain(err))
