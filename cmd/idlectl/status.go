@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,7 +64,7 @@ func (a *app) view(v view.View) {
 	fact := func(name, format string, args ...any) {
 		fmt.Fprintf(a.stdout, "%-13s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	fact("coverage", "%s", coverageText(v.Coverage))
+	fact("coverage", "%s", terminal.Coverage(v.Coverage))
 	fact("gate", "%s", gateText(v.Gate, v.At))
 	fact("unfinished", "%s, of %s known", terminal.Plural(v.Unfinished, "message"), terminal.Plural(v.Agents, "agent"))
 	fact("ready", "%d, %d called right now, %d pause before another attempt", v.Due, v.InFlight, v.Retrying)
@@ -82,21 +81,6 @@ func (a *app) view(v view.View) {
 		t.AppendRow([]any{terminal.Clean(b.ID), p.Ended(), p.Total, p.Failed, p.Rejected, p.Expired, terminal.Age(p.StartedAt, v.At)})
 	}
 	t.Render()
-}
-
-// coverageText returns the coverage in words.
-func coverageText(c view.Coverage) string {
-	if c.Agents() == 0 {
-		return "no agent has a desired policy now"
-	}
-	var text strings.Builder
-	fmt.Fprintf(&text, "%d of %s have their policy", c.InForce, terminal.Plural(c.Agents(), "agent"))
-	for _, s := range view.CoverStates() {
-		if n := c.Of(s); n > 0 && s != view.CoverInForce {
-			fmt.Fprintf(&text, ", %d %s", n, strings.ReplaceAll(s.String(), "_", " "))
-		}
-	}
-	return text.String()
 }
 
 func gateText(g view.GateState, now time.Time) string {

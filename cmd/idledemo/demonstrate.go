@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"idlepolicy/cmd/internal/terminal"
@@ -24,6 +25,8 @@ type show struct {
 	tally          *tally
 	before         uint64 // the last result before it began
 	began          time.Time
+	broke          bool          // the gateway has gone down
+	down           chan struct{} // gets one when it does
 }
 
 // demonstrate runs the whole product and takes the file through it.
@@ -42,7 +45,7 @@ func demonstrate(ctx context.Context, o options, stdin io.Reader, stdout, stderr
 		return err
 	}
 	defer end()
-	d := &show{plan: p, serve: o.serve, stdout: stdout, stderr: stderr, tally: newTally(), log: held}
+	d := &show{plan: p, serve: o.serve, stdout: stdout, stderr: stderr, tally: newTally(), log: held, down: make(chan struct{}, 1)}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	if d.site, err = open(ctx, fail, c, o.natsPort, log); err == nil {
@@ -111,22 +114,25 @@ var (
 	errStalled  = errors.New("stalled")
 )
 
-// follow shows the progress until every change has ended, or with -serve waits for its instant.
+// follow shows how the policy reaches the agents until every change has ended, or with -serve waits for its instant.
 func (d *show) follow(ctx context.Context) error {
 	following, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	patience := d.patience()
 	stalled := time.AfterFunc(patience, func() { stop(errStalled) })
 	defer stalled.Stop()
-	bar := terminal.NewProgress(d.stderr, "ended", len(d.tally.all))
+	watching, end := context.WithCancel(ctx)
+	var watched sync.WaitGroup
+	watched.Go(func() { d.watch(watching) })
 	err := d.desk.Results(following, desk.Query{Live: true, Seq: d.before + 1}, func(e desk.Event) error {
 		stalled.Reset(patience)
 		if d.tally.add(e) {
-			bar.Add(1)
+			d.breakDown()
 		}
 		return d.goOn(ctx)
 	})
-	bar.Finish()
+	end()
+	watched.Wait()
 	switch {
 	case errors.Is(err, errAllEnded):
 		return nil

@@ -161,11 +161,26 @@ func (d *desktops) goOn(ctx context.Context, cast []member) error {
 			return ctx.Err()
 		}
 		wait = time.After(lateApart)
-		if err := d.signIn(ctx, m.id, true); err != nil {
+		if err := d.insist(ctx, m.id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// insist tries to sign an agent in until the gateway is there, as people do.
+func (d *desktops) insist(ctx context.Context, agent string) error {
+	for {
+		err := d.signIn(ctx, agent, true)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(lateApart):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // welcome signs in whoever a change waits for and the gateway does not know, a little later, as people do.
@@ -178,5 +193,5 @@ func (d *desktops) welcome(ctx context.Context, e desk.Event) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return d.signIn(ctx, e.AgentID, true)
+	return d.insist(ctx, e.AgentID)
 }

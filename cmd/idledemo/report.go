@@ -120,17 +120,26 @@ func counts(of map[string]int) string {
 func (d *show) next() {
 	url, prefix := d.nats.ClientURL(), d.config.Prefix
 	if d.serve {
-		d.say("\nEverything stays up until Ctrl-C. In another terminal:\n")
+		d.say("\nEverything stays up until Ctrl-C. Try this in another terminal:\n")
 	} else {
 		url = "nats://127.0.0.1:4222"
-		d.say("\nTo go on: go run ./cmd/idledemo -serve -nats-port 4222, and in another terminal:\n")
+		d.say("\nWhat to try next: keep it up with \"go run ./cmd/idledemo -serve -nats-port 4222\", and in another terminal:\n")
 	}
-	d.say("  nats -s %s sub '%s.result.>'", url, prefix)
-	d.say("  nats -s %s pub %s.changes '{\"agent_id\":\"1001\",\"flag\":\"false\"}'", url, prefix)
-	d.say("  export IDLE_NATS_URL=%s%s", url, prefixText(prefix))
-	d.say("  go run ./cmd/idlectl status")
-	d.say("  go run ./cmd/idlectl explain 1055")
-	d.say("  go run ./cmd/idlectl dead list")
+	for _, try := range [][2]string{
+		{"export IDLE_NATS_URL=" + url + prefixText(prefix), ""},
+		{`echo '{"agent_id": "1001", "flag": "false"}' | go run ./cmd/idlectl publish - --wait`, "publish a change and see its result"},
+		{"go run ./cmd/idlectl status", "the coverage, the gate and what waits"},
+		{"go run ./cmd/idlectl explain 1055", "why this agent does not have its policy"},
+		{"go run ./cmd/idlectl dead list", "what failed, and can be replayed"},
+		{"go run ./cmd/idlectl results", "every result as it comes"},
+	} {
+		if try[1] != "" {
+			d.say("  # %s", try[1])
+		}
+		d.say("  %s", try[0])
+	}
+	d.say("\nAny NATS client can do the same: nats -s %s pub %s.changes '{\"agent_id\": \"1001\", \"flag\": \"false\"}'", url, prefix)
+	d.say("deploy/TUTORIAL.md builds a whole site in ten minutes: desktops, a schedule, a broken gateway, a killed worker.")
 	if d.serve && d.page != "" {
 		d.say("\nThe status page: http://%s/", d.page)
 	}

@@ -18,7 +18,8 @@ func TestSample(t *testing.T) {
 	s := start(t, "")
 	s.wait(statusFine, "310 of 310 changes ended, each exactly once", "applied 297", "superseded 10", "failed 3",
 		"at once", "after retries", "after a sign-in", "a newer one came", "refused", `"retcode": "000-002"`,
-		"What the gateway saw", "000-002 × 3", "published 310 of 310", "ended 310 of 310", "idlectl status", "nats -s ")
+		"What the gateway saw", "000-002 × 3", "published 310 of 310", "of 300 agents have their policy",
+		"the gateway goes down", "the gateway is back", "idlectl status", "nats -s ", "deploy/TUTORIAL.md")
 	if guid := regexp.MustCompile(`AgentGateway|JSESSIONID`).FindString(s.out.String() + s.err.String()); guid != "" {
 		t.Errorf("the screen shows a GUID: %s", guid)
 	}
