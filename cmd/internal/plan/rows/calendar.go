@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +12,27 @@ import (
 	"github.com/teambition/rrule-go"
 )
 
-// maxRepeats is how often one event of a calendar may repeat.
-const maxRepeats = 10_000
+// Bounds of a calendar, which is held as a whole.
+const (
+	maxCalendar = 64 << 20  // bytes
+	maxLines    = 1_000_000 // each takes some 150 bytes of memory, however short it is
+	maxRepeats  = 10_000    // of one event
+	maxInAll    = 500_000   // repetitions of all events
+)
+
+// shortLines ends with an error after so many lines.
+type shortLines struct {
+	r    io.Reader
+	left int
+}
+
+func (s *shortLines) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if s.left -= bytes.Count(p[:n], []byte("\n")); s.left < 0 {
+		return 0, &tooLarge{"the calendar"}
+	}
+	return n, err
+}
 
 // The forms of an instant in iCalendar, and that of a local time as the other readers know it.
 const (
@@ -36,7 +56,7 @@ type event struct {
 // readCalendar reads the events of a calendar. The fields are the names of properties; DTSTART and DTEND are those of each
 // repetition.
 func readCalendar(text io.Reader, s Spec, each func(Row) error) error {
-	cal, err := ics.ParseCalendar(&limited{r: text, left: maxWhole / 4, what: "the calendar"})
+	cal, err := ics.ParseCalendar(&shortLines{&limited{r: text, left: maxCalendar, what: "the calendar"}, maxLines})
 	if err != nil {
 		if large, ok := errors.AsType[*tooLarge](err); ok {
 			return large
@@ -67,8 +87,9 @@ func readCalendar(text io.Reader, s Spec, each func(Row) error) error {
 			original.isReplaced[e.replaces] = true
 		}
 	}
+	left := maxInAll
 	for _, e := range events {
-		if err := e.pass(s, each); err != nil {
+		if err := e.pass(s, &left, each); err != nil {
 			return err
 		}
 	}
@@ -174,13 +195,16 @@ func icsDuration(s string) (time.Duration, error) {
 }
 
 // pass passes on every repetition of the event.
-func (e *event) pass(s Spec, each func(Row) error) error {
+func (e *event) pass(s Spec, left *int, each func(Row) error) error {
 	if e.length < 0 {
 		return nil
 	}
 	starts, err := e.starts(s.Until)
 	if err != nil {
 		return fmt.Errorf("event %d: %w", e.number, err)
+	}
+	if *left -= len(starts); *left < 0 {
+		return fmt.Errorf("the events of the calendar repeat more than %d times in all; set until in the map", maxInAll)
 	}
 	values := make([]Value, len(s.Fields))
 	for _, start := range starts {

@@ -29,7 +29,7 @@ const headerWithin = 20
 // read passes a row on, unless it belongs to what stands above the data, or is empty.
 func (t *table) read(cells []string, place string, pass func(int, string) Value, each func(Row) error) error {
 	if len(cells) > maxColumns {
-		return fmt.Errorf("%s: more than %d columns", place, maxColumns)
+		return fmt.Errorf("a row has more than %d columns: is it the right file?", maxColumns)
 	}
 	switch {
 	case t.columns == nil:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +118,47 @@ func workbook(t *testing.T, fill func(f *excelize.File)) *bytes.Buffer {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// A sheet that is unpacked into a file is looked at before, and read as any other.
+func TestReadLargeWorkbook(t *testing.T) {
+	f := excelize.NewFile()
+	w, err := f.NewStreamWriter("Sheet1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 2000
+	random := rand.New(rand.NewPCG(1, 1))
+	for i := range n {
+		var note strings.Builder
+		for note.Len() < 10_000 {
+			fmt.Fprintf(&note, "%x long ", random.Uint64())
+		}
+		row := []any{"1001", "2099-11-23 08:00", note.String()}
+		if i == 0 {
+			row = []any{"agent", "start", "note"}
+		}
+		if err := w.SetRow(fmt.Sprint("A", i+1), row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := f.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	all := 0
+	_, err = rows.Read(&b, rows.Spec{Fields: []string{"agent", "start"}}, func(r rows.Row) error {
+		if r.Values[0].Text == "1001" && r.Values[1].Text != "" {
+			all++
+		}
+		return nil
+	})
+	if err != nil || all != n-1 {
+		t.Errorf("%d rows (%v), want %d", all, err, n-1)
+	}
 }
 
 func TestReadWorkbook(t *testing.T) {

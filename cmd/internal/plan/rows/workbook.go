@@ -2,6 +2,7 @@ package rows
 
 import (
 	"archive/zip"
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 const (
 	maxUnpacked = 512 << 20 // bytes of a workbook
+	maxHeld     = 64 << 20  // of these, all but the sheets and the shared texts
 	maxRatio    = 200       // of what is unpacked to what is packed; Excel's own files stay below 40
 	inMemory    = 16 << 20  // bytes of a sheet, above which it is unpacked into a temporary file
 )
@@ -69,20 +71,77 @@ func readWorkbook(r io.Reader, s Spec, each func(Row) error) (err error) {
 	return t.end()
 }
 
-// checkZip refuses what unpacks into far more than it is.
+// checkZip refuses what unpacks into far more than it is, and what the library would hold in memory and is far larger than it is
+// in workbooks. Sheets and shared texts are streamed, one row or text at a time.
 func checkZip(data []byte) error {
 	z, err := zip.NewReader(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
 		return fmt.Errorf("%w (%w)", errDamaged, err)
 	}
-	var unpacked uint64
+	var unpacked, held uint64
 	for _, f := range z.File {
 		unpacked += f.UncompressedSize64
-		if f.UncompressedSize64 > 1<<20 && f.UncompressedSize64/max(1, f.CompressedSize64) > maxRatio || unpacked > maxUnpacked {
+		streamed := markerOf(f.Name) != ""
+		if !streamed {
+			held += f.UncompressedSize64
+		}
+		if f.UncompressedSize64 > 1<<20 && f.UncompressedSize64/max(1, f.CompressedSize64) > maxRatio || unpacked > maxUnpacked || held > maxHeld {
 			return &tooLarge{"the workbook"}
+		}
+		if streamed && f.UncompressedSize64 > inMemory {
+			if err := checkPart(f); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// markerOf returns the element of which a part that is streamed has one after the other; empty: it is held in memory.
+func markerOf(name string) string {
+	name = strings.ToLower(name)
+	switch {
+	case strings.HasPrefix(name, "xl/worksheets/sheet"):
+		return "row"
+	case name == "xl/sharedstrings.xml":
+		return "si"
+	}
+	return ""
+}
+
+// checkPart refuses a large part of which one row or text is larger than a record may be, and one with comments or CDATA, which no
+// program writes there and which could look like rows.
+func checkPart(f *zip.File) error {
+	part, err := f.Open()
+	if err != nil {
+		return errDamaged
+	}
+	defer part.Close()
+	b, marker, since := bufio.NewReaderSize(part, 64<<10), []byte(markerOf(f.Name)), 0
+	for {
+		text, err := b.ReadSlice('<')
+		if since += len(text); since > maxRecord {
+			return &tooLarge{"a row of the workbook"}
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return errDamaged
+		}
+		name, _ := b.Peek(16) // less at the end
+		if bytes.HasPrefix(name, []byte("!")) {
+			return errDamaged
+		}
+		if _, local, ok := bytes.Cut(name, []byte(":")); ok {
+			name = local
+		}
+		if bytes.HasPrefix(name, marker) {
+			since = 0
+		}
+	}
 }
 
 // sheetOf returns the sheet that the map names, or the first one.
