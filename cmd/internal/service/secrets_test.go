@@ -29,7 +29,8 @@ func TestNothingShowsASecret(t *testing.T) {
 	natstest.Stop(s.nats)
 	password := h.secret()
 	s.nats = natstest.StartConfig(t, "jetstream { store_dir: STORE }\nauthorization { user: idle, password: "+strconv.Quote(password)+" }")
-	s.config.NATSURLs = []string{(&url.URL{Scheme: "nats", User: url.UserPassword("idle", password), Host: s.nats.Addr().String()}).String()}
+	address := url.URL{Scheme: "nats", User: url.UserPassword("idle", password), Host: s.nats.Addr().String()}
+	s.config.NATSURLs = []string{strings.ReplaceAll(address.String(), ",", "%2C")} // a comma separates URLs
 	s.config.HTTPTokenFile = filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(s.config.HTTPTokenFile, []byte(h.secret()+"\n"), 0o600); err != nil {
 		t.Fatal(err)
