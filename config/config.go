@@ -8,7 +8,7 @@
 //	default    what an unset or empty variable stands for
 //	otherwise  in words, the default of a variable that takes it from another one
 //	required   "true" if there is no default
-//	empty      what an empty variable means where that is not the default
+//	empty      what an empty variable means if that is not the default
 //	desc       what the variable is for
 //	want       what a right value looks like, for the line that reports a wrong one
 package config
@@ -35,7 +35,7 @@ type Config struct {
 	Takeover  time.Duration `envconfig:"IDLE_TAKEOVER" default:"3s" desc:"how long a silent owner keeps its place before a standby takes it, at least 2.5s" want:"a duration of at least 2.5s"`
 
 	Rate float64 `envconfig:"IDLE_RATE" default:"50" desc:"requests per second to the gateway, retries included, decimals allowed; 0: no limit" want:"a number of requests per second, 0 or more, decimals allowed"`
-	// Burst is 0 where it is not set: then it follows the rate, also one that operators set later.
+	// Burst is 0 if it is not set: then it follows the rate, even one that operators set later.
 	Burst       float64 `envconfig:"IDLE_BURST" otherwise:"a tenth of the rate" desc:"how many requests may go out at once after a pause, at least 1; has no effect if the rate is 0" want:"a number of requests, 1 or more, decimals allowed"`
 	MaxInFlight int     `envconfig:"IDLE_MAX_IN_FLIGHT" default:"32" desc:"requests in flight at the same time; never more than one for one agent" want:"a whole number from 1 to 10000"`
 

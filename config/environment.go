@@ -30,7 +30,7 @@ type environment struct {
 
 // read fills the struct that target points to from the environment.
 //
-// Process of envconfig stops at the first value it cannot parse and prints it, also where it is a secret. So it is given
+// Process of envconfig stops at the first value it cannot parse and prints it, even if it is a secret. So it is given
 // one variable at a time, in a struct with nothing but that field, and of its error no more is used than that there
 // is one. The tags name each variable in full and the prefix is left empty; with a prefix, envconfig would fall back
 // to the variable without it.

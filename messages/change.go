@@ -27,11 +27,11 @@ type Change struct {
 
 // Rejection is a message, or one item of it, that cannot be used.
 type Rejection struct {
-	AgentID    string // "unknown" where no valid agent is named
+	AgentID    string // "unknown" if no valid agent is named
 	ID         string
-	BatchID    string // empty where it is missing or itself unusable
+	BatchID    string // empty if it is missing or unusable
 	BatchTotal int
-	Flag       string // empty where it is missing or itself unusable
+	Flag       string // empty if it is missing or unusable
 	Reason     string
 	Source     string
 	Message    string // one sentence that names the field and what would be right
@@ -43,5 +43,5 @@ type Rejection struct {
 type Message struct {
 	Changes  []Change
 	Rejected []Rejection
-	Items    int // how many items the message has, cancels included; 1 where it could not be read
+	Items    int // how many items the message has, cancels included; 1 if it could not be read
 }

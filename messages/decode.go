@@ -116,7 +116,7 @@ func encodedTwice(value []byte) string {
 type decoder struct {
 	message   Message
 	defaultID string
-	named     map[string]int // how many changes of each agent were met so far; nil where there is one item only
+	named     map[string]int // how many changes of each agent were met so far; nil if there is only one item
 }
 
 // object reads a message that is an object: one change, one change for many agents, a batch, or an event with any of

@@ -81,7 +81,7 @@ func unfold(body []byte) (outer object, array []byte) {
 	return outer, body
 }
 
-// items returns the one array that holds the items of a message, or nil where there is none or more than one.
+// items returns the one array that holds the items of a message, or nil if there is none or more than one.
 func (o *object) items() []byte {
 	switch {
 	case o[agentID] != nil, o[agentIDs] != nil && o[changes] != nil:
@@ -102,7 +102,7 @@ func elementAt(array []byte, index int) ([]byte, bool) {
 	return w.element()
 }
 
-// numbered returns the id that Decode gave the item, where it took that of the message and changed it.
+// numbered returns the id that Decode gave the item, if it took that of the message and changed it.
 func (p *Parts) numbered(index int) string {
 	if p.outer[id] == nil {
 		return "" // the name came from outside of the message

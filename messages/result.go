@@ -44,7 +44,7 @@ type Result struct {
 	Outcome      Outcome   `json:"outcome"`
 	AgentID      string    `json:"agent_id"`                // "unknown" where the message names no valid agent
 	Retcode      string    `json:"retcode"`                 // the gateway's own, verbatim; empty: it never answered
-	Message      string    `json:"message"`                 // the gateway's own, or one sentence of ours where it was not asked
+	Message      string    `json:"message"`                 // the gateway's own, or one sentence of ours if it was not called
 	Flag         string    `json:"flag,omitempty"`          // as in the change
 	ChangeID     string    `json:"change_id"`               // the change's own name
 	ChangeSeq    uint64    `json:"change_seq"`              // stream sequence of its message, from 1

@@ -99,7 +99,7 @@ func (w *walk) member() (name, value []byte, ok bool) {
 	return name, w.text[start:w.at], true
 }
 
-// count returns the number of elements of an array, or most where there are as many or more.
+// count returns the number of elements of an array, or most if there are as many or more.
 func count(array []byte, most int) int {
 	w := walk{text: array, at: 1}
 	for n := range most {

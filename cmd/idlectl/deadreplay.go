@@ -32,7 +32,7 @@ change of an agent last. The letters stay until they are purged.`,
 		}),
 	}
 	f.add(c)
-	c.Flags().BoolVar(&r.yes, "yes", false, "publish them; else nothing is published")
+	c.Flags().BoolVar(&r.yes, "yes", false, "publish them; otherwise nothing is published")
 	c.Flags().Bool("dry-run", true, "only say what would be published, which is what it does without --yes")
 	c.MarkFlagsMutuallyExclusive("yes", "dry-run")
 	c.Flags().BoolVar(&r.force, "force", false, "also those that were rejected, replayed before, or overtaken by a newer change")

@@ -35,7 +35,7 @@ anything in it cannot be used, every fault is named and nothing is published.`,
 		Args:    one("a file, or - for standard input"),
 		RunE:    a.plain(func(ctx context.Context, args []string) error { return a.publishFile(ctx, args[0], f) }),
 	}
-	c.Flags().StringVar(&f.format, "format", "", "csv, jsonl or json; default: by the file's name, else by how it begins")
+	c.Flags().StringVar(&f.format, "format", "", "csv, jsonl or json; default: by the file's name, otherwise by its beginning")
 	c.Flags().StringVar(&f.batch, "batch", "", "make it one batch: the worker sends one summary when all has ended")
 	c.Flags().BoolVar(&f.bulk, "bulk", false, "put up to 1000 lines of a CSV file into one message")
 	c.Flags().BoolVar(&f.wait, "wait", false, "wait for the ending of every change; exit status 1 if one failed, expired or was rejected")

@@ -47,7 +47,7 @@ from the shell's history, where --guid leaves it. Standard input is the GUID, or
 	c.Flags().StringVar(&f.guidFile, "guid-file", "", "a file with the GUID, or with a session as JSON")
 	c.Flags().StringArrayVar(&f.cookies, "cookie", nil, "name=value; may be given several times")
 	c.Flags().StringVar(&f.gateway, "gateway-url", "", "the gateway node that the agent is signed in at")
-	c.Flags().StringVar(&f.signedIn, "signed-in-at", "", "now, or RFC 3339; a later one is a new sign-in; default: now, where nothing is said")
+	c.Flags().StringVar(&f.signedIn, "signed-in-at", "", "now, or RFC 3339; a later one is a new sign-in; default: now")
 	c.MarkFlagsMutuallyExclusive("guid", "guid-file")
 	return c
 }

@@ -63,7 +63,7 @@ func (g *Gate) unused(r *route, now time.Time) bool {
 
 const longUnasked = 10 * time.Minute
 
-// to names the address where there is more than one.
+// to names the address if there is more than one.
 func (g *Gate) to(address string) string {
 	switch {
 	case len(g.routes) < 2:

@@ -2,7 +2,7 @@
 // and a page for people. All of it is read-only, unless there are Actions.
 //
 //	/healthz            is this process alive: 200, or 503 when its event loop does not answer
-//	/readyz             does it take part: 200 as owner or standby that has NATS and the sessions, else 503 and why
+//	/readyz             does it take part: 200 as owner or standby that has NATS and the sessions, otherwise 503 and why
 //	/metrics            for Prometheus; deploy/README.md lists them
 //	/api/status         the worker, its batches and its last results as JSON
 //	/api/agents/{id}    one agent as JSON

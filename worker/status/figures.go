@@ -252,7 +252,7 @@ func waitLines(v *view.View) (all []waitLine, hidden int) {
 	return all, max(0, v.Changes-v.Waiting.Of(view.Gate, view.Answer, view.Storing)-n)
 }
 
-// whyText says what a change waits for; the time of Next comes behind it where there is one.
+// whyText says what a change waits for; the time of Next follows it if there is one.
 func whyText(c view.ChangeView) string {
 	if c.WaitsFor == view.Retry {
 		return "pauses after an attempt; the next one"

@@ -26,6 +26,6 @@ func isForwarded(r *http.Request) bool {
 		return false // the browser has said what it is
 	}
 	origin, err := url.Parse(r.Header.Get("Origin"))
-	host, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Host"), ",") // the first proxy's, where there are several
+	host, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Host"), ",") // the first proxy's, if there are several
 	return err == nil && origin.Host != "" && origin.Host == strings.TrimSpace(host)
 }

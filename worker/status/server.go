@@ -22,7 +22,7 @@ type Server struct {
 	Name      string // of this process, as the other replicas know it
 	Site      string // the prefix, for people who look at several sites
 	Worker    Worker
-	Owner     Worker // asks the owner where that is another process; nil: cannot
+	Owner     Worker // asks the owner if that is another process; nil: cannot
 	Role      func() Role
 	Replicas  func(ctx context.Context) []view.Replica // all that stand for the site; nil: only this process is known
 	Connected func() bool                              // to NATS
@@ -53,7 +53,7 @@ type Worker interface {
 // Sessions answers questions about who is signed in.
 type Sessions interface {
 	Len() int
-	SignIns() (first, last time.Time) // zero where no record says when
+	SignIns() (first, last time.Time) // zero if no record says when
 	Ready() <-chan struct{}           // closed as soon as the others can be believed
 }
 

@@ -19,7 +19,7 @@ type site struct {
 	Why      string         `json:"trouble"` // why there is no view; empty: there is one
 	Replicas []view.Replica `json:"replicas"`
 	View     *view.View     `json:"view"`    // nil: no owner answers
-	Streams  any            `json:"streams"` // what the streams tell where no owner answers; else nil
+	Streams  any            `json:"streams"` // what the streams show if no owner answers; otherwise nil
 
 	Version  string            `json:"version"`
 	Name     string            `json:"name"` // of this process

@@ -41,7 +41,7 @@ func (l *Lease) Check() error {
 
 // confirm counts the lease from the moment at which the server was asked, or from the last pull if that was so long
 // before that the server counts from an earlier moment than the margin allows for. kept is how long the server keeps the
-// place of a silent owner: where that is less than we were told, it counts.
+// place of a silent owner: if that is less than configured, it counts.
 func (l *Lease) confirm(asked time.Time, pulled int64, kept time.Duration) {
 	until := min(l.since(asked), pulled+int64(leaseMargin)) + int64(min(l.good, kept-leaseMargin))
 	l.wall.Store(asked.UnixNano() + until - l.since(asked))

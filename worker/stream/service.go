@@ -183,7 +183,7 @@ func (s *Service) status(ctx context.Context, _ request) (any, error) {
 		st.View = &view
 	}
 	if js, err := newJetStream(s.Conn); err == nil {
-		c, _, _ := readControls(ctx, js, s.Names.ControlBucket()) // shown as not set where it cannot be read
+		c, _, _ := readControls(ctx, js, s.Names.ControlBucket()) // shown as not set if it cannot be read
 		st.Paused, st.Rate = c.Paused, c.Rate
 	}
 	return st, nil

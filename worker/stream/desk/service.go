@@ -13,7 +13,7 @@ import (
 	"idlepolicy/worker/view"
 )
 
-// Status is how a site is: what its owner says or, where no owner answers, what its streams tell.
+// Status is how a site is: what its owner says or, if no owner answers, what its streams show.
 type Status struct {
 	At       time.Time      `json:"at"`
 	Owner    string         `json:"owner"`   // empty: no replica says that it is
