@@ -45,17 +45,17 @@ func (g *Gate) Snapshot(now time.Time) Snapshot {
 
 // Fingerprint returns a number that changes if, and almost only if, the snapshot changes.
 func (g *Gate) Fingerprint() uint64 {
-	print := uint64(g.hold.until.UnixNano())
+	mark := uint64(g.hold.until.UnixNano())
 	for address, r := range g.routes {
 		sum := math.Float64bits(r.limit.most)
 		if r.breaker.open {
 			sum = ^sum
 		}
 		if sum != 0 {
-			print ^= (sum + uint64(len(address)) + 1) * 0x9e3779b97f4a7c15
+			mark ^= (sum + uint64(len(address)) + 1) * 0x9e3779b97f4a7c15
 		}
 	}
-	return print
+	return mark
 }
 
 // Restore takes over what another process knew. What this one knows itself stays where it says more.

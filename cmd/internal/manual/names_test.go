@@ -270,7 +270,7 @@ func (k *known) calls(text string, report func(kind, name string)) {
 			k.checkCall(m[1], strings.Fields(m[2]), report)
 		}
 		for _, m := range testCall.FindAllStringSubmatch(code, -1) {
-			for _, word := range strings.Fields(m[1]) {
+			for word := range strings.FieldsSeq(m[1]) {
 				if f := flagName.FindStringSubmatch(word); f != nil && !k.testFlag(f[1]) {
 					report("flags", word)
 				}
