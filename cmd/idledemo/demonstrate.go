@@ -127,7 +127,7 @@ func (d *show) follow(ctx context.Context) error {
 	err := d.desk.Results(following, desk.Query{Live: true, Seq: d.before + 1}, func(e desk.Event) error {
 		stalled.Reset(patience)
 		if d.tally.add(e) {
-			d.breakDown()
+			d.breakDown() //nolint:contextcheck // an outage begins at once
 		}
 		return d.goOn(ctx)
 	})

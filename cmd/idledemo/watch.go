@@ -37,12 +37,12 @@ func (d *show) watch(ctx context.Context) {
 			back = time.After(outageFor)
 		case <-back:
 			back = nil
-			d.restore()
+			d.restore() //nolint:contextcheck // an outage ends at once
 		case <-time.After(lookEvery):
 			w.look(ctx)
 		case <-ctx.Done():
 			if back != nil {
-				d.restore()
+				d.restore() //nolint:contextcheck // an outage ends at once
 			}
 			return
 		}
