@@ -2,6 +2,7 @@ package tap
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"io"
 	"net"
@@ -54,12 +55,14 @@ func startRaw(t *testing.T, encrypted bool, serve func(conn net.Conn, under *cor
 		t.Fatal(err)
 	}
 	var running sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
 	running.Go(func() {
 		for {
 			raw, err := l.Accept()
 			if err != nil {
 				return
 			}
+			context.AfterFunc(ctx, func() { _ = raw.Close() })
 			running.Go(func() {
 				defer func() { _ = raw.Close() }()
 				under := &corked{Conn: raw}
@@ -71,7 +74,7 @@ func startRaw(t *testing.T, encrypted bool, serve func(conn net.Conn, under *cor
 			})
 		}
 	})
-	t.Cleanup(func() { _ = l.Close(); running.Wait() })
+	t.Cleanup(func() { stop(); _ = l.Close(); running.Wait() })
 	if encrypted {
 		return "https://" + l.Addr().String()
 	}
