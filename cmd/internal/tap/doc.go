@@ -7,7 +7,7 @@
 //	           Registry ──> Store: the bucket of the sessions, in NATS
 //
 // proxy.go passes requests on, peek.go looks at small answers while they pass, transport.go reaches the gateway and
-// files.go rereads certificates. registry.go is what the tap knows of each agent, in memory alone: it knows neither HTTP
+// files.go rereads certificates. registry.go and agent.go are what the tap knows of each agent, in memory alone: it knows neither HTTP
 // nor NATS. reconcile.go compares that with a record that another tap may have written, writer.go stores it, and
 // silence.go ends the sessions of desktops that are gone. service.go puts one process together from its configuration,
 // with metrics.go, health.go and api.go for those who look after it, and check.go for -check.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -120,8 +121,9 @@ func TestSecretsTurnUpNowhere(t *testing.T) {
 }
 
 // visit sends everything that can have a secret, and returns what the tap itself said.
-func (p *purse) visit(s *scene, tap *tapProcess, token string, answers int) (said string) {
+func (p *purse) visit(s *scene, tap *tapProcess, token string, answers int) string {
 	s.t.Helper()
+	var said strings.Builder
 	send := func(at, method, path string, h http.Header, body string) *http.Response {
 		r, err := http.NewRequestWithContext(s.t.Context(), method, at+path, strings.NewReader(body))
 		if err != nil {
@@ -136,12 +138,17 @@ func (p *purse) visit(s *scene, tap *tapProcess, token string, answers int) (sai
 	}
 	for n := range answers {
 		for _, one := range [][2]string{
-			{"PUT", "/onlineagent/1001"}, {"GET", "/agentevent/1001"}, {"POST", "/onlineagent/1001/handshake"}, {"PUT", "/onlineagent/1001/updateGuid"},
-			{"DELETE", "/onlineagent/1001/logout"}, {"PUT", "/onlineagent/" + url.PathEscape(p.secret())}, {"GET", "/" + url.PathEscape(p.secret())},
+			{"PUT", "/onlineagent/1001"},
+			{"GET", "/agentevent/1001"},
+			{"POST", "/onlineagent/1001/handshake"},
+			{"PUT", "/onlineagent/1001/updateGuid"},
+			{"DELETE", "/onlineagent/1001/logout"},
+			{"PUT", "/onlineagent/" + url.PathEscape(p.secret())},
+			{"GET", "/" + url.PathEscape(p.secret())},
 		} {
 			h := http.Header{
 				"Guid": {p.secret()}, "Cookie": {p.secret() + "=" + p.secret()}, "Authorization": {"Bearer " + p.secret()}, "X-Any": {p.secret()},
-				"X-Answer": {fmt.Sprint(n)},
+				"X-Answer": {strconv.Itoa(n)},
 			}
 			resp := send(tap.desktops, one[0], "/agentgateway/resource"+one[1]+"?password="+url.QueryEscape(p.secret()), h, `{"password":"`+p.secret()+`"}`)
 			if resp == nil {
@@ -150,7 +157,7 @@ func (p *purse) visit(s *scene, tap *tapProcess, token string, answers int) (sai
 			body, _ := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
 			if resp.StatusCode >= http.StatusInternalServerError { // the tap's own: the gateway here has none
-				said += fmt.Sprint(resp.Header, string(body))
+				fmt.Fprint(&said, resp.Header, string(body))
 			}
 		}
 	}
@@ -166,13 +173,13 @@ func (p *purse) visit(s *scene, tap *tapProcess, token string, answers int) (sai
 				}
 				text, _ := io.ReadAll(resp.Body)
 				_ = resp.Body.Close()
-				said += fmt.Sprint(resp.Header, string(text))
+				fmt.Fprint(&said, resp.Header, string(text))
 			}
 		}
 	}
 	for _, path := range []string{"/metrics", "/healthz", "/readyz"} {
 		_, text := s.get(tap.page + path)
-		said += text
+		said.WriteString(text)
 	}
-	return said
+	return said.String()
 }
