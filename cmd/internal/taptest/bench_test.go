@@ -70,7 +70,8 @@ func startProxies(b *testing.B) (*gatewaytest.Gateway, []*proxy) {
 	bareProxy := &proxy{name: "bare", at: "127.0.0.1:" + freePort(b)}
 	bareProxy.pid = spawn(b, bareProxy.at, os.Args[0], nil, []string{bareGateway + "=" + g.URL(), bareAddr + "=" + bareProxy.at})
 	tapProxy := &proxy{name: "tap", at: "127.0.0.1:" + freePort(b)}
-	tapProxy.pid = spawn(b, tapProxy.at, built.tap, nil, append(env, "IDLE_TAP_ADDR="+tapProxy.at, "IDLE_HTTP_ADDR=", "IDLE_LOG_LEVEL=error"))
+	tapProxy.pid = spawn(b, tapProxy.at, built.tap, nil, append(env, "IDLE_TAP_ADDR="+tapProxy.at, "IDLE_HTTP_ADDR=", "IDLE_LOG_LEVEL=error",
+		"IDLE_TAP_SILENCE=1h")) // a poll that is held for minutes is no silence
 	return g, []*proxy{bareProxy, tapProxy}
 }
 
