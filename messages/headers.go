@@ -2,7 +2,7 @@ package messages
 
 import "time"
 
-// Headers of messages.
+// Headers of messages. worker/stream/journal.go sets those of results.
 const (
 	MsgIDHeader       = "Nats-Msg-Id" // a message that comes again with the same one is the same message
 	TraceParentHeader = "traceparent" // W3C trace context, passed on to the gateway call and to the result

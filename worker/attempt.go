@@ -167,7 +167,7 @@ func (l *loop) judge(c *change, a *answered) {
 
 // isAbout reports whether a fault or a Busy answer concerns this change alone: since its last attempt came back, the gateway has
 // properly answered others at the same address. The agent has only one call in flight, so all those answers were others'. A
-// Busy answer does so only if nobody else got one: a gateway that is short of room refuses anybody now and then.
+// Busy answer does so only if no other agent got one: an overloaded gateway refuses agents at random.
 func isAbout(a *answered, then, now gate.Tally) bool {
 	switch a.Class {
 	case Unsound:
@@ -188,7 +188,7 @@ func alone(a *Answer) string {
 		"if this agent's calls only take longer, raise IDLE_GATEWAY_TIMEOUT"
 }
 
-// retry lets the change pause before its next attempt, or fail if it has used them up. n is how many pauses it has had.
+// retry lets the change pause before its next attempt, or fails it if no attempts are left. n is the number of the pause, from 1.
 func (l *loop) retry(c *change, n int, fault string) {
 	if c.attempts() >= l.policy.MaxAttempts {
 		l.fail(c, fault)

@@ -229,7 +229,7 @@ func (b *batch) counted(q *BatchQuery, c *BatchCount) {
 		}
 	}
 	b.since = nil
-	// A message of a generation that has its summary opens none.
+	// A message whose generation already has a summary does not start a new one.
 	b.doubt = len(b.generations) > 0 && (b.doubt || b.key.Seq == 0 && c.Before.Covers(q.First()))
 	b.count()
 	b.closeIfComplete()

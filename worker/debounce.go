@@ -2,9 +2,9 @@ package worker
 
 import "time"
 
-// debounce is a run of changes of one agent in which each one replaces the one before while that still waits. Somebody publishes
-// a whole schedule again and again, or a backlog of that is being read. The next change would undo a call for any of them, so the
-// agent waits for a pause in the run. Other agents do not.
+// debounce is a run of changes of one agent in which each one replaces the one before while that still waits. This
+// happens when a whole schedule is published repeatedly, or when a backlog of such messages is read. The next change would undo a
+// call for any of them, so the agent waits for a pause in the run. Other agents do not.
 type debounce struct {
 	began    int64 // in ticks
 	until    int64 // when the run has paused if no change comes before, in ticks
@@ -17,8 +17,8 @@ const (
 	debounceMost  = time.Minute // however long the run is: a call that may be undone is better than none
 )
 
-// noteDebounce is called when another change of the agent has taken effect. While other agents are being debounced, an agent that
-// was called in between counts as well, although its change did not replace a waiting one.
+// noteDebounce is called when another change of the agent has taken effect. While other agents are being debounced, an agent
+// counts even if its previous change was already called and so was not replaced while waiting.
 func (s *schedule) noteDebounce(ln *lane, replaced bool) {
 	now := s.ticks()
 	f := s.debounces[ln].next(now, replaced, now < s.flood)

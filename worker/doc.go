@@ -8,9 +8,10 @@
 //	admit.go      a message comes in; message.go who still holds it, and its acknowledgement
 //	change.go     a change; lane.go its agent's lane, where the latest wins (cancel.go, reapply.go)
 //	schedule.go   what a lane waits for, and why (debounce.go, clock.go); ready.go who is called next; heap.go
-//	attempt.go    a call, its answer, and the table that decides whether it is retried (call.go, backoff.go); doubt.go which
-//	              calls may still take effect although they got no answer
-//	result.go     from an outcome to its place in the ledger, through the agent's outbox (outbox.go); letter.go dead letters;
+//	attempt.go    a call, its answer, and the table that decides whether it is retried (call.go, backoff.go); hold.go which
+//	              agents wait because an earlier call may still take effect; doubt.go the calls that got no answer
+//	result.go     from an outcome to its place in the ledger, through the agent's outbox (outbox.go), which keeps
+//	              the place of an ending until the call under way is over; letter.go dead letters;
 //	              pipeline.go what an agent whose results are stuck may hold up; reconcile.go what to do if the ledger says
 //	              otherwise
 //	batch.go      changes that are counted together; generation.go which uses of a batch's ID they belong to; batchquery.go

@@ -1,8 +1,9 @@
 package worker
 
 // doubts are the calls that came back without an answer of the gateway's own although it may have received them: their connection
-// broke, or a proxy answered in its place. Until the time-out of such a call has passed, it may still take effect. Meanwhile its
-// agent gets the same flag again at most, or an older flag would overwrite a newer one.
+// broke, or a proxy answered in its place. Such a call may still take effect until its time-out has passed. Until then only the same
+// flag may be sent for the agent; otherwise an older flag could overwrite a newer one. The doubt about a call that timed out is over
+// at once.
 type doubts map[*lane]doubt
 
 type doubt struct {
@@ -10,7 +11,8 @@ type doubt struct {
 	until int64 // in ticks
 }
 
-// note records that a call for that flag may take effect until then.
+// note records that a call for that flag may take effect until then. A doubt about another flag is over by now: no call was made
+// before it was.
 func (d doubts) note(ln *lane, flag string, until int64) {
 	if old := d[ln]; old.flag == flag {
 		until = max(until, old.until)
@@ -21,7 +23,7 @@ func (d doubts) note(ln *lane, flag string, until int64) {
 // of returns when the doubt about the agent's calls is over, in ticks; 0: there is none.
 func (d doubts) of(ln *lane) int64 { return d[ln].until }
 
-// against returns until when a call for that flag must wait, in ticks; 0: it need not.
+// against returns the time before which a call for that flag must not be made, in ticks; 0: it may be made now.
 func (d doubts) against(ln *lane, flag string) int64 {
 	if of := d[ln]; of.flag != flag {
 		return of.until

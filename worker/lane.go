@@ -19,13 +19,13 @@ type lane struct {
 	inFlight  *change         // the change of the call under way: live, one that was overtaken, or one that is reapplied; nil: none
 	later     []*change       // those that wait for their instant
 	reapply   *change         // the policy in force while it waits to be reapplied; nil: none
-	unended   []*change       // all whose ending is not stored, in the order of their positions
+	unended   []*change       // all changes whose ending is not stored yet, in the order of their positions
 	out       *outbox         // nil: all results are stored
 	cover     view.CoverState // as coverage counts it
 	ends      int64           // when the policy in force ends, in Unix nanoseconds, while the lane is in coverage.ends
 	endsPlace int32           // its place in coverage.ends, from 1; 0: not there
 	skipped   bool            // its further changes are left in the stream, because its results are stuck
-	held      bool            // it waits for the end of the hold after a takeover
+	held      bool            // until the hold after a takeover is over; hold.go says who is held
 }
 
 // newest returns the change that took effect last, stored or not.

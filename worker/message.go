@@ -51,8 +51,8 @@ func (b *backlog) ackIfDone(m *message) {
 	b.journal.Ack(m.receipt)
 }
 
-// oldest returns when the stream stored the oldest message; zero: there is none. It looks at all messages only when the one
-// that it found last is finished: hundreds of thousands can wait for hours.
+// oldest returns when the stream stored the oldest message; zero: there is none. It looks at all messages only once the
+// message that it last found is finished, because hundreds of thousands can wait for hours.
 func (b *backlog) oldest() time.Time {
 	m := b.messages[b.oldestSeq]
 	if m == nil {

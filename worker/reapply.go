@@ -48,16 +48,3 @@ func (l *loop) wakeReapplies() {
 		l.plan(ln)
 	}
 }
-
-// holdReapplies holds the agents for which the last owner may have been reapplying a policy. That owner may have seen a sign-in that
-// has ended since, or one without a time, which this one cannot tell from a rotation of the GUID.
-func (l *loop) holdReapplies() {
-	for _, ln := range l.lanes {
-		if ln.ledger.InForce == nil {
-			continue
-		}
-		s, ok := l.Sessions.Of(ln.agent)
-		untimed := s.SignedInAt.IsZero() && s.Rev != ln.ledger.SignIn.Rev
-		ln.held = ln.held || !ok || untimed || s.newSince(ln.ledger.SignIn)
-	}
-}

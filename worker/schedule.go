@@ -22,8 +22,8 @@ type schedule struct {
 
 	gateAgain time.Time // when to ask the gate again; zero: after the next event
 	holdUntil int64     // in ticks; 0: there is no hold
-	holdAll   bool      // the hold is for all agents, not only for those that a lane says so of
-	flood     int64     // until when some agents are being debounced, in ticks
+	holdAll   bool      // the hold is for all agents, not only for the lanes with held set
+	flood     int64     // when the last debounce in progress ends, in ticks
 }
 
 func newSchedule(c *clock) schedule {
@@ -117,15 +117,6 @@ func (l *loop) planNext(ln *lane) {
 	}
 }
 
-// heldUntil returns until when an earlier call for the agent may still take effect after a call for the change, in ticks.
-func (s *schedule) heldUntil(c *change) int64 {
-	until := s.doubts.against(c.lane, c.flag)
-	if c.lane.held || s.holdAll {
-		until = max(until, s.holdUntil)
-	}
-	return until
-}
-
 // refusedIn reports whether the gateway refused this session. A record that was written again with the same content is the same
 // session. After a takeover only its revision is known.
 func (c *change) refusedIn(s Session) bool {
@@ -187,7 +178,7 @@ func (s *schedule) leaveLater(c *change) {
 	s.unschedule(c)
 }
 
-// drop forgets a change that is being reapplied. If its call is under way, nobody waits for the answer any more.
+// drop forgets a change that is being reapplied. If its call is under way, the answer no longer matters.
 func (s *schedule) drop(c *change) {
 	if c != nil {
 		c.ended = true

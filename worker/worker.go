@@ -21,7 +21,7 @@ type Worker struct {
 	Watch    Observer                             // nil: none
 	Trace    Tracer                               // nil: none
 	Ignored  func(gatewayURL string) (why string) // returns why a session's gateway_url is not called, empty if it is; nil: all are called
-	Address  func(gatewayURL string) string       // returns where calls to it go, without credentials, empty for the configured gateway; nil: as it stands
+	Address  func(gatewayURL string) string       // returns the address that it leads to, without credentials, empty for the configured gateway; nil: the URL unchanged
 	Log      *slog.Logger                         // nil: slog.Default
 
 	mu       sync.Mutex // guards what follows
@@ -35,7 +35,7 @@ type Policy struct {
 	Rate        float64       // calls per second; 0: no limit
 	Burst       float64       // calls at once after a pause; default a tenth of the rate, at least 1
 	MaxInFlight int           // calls under way at once; default 32
-	Timeout     time.Duration // of one call: so long the gateway may act on one that it did not answer; default 5 s
+	Timeout     time.Duration // of one call, and how long the gateway may still act on one that it has not answered; default 5 s
 	Backoff     Backoff       // between the attempts of one change
 	MaxAttempts int           // answers about one change before it fails; default 8
 	Validity    time.Duration // of a change without valid_until; default 12 h
@@ -128,7 +128,7 @@ type Delivery struct {
 	Message     messages.Message
 }
 
-// Term is one time of owning the site. It begins when the server pins this client, and ends with the pin, the connection or the
+// Term is one period in which this process owns the site. It begins when the server pins this client, and ends with the pin, the connection or the
 // process. The worker calls the gateway only during a term.
 type Term struct {
 	Journal    Journal

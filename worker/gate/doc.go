@@ -3,11 +3,12 @@
 //
 // It has five mechanisms, each with one purpose:
 //
-//   - bucket: the rate that operators allow, exact in every window, for all addresses together.
-//   - hold: Retry-After stops everybody, for ten minutes at most.
-//   - breaker, one for each address: tells an outage or a hang from noise, and then sends single probes.
-//   - limit, one for each address: finds how many calls a gateway takes that refuses some for lack of room.
-//   - share: no address may take all the calls in flight while others are in use.
+//   - bucket (bucket.go): the rate that operators allow, exact in every window, for all addresses together.
+//   - hold (hold.go): Retry-After stops everybody, for ten minutes at most.
+//   - breaker (breaker.go), one for each address: tells an outage or a hang from noise, and then sends single probes. Ten
+//     faults in a row trip it (faultrow.go).
+//   - limit (limit.go), one for each address: finds how many calls a gateway takes that refuses some for lack of room.
+//   - share (gate.go): no address may take all the calls in flight while others are in use.
 //
 // Noise slows nobody down. A call that failed at random is retried by its own change after its own pause; the gate only
 // acts where a whole row of calls failed, or where fewer calls meant fewer refusals.

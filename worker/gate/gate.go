@@ -30,15 +30,6 @@ type Gate struct {
 	short      bool // the rate was out of reach when last looked at
 }
 
-// hold is a time without any call.
-type hold struct {
-	since, until time.Time
-	why          string
-}
-
-// maxHold is the longest Retry-After that is obeyed as it stands. A single probe goes out after it.
-const maxHold = 10 * time.Minute
-
 // Why says what keeps a call back. The empty Why keeps none.
 type Why string
 
@@ -109,16 +100,6 @@ func (g *Gate) SetPaused(paused bool, now time.Time) {
 		g.paused = time.Time{}
 	case g.paused.IsZero():
 		g.paused = now
-	}
-}
-
-// Resume ends a Retry-After that began before the operator said so. A probe still goes first.
-func (g *Gate) Resume(said, now time.Time) {
-	if now.Before(g.hold.until) && g.hold.since.Before(said) {
-		g.hold.until = now
-		for _, r := range g.routes {
-			r.breaker.from, r.breaker.next = now, now
-		}
 	}
 }
 
@@ -243,21 +224,6 @@ func (g *Gate) Report(p Report, now time.Time) {
 
 // leaseLook is the pause after a call that was not sent: the lease is gone, or about to be.
 const leaseLook = 100 * time.Millisecond
-
-func (g *Gate) wait(d time.Duration, why string, now time.Time) {
-	until := now.Add(d)
-	if !until.After(g.hold.until) {
-		return
-	}
-	since := now
-	if now.Before(g.hold.until) {
-		since = g.hold.since
-	}
-	g.hold = hold{since, until, why}
-	for _, r := range g.routes {
-		r.breaker.await(g.hold)
-	}
-}
 
 // Decides reports whether the gate itself decides when a call to that address may be tried again, so that its change
 // needs no pause of its own: nobody may call, or single probes go out.

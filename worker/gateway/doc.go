@@ -10,7 +10,7 @@
 // client.go makes the call. transport.go sets up net/http and renews connections, dial.go opens them, guard.go keeps an answer
 // of HTTP/1.1 with its request, and passage.go follows a call through net/http and bounds how often it is sent. answer.go
 // understands what came back, and retcode.go is the one table that says what each return code means. address.go decides
-// where a call may go, check.go tries the gateway without a call, and hint.go knows the usual causes of trouble with TLS.
+// where a call may go, check.go tries the gateway without a call, and tlshint.go knows the usual causes of trouble with TLS.
 // Facts about the gateway are from the vendor's public documentation unless a comment says that they are inferred.
 //
 // What the package promises:

@@ -24,7 +24,7 @@ type Ledger struct {
 	Newest  Effect    // the change that took effect last
 	SignIn  SignIn    // for which the gateway was last told a policy
 	Recent  []Recent  // messages of the last few endings, oldest first
-	Landing int64     // until then a call without an answer may still take effect, in Unix nanoseconds; 0: none may
+	Landing int64     // until then a call without an answer may still take effect, in Unix nanoseconds; 0: none may. The next owner must know: the change may have ended
 	Last    Last      // what the last result was about
 	InForce *InForce  // the last policy that the gateway accepted; nil: none is known
 }
