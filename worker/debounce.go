@@ -1,6 +1,10 @@
 package worker
 
-import "time"
+import (
+	"time"
+
+	"idlepolicy/worker/view"
+)
 
 // debounce is a run of changes of one agent in which each one replaces the one before while that still waits. This
 // happens when a whole schedule is published repeatedly, or when a backlog of such messages is read. The next change would undo a
@@ -14,14 +18,24 @@ type debounce struct {
 const (
 	debounceFrom  = 2 // a single replacement is a correction
 	debouncePause = 800 * time.Millisecond
-	debounceMost  = time.Minute // however long the run is: a call that may be undone is better than none
+
+	// However long a run is, the agent is called at last. A call that may be undone costs little while few agents are being
+	// debounced, so that bound grows with their number.
+	debounceLeast = 2 * time.Second
+	debounceEach  = 50 * time.Millisecond
+	debounceMost  = time.Minute
 )
+
+// debounceBound returns how long the agent of one run waits at most while that many agents are being debounced.
+func debounceBound(agents int) time.Duration {
+	return min(debounceMost, debounceLeast+time.Duration(agents)*debounceEach)
+}
 
 // noteDebounce is called when another change of the agent has taken effect. While other agents are being debounced, an agent
 // counts even if its previous change was already called and so was not replaced while waiting.
 func (s *schedule) noteDebounce(ln *lane, replaced bool) {
 	now := s.ticks()
-	f := s.debounces[ln].next(now, replaced, now < s.flood)
+	f := s.debounces[ln].next(now, replaced, now < s.flood, debounceBound(s.waiting[view.Debounce]))
 	if f == nil {
 		delete(s.debounces, ln)
 		return
@@ -33,7 +47,7 @@ func (s *schedule) noteDebounce(ln *lane, replaced bool) {
 }
 
 // next returns the debounce after another change has taken effect; nil: there is none.
-func (f *debounce) next(now int64, replaced, flood bool) *debounce {
+func (f *debounce) next(now int64, replaced, flood bool, bound time.Duration) *debounce {
 	if f != nil && now >= f.until {
 		f = nil // the run has paused
 	}
@@ -45,7 +59,7 @@ func (f *debounce) next(now int64, replaced, flood bool) *debounce {
 	case replaced || flood:
 		f.replaced++
 	}
-	f.until = min(now+int64(debouncePause), f.began+int64(debounceMost))
+	f.until = min(now+int64(debouncePause), f.began+int64(bound))
 	return f
 }
 

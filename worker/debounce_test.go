@@ -42,15 +42,15 @@ func TestDebounceIsBoundedAndHoldsUpNoOtherAgent(t *testing.T) {
 		s.worker.SetControls(Controls{})
 		s.publish(wish(all[1], "f", ""))
 		began := time.Now()
-		for time.Since(began) < debounceMost+5*time.Second {
+		for time.Since(began) < time.Minute {
 			s.publish(wish(all[0], "f", ""))
 			s.pass(debouncePause / 2)
-			if calls := len(s.gateway.made()); time.Since(began) > 2*time.Second && time.Since(began) < debounceMost-time.Second && calls != 1 {
-				t.Fatalf("%d calls after %v", calls, time.Since(began))
+			if n := len(s.gateway.made()); time.Since(began) < debounceLeast && n > 1 {
+				t.Fatalf("%d calls after %v", n, time.Since(began))
 			}
 		}
-		if n := len(s.gateway.made()); n < 2 {
-			t.Errorf("%d calls: a debounce without end keeps its agent from ever being called", n)
+		if n := len(s.gateway.made()); n < 15 {
+			t.Errorf("%d calls in a minute: a run without end keeps its agent from being called", n)
 		}
 	})
 }

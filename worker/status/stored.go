@@ -186,9 +186,6 @@ func (q *ResultQuery) begin(r *http.Request, hasLast bool) (wrong string) {
 	if !ok {
 		return badLast
 	}
-	if hasLast && !q.Since.IsZero() {
-		return "since: given together with last; want one of them"
-	}
 	if hasLast || !q.Follow && q.Since.IsZero() {
 		q.Last = n
 	}

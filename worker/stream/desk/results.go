@@ -28,7 +28,7 @@ type Query struct {
 
 	Seq   uint64    // from this sequence on
 	Since time.Time // from this instant on
-	Last  int       // the last so many that match
+	Last  int       // the last so many that match; with Since, of those from that instant on
 	All   bool      // all that are stored
 
 	Live bool // go on with new ones
@@ -114,6 +114,10 @@ func (d *Desk) tail(ctx context.Context, q Query) (found []Event, upTo uint64, e
 	state := s.CachedInfo().State
 	want, back := q.Last, uint64(q.Last)*tailFirst
 	q.Last, q.Live = 0, false
+	if !q.Since.IsZero() {
+		found, err = d.lastOf(ctx, q, want, state.LastSeq)
+		return found, state.LastSeq, err
+	}
 	for {
 		q.Seq = max(state.FirstSeq, 1)
 		if q.Seq+back < state.LastSeq {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -19,7 +20,11 @@ func applied(agent int, id string, seq uint64) messages.Result {
 
 func TestLastFindsRareOnesFarBack(t *testing.T) {
 	d, js := newSite(t)
+	var late time.Time
 	for i := range 2000 {
+		if i == 1995 {
+			late = time.Now()
+		}
 		agent := 1001
 		if i == 3 || i == 40 {
 			agent = 1002
@@ -34,6 +39,9 @@ func TestLastFindsRareOnesFarBack(t *testing.T) {
 		{desk.Query{Agent: "1002", Last: 5}, []string{"3", "40"}},
 		{desk.Query{Last: 2}, []string{"1998", "1999"}},
 		{desk.Query{Agent: "1003", Last: 2}, nil},
+		{desk.Query{Since: late, Last: 2}, []string{"1998", "1999"}},
+		{desk.Query{Since: late, Last: 10}, []string{"1995", "1996", "1997", "1998", "1999"}},
+		{desk.Query{Agent: "1002", Since: late, Last: 2}, nil},
 		{desk.Query{Agent: "1001", Seq: 1999}, []string{"1998", "1999"}},
 		{desk.Query{}, nil},
 	} {
