@@ -43,8 +43,10 @@
 //	         endings out.
 //	order    a newer change is sent before the older one's ending is stored: 30 calls before an older ending. By that
 //	         alone nothing goes wrong, because a new owner reads both changes before it calls.
+//	doubt    a newer flag does not wait for the time-out of a call that got no answer: 1 older flag after a newer one.
 //
 // Of the product as it was, it found a clean stop a moment after a takeover, which told the next owner that nothing
 // could land any more although calls of the one before could (4 older flags after newer ones in 10 minutes), and requests
-// whose answers died with a server, which held up all ledgers for a minute.
+// whose answers died with a server, which held up all ledgers for a minute; and calls whose connection broke, which took effect after
+// a newer change had been called for (13 older flags after newer ones in 10 minutes).
 package faulttest

@@ -38,7 +38,10 @@ var rules = []rule{
 		"worker/stream/term.go", regexp.MustCompile(`loadLedgers\(loading, .*\)`), 1, "map[string]ledger.Ledger{}, loading.Err()",
 	}}},
 	{"order", []edit{{ // an older change's ending is stored before a newer one of the same agent is sent
-		"worker/schedule.go", regexp.MustCompile(`return ln\.inFlight != nil \|\| ln\.out\.unsettled\(\)`), 1, "return ln.inFlight != nil",
+		"worker/schedule.go", regexp.MustCompile(`case ln\.out\.unsettled\(\):`), 1, "case false:",
+	}}},
+	{"doubt", []edit{{ // a newer flag waits while an unanswered call may still take effect
+		"worker/doubt.go", regexp.MustCompile(`of\.flag != flag \{`), 1, "of.flag != flag && flag == \"\" {",
 	}}},
 }
 
