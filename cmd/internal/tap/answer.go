@@ -28,9 +28,13 @@ func learn(r *request, h http.Header, body []byte) Event {
 	}
 	switch said.retcode {
 	case "0":
-		e.Kind = Answered
-		if r.kind == signOut {
+		switch r.kind {
+		case signOut:
 			e.Kind = SignedOut
+		case other:
+			e.Kind = Accepted
+		default:
+			e.Kind = Answered
 		}
 	case "100-006", "100-008":
 		e.Kind = Refused
@@ -80,7 +84,7 @@ type said struct {
 
 // readBody reads the few fields that matter. The rest of the text is free in its form.
 func readBody(k kind, body []byte) (s said) {
-	if k == other || len(body) == 0 {
+	if len(body) == 0 {
 		return s
 	}
 	var text struct {

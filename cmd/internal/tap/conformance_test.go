@@ -61,8 +61,11 @@ func answer(w http.ResponseWriter, r *http.Request, random *rand.Rand) {
 		h.Add("Set-Cookie", "node=7; Path=/")
 		h.Add("Set-Cookie", "other="+strconv.Itoa(random.IntN(1000)))
 	}
-	if random.IntN(3) == 0 {
+	switch random.IntN(3) {
+	case 0:
 		h["Content-Type"] = nil // none at all
+	case 1:
+		h.Set("Content-Type", "application/json; charset=UTF-8") // is looked at, if the agent is known
 	}
 	if random.IntN(3) == 0 {
 		h["Date"] = nil
@@ -76,6 +79,10 @@ func answer(w http.ResponseWriter, r *http.Request, random *rand.Rand) {
 	body := make([]byte, []int{0, 1, 60, 5000, 200_000}[random.IntN(5)])
 	for i := range body {
 		body[i] = byte(random.Uint32())
+	}
+	if random.IntN(3) == 0 {
+		n := copy(body, `{"retcode": "100-006"}`)
+		copy(body[n:], bytes.Repeat([]byte{' '}, len(body)))
 	}
 	trailer := random.IntN(3) == 0 && len(body) > 0 && r.Method != http.MethodHead && status != 204 && status != 304
 	if trailer { // HTTP/1 and HTTP/2 differ where there is no body
@@ -162,6 +169,9 @@ func send(t *testing.T, client *http.Client, base string, seed uint64, try strin
 			r.Header.Add(name, strings.TrimSpace("of-the-desktop "+randomText(random, 10)))
 		}
 	}
+	if random.IntN(2) == 0 {
+		r.Header.Set("Guid", knownGUID)
+	}
 	if r.Header.Get("User-Agent") == "" {
 		r.Header["User-Agent"] = []string{""} // net/http adds none
 	}
@@ -196,10 +206,15 @@ func startEcho(t *testing.T, http2 bool) (*echo, *httptest.Server) {
 	return e, s
 }
 
-// startProxy puts a tap before a gateway and returns its address.
+// knownGUID is the current GUID of an agent, whose answers are looked at.
+const knownGUID = "known"
+
+// startProxy puts a tap before a gateway and returns its address. Agent 1001 is signed in.
 func startProxy(t *testing.T, gateway string, http2 bool) *httptest.Server {
 	t.Helper()
-	s := httptest.NewUnstartedServer(newProxy(t, gateway))
+	p := newProxy(t, gateway)
+	p.Registry.Learn(signedIn("1001", knownGUID))
+	s := httptest.NewUnstartedServer(p)
 	s.EnableHTTP2 = http2
 	s.Config.DisableGeneralOptionsHandler = true
 	s.StartTLS()

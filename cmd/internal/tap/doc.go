@@ -17,7 +17,7 @@
 //  1. A request and its answer pass as if the tap were not there, whatever NATS does. The registry is written by
 //     goroutines that no request waits for.
 //  2. A GUID belongs to the agent whose sign-in, poll or heartbeat brought it. A request that shows another agent's GUID
-//     changes nothing.
+//     changes nothing for the agent in its path. Its success still proves that the session of the GUID's owner is good.
 //  3. Several taps keep one truth: every write expects the record's last revision, and an older sign-in or an older GUID
 //     never replaces a newer one.
 //  4. What the tap keeps is bounded by the number of agents that the gateway has let in.

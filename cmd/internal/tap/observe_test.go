@@ -47,7 +47,6 @@ func TestReadRequest(t *testing.T) {
 }
 
 func TestLearn(t *testing.T) {
-	const good = `{"result": {}, "message": "success", "retcode": "0"}`
 	given := http.Header{"Set-Guid": {"JSESSIONID=g2"}, "Set-Cookie": {"node=7; Path=/; HttpOnly", "old=; Max-Age=0", "bad cookie"}}
 	for _, test := range []struct {
 		name  string
@@ -76,7 +75,9 @@ func TestLearn(t *testing.T) {
 		{"updateGuid, a text", updateGUID, http.Header{}, `{"retcode": "0", "result": ""}`, Answered, "", "1001"},
 		{"sign-out", signOut, http.Header{}, good, SignedOut, "", "1001"},
 		{"sign-out, refused", signOut, http.Header{}, `{"retcode": "100-009"}`, Passed, "", "1001"},
-		{"any other", other, given, good, Passed, "g2", "1001"},
+		{"any other", other, given, good, Accepted, "g2", "1001"},
+		{"any other, not signed in", other, http.Header{}, `{"retcode": "100-006"}`, Refused, "", "1001"},
+		{"any other, without a code", other, http.Header{}, `{}`, Passed, "", "1001"},
 		{"a GUID that no record can hold", heartbeat, http.Header{"Set-Guid": {"{\"guid\":\"x\"}"}}, good, Answered, "", "1001"},
 		{"a GUID with attributes", heartbeat, http.Header{"Set-Guid": {"JSESSIONID=g2; Path=/"}}, good, Answered, "g2", "1001"},
 	} {

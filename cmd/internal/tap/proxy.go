@@ -34,6 +34,7 @@ type Proxy struct {
 type exchange struct {
 	request
 	writer http.ResponseWriter
+	owned  bool // the request shows the current GUID of an agent who is signed in
 	http1  bool // the desktop speaks HTTP/1
 	began  time.Time
 	sentAt time.Time // the request went to the gateway
@@ -58,7 +59,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.once.Do(p.prepare)
 	now := time.Now()
 	x := &exchange{request: readRequest(r.Method, r.URL.Path, r.Header, now), writer: w, http1: r.ProtoMajor == 1, began: now}
-	p.Registry.Asked(x.guid)
+	x.owned = p.Registry.Asked(x.guid)
 	if r.ContentLength != 0 && r.ProtoMajor == 1 {
 		_ = http.NewResponseController(w).EnableFullDuplex() // HTTP/2 needs no leave
 	}
@@ -120,7 +121,7 @@ func (p *Proxy) answered(resp *http.Response) error {
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		p.Registry.Learn(learn(&x.request, resp.Header, nil))
 		x.closed = p.Registry.Tunnel(x.guid)
-	case x.kind == other || !can || resp.ContentLength == 0:
+	case !can || resp.ContentLength == 0, x.kind == other && !(x.owned && isJSON(resp.Header)):
 		p.Registry.Learn(learn(&x.request, resp.Header, nil))
 	default:
 		header := resp.Header.Clone() // what follows may change it
@@ -130,6 +131,12 @@ func (p *Proxy) answered(resp *http.Response) error {
 	}
 	p.Metrics.passed(x.kind, resp.StatusCode, x.sentAt.Sub(x.began)+time.Since(came))
 	return nil
+}
+
+// isJSON reports whether an answer says that it is one JSON text.
+func isJSON(h http.Header) bool {
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "application/json")
 }
 
 // failed answers where the gateway cannot be reached. The error itself may quote what the gateway sent.

@@ -17,7 +17,8 @@ type Kind int
 const (
 	Passed    Kind = iota // nothing is known from its retcode
 	SignedIn              // retcode 0 to a sign-in
-	Answered              // retcode 0 to a poll, a heartbeat or updateGuid: the GUID that was shown is good
+	Answered              // retcode 0 to a poll, a heartbeat or updateGuid: the GUID that was shown is good, and the agent's
+	Accepted              // retcode 0 to any other request: the GUID that was shown is good, whoever is in the path
 	Refused               // 100-006 or 100-008: the agent is not signed in, or the GUID is too old
 	SignedOut             // retcode 0 to a sign-out
 )
@@ -86,16 +87,20 @@ func NewRegistry(store Store, silence time.Duration) *Registry {
 	return r
 }
 
-// Asked takes note of a request that shows this GUID: its agent's desktop is alive.
-func (r *Registry) Asked(guid string) {
+// Asked takes note of a request that shows this GUID: its agent's desktop is alive. It reports whether this is the current
+// GUID of an agent who is signed in.
+func (r *Registry) Asked(guid string) (current bool) {
 	if guid == "" {
-		return
+		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if a := r.owners[markOf(guid)]; a != nil {
-		r.touch(a)
+	a := r.owners[markOf(guid)]
+	if a == nil {
+		return false
 	}
+	r.touch(a)
+	return a.state == present && a.current(guid)
 }
 
 // Tunnel takes note of a connection that shows this GUID and was upgraded: what passes on it is not looked at, and until
@@ -131,12 +136,17 @@ func (r *Registry) Learn(e Event) {
 		return
 	}
 	r.touch(a)
-	if e.Agent != "" && e.Agent != a.id { // a supervisor's request
+	if e.Agent != "" && e.Agent != a.id { // a supervisor's request: a refusal may be about the agent in the path
+		if e.Kind == Answered || e.Kind == Accepted || e.Kind == SignedOut {
+			a.prove(&e)
+		}
 		return
 	}
 	switch e.Kind {
 	case Answered:
 		r.accepted(a, &e, now)
+	case Accepted:
+		a.prove(&e)
 	case Refused:
 		r.refuse(a, &e, now)
 	case SignedOut:
@@ -201,7 +211,16 @@ func (r *Registry) accepted(a *agent, e *Event, now time.Time) {
 		r.rotated(a, a.rival, a.session.GUID, now)
 	}
 	a.refused = time.Time{}
-	if a.current(e.Shown) && e.Asked.After(a.proven) {
+	a.prove(e)
+}
+
+// prove takes in that the gateway accepted a request that shows the current GUID, whatever it was about: the session is good.
+func (a *agent) prove(e *Event) {
+	if a.state != present || !a.current(e.Shown) {
+		return
+	}
+	a.refused = time.Time{}
+	if e.Asked.After(a.proven) {
 		a.proven = e.Asked
 	}
 }
@@ -247,8 +266,9 @@ func merged(cookies, newer []string) []string {
 	return setCookies(slices.Clone(cookies), newer)
 }
 
+// refuse takes in that the gateway refused a request of the agent's own. Only one that names the agent counts.
 func (r *Registry) refuse(a *agent, e *Event, now time.Time) {
-	if a.state != present || !a.current(e.Shown) {
+	if a.state != present || !a.current(e.Shown) || e.Agent == "" {
 		return
 	}
 	if a.refused.IsZero() {

@@ -138,6 +138,7 @@ func TestAdoption(t *testing.T) {
 		tap := taps[0]
 		tap.Learn(refusedPoll("1001", "x"))
 		tap.Learn(Event{Kind: Passed, Agent: "1001", Shown: "x", Asked: time.Now()})
+		tap.Learn(Event{Kind: Accepted, Agent: "1001", Shown: "x", Asked: time.Now()}) // a supervisor's, as far as anybody knows
 		m.want(t, "1001", "")
 		tap.Learn(polled("1001", "g5", ""))
 		m.want(t, "1001", "g5")

@@ -13,12 +13,13 @@ import (
 	"time"
 )
 
-// Each piece of a body comes through before the next one is sent, in both directions at once.
+// Each piece of a body comes through before the next one is sent, in both directions at once, though the tap looks at it.
 func TestStreamsAreNotBuffered(t *testing.T) {
 	for _, http2 := range []bool{false, true} {
 		gateway := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			out := http.NewResponseController(w)
 			_ = out.EnableFullDuplex() // not of HTTP/2
+			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusOK)
 			_ = out.Flush()
 			b := make([]byte, 100)
@@ -39,6 +40,7 @@ func TestStreamsAreNotBuffered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		r.Header.Set("Guid", knownGUID)
 		resp, err := clientFor(t, http2).Do(r)
 		if err != nil {
 			t.Fatal(err)
