@@ -16,7 +16,7 @@ func (a *app) batch() *cobra.Command {
 	return &cobra.Command{
 		Use:   "batch ID",
 		Short: "Follow a batch to its summary",
-		Long: `Follow a batch to its summary. If the last that is stored of it is a summary, that is the answer at once.
+		Long: `Follow a batch to its summary. If the latest stored message of the batch is its summary, it is printed at once.
 Exit status 1 if any of its changes failed, expired or was rejected, or if it is interrupted before.`,
 		Args: one("the ID of a batch"),
 		RunE: a.verb(func(ctx context.Context, d *desk.Desk, args []string) error { return a.followBatch(ctx, d, args[0]) }),

@@ -45,7 +45,7 @@ func TestFlagsOverrideTheEnvironment(t *testing.T) {
 		{"publish - --wait=maybe", s.environment, statusUsage, "--wait \"maybe\": want true or false"},
 		{"results --batch a.b", s.environment, statusUsage, "batch \"a.b\": want"},
 		{"dead list --batch a.b", s.environment, statusUsage, "batch \"a.b\": want"},
-		{"dead list --since 2h --until 3h", s.environment, statusUsage, "--since 2h --until 3h: nothing can be both"},
+		{"dead list --since 2h --until 3h", s.environment, statusUsage, "--since 2h --until 3h: no letter can match both"},
 		{"session list", func() (config.Client, error) { return config.Client{}, errors.New("no environment") }, statusUsage, "no environment"},
 		{"sessions", s.environment, statusUsage, "unknown command"},
 		{"session list --jsn", s.environment, statusUsage, "unknown flag"},

@@ -36,7 +36,7 @@ func (f *deadFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.outcome, "outcome", "", "failed or rejected only")
 	c.Flags().StringVar(&f.batch, "batch", "", "of this batch only")
 	c.Flags().StringVar(&f.since, "since", "", "not older than this, such as 24h, or from an instant on")
-	c.Flags().StringVar(&f.until, "until", "", "at least so old, such as 1h, or up to an instant")
+	c.Flags().StringVar(&f.until, "until", "", "at least this old, such as 1h, or no later than an instant")
 	_ = c.RegisterFlagCompletionFunc("outcome",
 		cobra.FixedCompletions([]string{"failed", "rejected"}, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -58,7 +58,7 @@ func (f *deadFlags) query(now time.Time) (q desk.DeadQuery, err error) {
 		return q, err
 	}
 	if f.until != "" && q.Until.Before(q.Since) {
-		return q, unusablef("--since %s --until %s: nothing can be both; --until is the later one", f.since, f.until)
+		return q, unusablef("--since %s --until %s: no letter can match both; --until must not be earlier than --since", f.since, f.until)
 	}
 	return q, checkBatch(f.batch)
 }

@@ -66,11 +66,11 @@ func (a *app) explainAgent(ctx context.Context, d *desk.Desk, agent string, last
 // verdict returns the answer in one sentence.
 func (x *explanation) verdict(now time.Time) string {
 	if x.Worker != nil && x.Worker.Live != nil {
-		return fmt.Sprintf("%s has not reached the gateway yet: %s", policy(x.Worker.Live.Flag), waitsText(*x.Worker.Live, now))
+		return fmt.Sprintf("%s is not in force yet: %s", policy(x.Worker.Live.Flag), waitsText(*x.Worker.Live, now))
 	}
 	if n := len(x.Results); n > 0 {
 		if r := x.Results[n-1]; x.Worker == nil && r.Outcome == messages.Waiting {
-			return fmt.Sprintf("%s of change %s had not reached the gateway %s: %s; no worker answers that could say more",
+			return fmt.Sprintf("%s of change %s had not reached the gateway %s: %s; no worker is answering, so nothing more is known",
 				policy(r.Flag), terminal.Clean(r.ChangeID), terminal.Age(r.FinishedAt, now), terminal.Clean(r.Message))
 		}
 		if r := lastEnding(x.Results); r != nil && isBad(r.Outcome) {
@@ -83,9 +83,9 @@ func (x *explanation) verdict(now time.Time) string {
 	case x.InForce != nil:
 		return fmt.Sprintf("%s was applied, but its valid_until passed %s", policy(x.InForce.Flag), terminal.Age(x.InForce.ValidUntil, now))
 	case x.Worker == nil:
-		return "nothing was applied, and no worker answers that could say what is under way"
+		return "nothing was applied, and no worker is answering, so it is not known what is under way"
 	}
-	return "no policy was ever asked for, or it is longer ago than results are kept"
+	return "no policy was ever requested, or its results are past their retention"
 }
 
 // policy is a flag in words, as a terminal may show it.

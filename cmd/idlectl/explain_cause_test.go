@@ -99,10 +99,10 @@ func TestExplainNamesTheCause(t *testing.T) {
 	publish(`{"agent_id":"1004","flag":"true","id":"newer"}`)
 	s.explained("1004", "has idle after a call")
 	publish(`{"agent_id":"1005","flag":"false","id":"older"}`)
-	s.explained("1005", "wrap-up (flag false) has not reached the gateway yet")
+	s.explained("1005", "wrap-up (flag false) is not in force yet")
 	publish(`{"agent_id":"1005","flag":"true","id":"newer"}`)
 	s.explained("1005", "older                     a newer change for this agent took effect")
-	if out := s.explained("1005", "idle after a call has not reached the gateway yet"); !strings.Contains(out, string(messages.Superseded)) {
+	if out := s.explained("1005", "idle after a call is not in force yet"); !strings.Contains(out, string(messages.Superseded)) {
 		t.Errorf("the older change is not shown as superseded:\n%s", out)
 	}
 
@@ -117,7 +117,7 @@ func TestExplainNamesTheCause(t *testing.T) {
 	}
 	signIn("1006")
 	publish(`{"agent_id":"1006","flag":"false","id":"outage"}`)
-	s.explained("1006", "wrap-up (flag false) has not reached the gateway yet: it is due, and waits for the gate")
+	s.explained("1006", "wrap-up (flag false) is not in force yet: it is due, and waits for the gate")
 	if o := s.run("status"); !strings.Contains(o.out, "refused") {
 		t.Errorf("the status does not say that the gateway refuses connections:\n%s", o.out)
 	}

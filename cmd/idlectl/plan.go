@@ -60,7 +60,7 @@ Exit status: 0 fine or nothing to do, 2 problems, with --detailed-exitcode 4 if 
 	c.Flags().BoolVar(&f.detailed, "detailed-exitcode", false, "exit with status 4 if there is something to do")
 	c.Flags().StringVar(&f.by, "by", "agent", "show the difference by agent or by step")
 	c.Flags().BoolVar(&f.all, "all", false, "show all of the difference, not only its beginning")
-	c.Flags().StringVar(&f.from, "from", "", "leave alone what begins before: an instant, a date, now or today, with +7d or -2h behind it; default: as in the map")
+	c.Flags().StringVar(&f.from, "from", "", "ignore steps that begin before this: an instant, a date, now or today, optionally followed by an offset such as +7d or -2h; default: as in the map")
 	c.Flags().StringVar(&f.until, "until", "", "leave alone what begins then or later; default: as in the map")
 	_ = c.RegisterFlagCompletionFunc("by", cobra.FixedCompletions([]string{"agent", "step"}, cobra.ShellCompDirectiveNoFileComp))
 	return c

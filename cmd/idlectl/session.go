@@ -95,7 +95,7 @@ func (a *app) readSession(args []string, f sessionFlags) (messages.Session, erro
 	piped := len(args) == 2
 	switch {
 	case piped && args[1] != "-":
-		return messages.Session{}, errors.New("session put: a GUID does not stand there: want --guid-file, --guid or - for standard input")
+		return messages.Session{}, errors.New("session put: the GUID cannot be given as an argument: use --guid-file, --guid, or - for standard input for standard input")
 	case piped && (f.guid != "" || f.guidFile != ""):
 		return messages.Session{}, errors.New("session put: want one of -, --guid and --guid-file")
 	case f.guid != "":

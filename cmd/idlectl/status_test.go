@@ -116,7 +116,7 @@ func TestExplain(t *testing.T) {
 	now := time.Now()
 	s.applied("1001", "c-17", now)
 	s.run("explain", "1001").want(t, statusFine, "agent 1001: has wrap-up (flag false), applied", "none answers", "c-17")
-	s.run("explain", "1003").want(t, statusFine, "nothing was applied, and no worker answers", "no results are stored")
+	s.run("explain", "1003").want(t, statusFine, "nothing was applied, and no worker is answering", "no results are stored")
 	s.result(messages.Result{Outcome: messages.Failed, AgentID: "1001", ChangeID: "c-18", Retcode: "000-002", Message: "no such agent"})
 	s.run("explain", "1001").want(t, statusFine, "change c-18 failed with retcode 000-002: no such agent",
 		"wrap-up (flag false) of change c-17, until")
@@ -129,7 +129,7 @@ func TestExplain(t *testing.T) {
 		},
 		Later: []view.ChangeView{{ID: "c-20", Flag: "false", EffectiveAt: now.Add(time.Hour)}},
 	}})
-	s.run("explain", "1001").want(t, statusFine, "idle after a call has not reached the gateway yet: it pauses before another attempt",
+	s.run("explain", "1001").want(t, statusFine, "idle after a call is not in force yet: it pauses before another attempt",
 		"after 2 attempts", `000-009 "busy"`, "signed in since", "c-20")
 	s.run("explain", "1001", "--json").want(t, statusFine, `"waits_for": "retry"`, `"results"`)
 	s.run("explain", "7").want(t, statusUsage, "is not an agent")

@@ -92,7 +92,7 @@ func untilSignedIn(ctx context.Context, try func() error, stdout io.Writer) erro
 		}
 		if text := err.Error(); text != said {
 			said = text
-			fmt.Fprintf(stdout, "no sessions yet, trying on: %s\n", text)
+			fmt.Fprintf(stdout, "no sessions yet, still trying: %s\n", text)
 		}
 		select {
 		case <-time.After(tryAgain):

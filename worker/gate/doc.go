@@ -4,7 +4,7 @@
 // It has five mechanisms, each with one purpose:
 //
 //   - bucket (bucket.go): the rate that operators allow, exact in every window, for all addresses together.
-//   - hold (hold.go): Retry-After stops everybody, for ten minutes at most.
+//   - hold (retryafter.go): Retry-After stops everybody, for ten minutes at most.
 //   - breaker (breaker.go), one for each address: tells an outage or a hang from noise, and then sends single probes. Ten
 //     faults in a row trip it (faultrow.go).
 //   - limit (limit.go), one for each address: finds how many calls a gateway takes that refuses some for lack of room.

@@ -70,7 +70,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 				o.Held(sentence(err).Error())
 			}
 			if seen.fresh(err.Error()) {
-				log.Warn("NATS cannot be reached, trying on", "urls", access.RedactAll(o.URLs), "err", sentence(err))
+				log.Warn("NATS cannot be reached, still trying", "urls", access.RedactAll(o.URLs), "err", sentence(err))
 			}
 		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {

@@ -21,7 +21,7 @@ const (
 )
 
 // foresee returns what would keep the server from creating the streams that are missing, before the first of them is created, and what
-// is worth knowing about them. It asks for the account's limits; who may not, hears of it in a note.
+// is worth knowing about them. It asks for the account's limits; a user who may not read them gets a note saying so.
 func (l Layout) foresee(ctx context.Context, js jetstream.JetStream, missing []jetstream.StreamConfig) (notes []string, err error) {
 	nc := js.Conn()
 	if n := nc.MaxPayload(); n > 0 && n < leastPayload {

@@ -132,7 +132,7 @@ func (o *Owner) writeIncarnations(ctx context.Context, info *jetstream.ConsumerI
 	}
 	cfg.Metadata[incarnationsKey] = text
 	if _, err := o.js.UpdateConsumer(ctx, info.Stream, cfg); err != nil {
-		return fmt.Errorf("note the life of the stream at its consumer: %w", plain(err))
+		return fmt.Errorf("record the stream's incarnation in its consumer: %w", plain(err))
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ type outgoing struct {
 	rec  worker.Record
 	done func(uint64, worker.Kept, error)
 	ack  worker.Receipt // where done is nil
-	cut  bool           // the result was refused for what is in it: without what it can do without
+	cut  bool           // the result was refused because of its content; it is sent again without the optional parts
 }
 
 // Headers of results that only the worker reads.

@@ -297,7 +297,7 @@ func (l Layout) mayFollow(ctx context.Context, js jetstream.JetStream) bool {
 	return err == nil && s.CachedInfo().Cluster != nil && s.CachedInfo().State.LastSeq > 0
 }
 
-// mend sets right what of the consumer is not as the worker needs it, and returns what it is now and what was mended.
+// mend corrects those settings of the consumer that differ from what the worker needs, and returns what it is now and what was mended.
 func (l Layout) mend(ctx context.Context, js jetstream.JetStream, has jetstream.ConsumerConfig) (
 	is jetstream.ConsumerConfig, differs []string, err error,
 ) {

@@ -142,7 +142,7 @@ func (r *Reader) Next(ctx context.Context, within time.Duration) (Message, error
 	}
 }
 
-var errNoHeartbeat = errors.New("nothing is heard of it")
+var errNoHeartbeat = errors.New("no heartbeat came from it")
 
 // buffered returns a message that has arrived already.
 func (r *Reader) buffered() (Message, bool) {

@@ -55,7 +55,7 @@ type SessionRecord struct {
 }
 
 // ErrRevision is returned if the record does not have the expected revision.
-var ErrRevision = errors.New("the record's revision is another one")
+var ErrRevision = errors.New("the record has a different revision")
 
 // Headers of a record. Anybody who may write sessions may write anything into them.
 const (
