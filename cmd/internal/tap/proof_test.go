@@ -2,6 +2,7 @@ package tap
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -39,9 +40,7 @@ func (a *asked) through(p *Proxy, gateway *scripted, header http.Header) *httpte
 	if gateway.header.Get("Content-Type") == "" {
 		gateway.header.Set("Content-Type", jsonType)
 	}
-	for name, values := range header {
-		gateway.header[name] = values
-	}
+	maps.Copy(gateway.header, header)
 	r := httptest.NewRequest(a.method, "/agentgateway/resource/"+a.path, http.NoBody)
 	r.Header.Set("Guid", "JSESSIONID="+a.guid)
 	w := httptest.NewRecorder()
@@ -79,7 +78,8 @@ func TestAnswersThatProveASession(t *testing.T) {
 		{"nobody's GUID", poll(refusal), asked{"PUT", "onlineagent/1001/sayfree", "x1", "", good}, poll(refusal), "1001"},
 
 		{
-			"nothing but refusals of other requests", own("PUT", "onlineagent/1001/sayfree", refusal), asked{},
+			"nothing but refusals of other requests", own("PUT", "onlineagent/1001/sayfree", refusal),
+			asked{},
 			own("PUT", "voicecall/1001/answer", ended), "1001",
 		},
 		{"a refused request before a refused poll", own("PUT", "onlineagent/1001/sayfree", refusal), asked{}, poll(refusal), "1001"},
@@ -88,20 +88,32 @@ func TestAnswersThatProveASession(t *testing.T) {
 			own("PUT", "onlineagent/1001/sayfree", refusal), "",
 		},
 		{
-			"refusals of the GUID before", asked{"PUT", "onlineagent/1001/sayfree", "g1", "", refusal}, asked{},
-			asked{"PUT", "onlineagent/1001/sayfree", "g1", "", refusal}, "",
+			"refusals of the GUID before",
+			asked{"PUT", "onlineagent/1001/sayfree", "g1", "", refusal},
+			asked{},
+			asked{"PUT", "onlineagent/1001/sayfree", "g1", "", refusal},
+			"",
 		},
 		{
-			"a supervisor acts on one who is signed out", asked{"PUT", "onlineagent/1003/sayfree", "s1", "", refusal}, asked{},
-			asked{"PUT", "onlineagent/1003/sayfree", "s1", "", refusal}, "",
+			"a supervisor acts on one who is signed out",
+			asked{"PUT", "onlineagent/1003/sayfree", "s1", "", refusal},
+			asked{},
+			asked{"PUT", "onlineagent/1003/sayfree", "s1", "", refusal},
+			"",
 		},
 		{
-			"a supervisor acts on one whose session is good", asked{"PUT", "onlineagent/1001/sayfree", "s1", "", refusal}, asked{},
-			asked{"PUT", "onlineagent/1001/sayfree", "s1", "", refusal}, "",
+			"a supervisor acts on one whose session is good",
+			asked{"PUT", "onlineagent/1001/sayfree", "s1", "", refusal},
+			asked{},
+			asked{"PUT", "onlineagent/1001/sayfree", "s1", "", refusal},
+			"",
 		},
 		{
-			"a resource without an agent is refused", asked{"GET", "agentgroup", "s1", "", refusal}, asked{},
-			asked{"GET", "agentgroup", "s1", "", refusal}, "",
+			"a resource without an agent is refused",
+			asked{"GET", "agentgroup", "s1", "", refusal},
+			asked{},
+			asked{"GET", "agentgroup", "s1", "", refusal},
+			"",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

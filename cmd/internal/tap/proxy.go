@@ -121,7 +121,7 @@ func (p *Proxy) answered(resp *http.Response) error {
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		p.Registry.Learn(learn(&x.request, resp.Header, nil))
 		x.closed = p.Registry.Tunnel(x.guid)
-	case !can || resp.ContentLength == 0, x.kind == other && !(x.owned && isJSON(resp.Header)):
+	case !can || resp.ContentLength == 0, x.kind == other && (!x.owned || !isJSON(resp.Header)):
 		p.Registry.Learn(learn(&x.request, resp.Header, nil))
 	default:
 		header := resp.Header.Clone() // what follows may change it
