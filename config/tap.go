@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
 	"reflect"
 	"time"
 )
@@ -24,7 +23,7 @@ type Tap struct {
 	Client
 
 	HTTPAddr      string        `envconfig:"IDLE_HTTP_ADDR" default:"127.0.0.1:8081" empty:"off" desc:"/healthz, /readyz, /metrics and /api/sessions/AGENT; empty turns it off" want:"HOST:PORT or :PORT, or nothing to turn it off"`
-	WritersFile   string        `envconfig:"IDLE_HTTP_WRITERS_FILE" desc:"file of NAME TOKEN lines: middleware with one of the tokens may PUT and DELETE /api/sessions/AGENT; read again when it changes" want:"a readable file"`
+	WritersFile   string        `envconfig:"IDLE_HTTP_WRITERS_FILE" desc:"file of NAME TOKEN lines: middleware with one of the tokens may PUT and DELETE /api/sessions/AGENT; read again when it changes" want:"a file with lines of NAME TOKEN, the tokens of at least 12 characters"`
 	HTTPCert      string        `envconfig:"IDLE_HTTP_CERT" desc:"PEM file of the certificate for HTTPS on IDLE_HTTP_ADDR; needs IDLE_HTTP_KEY" want:"a PEM certificate that fits the key in IDLE_HTTP_KEY"`
 	HTTPKey       string        `envconfig:"IDLE_HTTP_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
 	HTTPInsecure  bool          `envconfig:"IDLE_HTTP_INSECURE" default:"false" desc:"accepts tokens over plain HTTP from other machines too" want:"true or false"`
@@ -60,11 +59,9 @@ func LoadTap() (Tap, error) {
 	}
 	env.check("IDLE_TAP_SILENCE", c.Silence >= time.Second)
 	env.check("IDLE_HTTP_ADDR", c.HTTPAddr == "" || isAddress(c.HTTPAddr))
+	env.compare("IDLE_HTTP_ADDR", !overlap(c.Addr, c.HTTPAddr), "an address other than", "IDLE_TAP_ADDR")
 	checkPair(env, "IDLE_HTTP_CERT", c.HTTPCert, "IDLE_HTTP_KEY", c.HTTPKey)
-	if c.WritersFile != "" {
-		_, err := os.ReadFile(c.WritersFile)
-		env.check("IDLE_HTTP_WRITERS_FILE", err == nil, reason(err))
-	}
+	checkTokens(env, "IDLE_HTTP_WRITERS_FILE", c.WritersFile)
 	env.check("IDLE_SHUTDOWN_GRACE", c.ShutdownGrace >= 0)
 	checkLog(env, c.LogFormat)
 	checkDurations(env, reflect.ValueOf(&c).Elem())
@@ -72,6 +69,22 @@ func LoadTap() (Tap, error) {
 	err := env.problems()
 	c.notes = append(unusedProxy(c.GatewayURL), env.strays...)
 	return c, err
+}
+
+// overlap reports whether one process cannot listen on both addresses.
+func overlap(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" { // 0 is any port that is free
+		return false
+	}
+	return hostA == hostB || isEvery(hostA) || isEvery(hostB) || isLoopback(a) && isLoopback(b) && (hostA == "localhost" || hostB == "localhost")
+}
+
+// isEvery reports whether a host stands for every address of this machine.
+func isEvery(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "" || err == nil && ip.IsUnspecified()
 }
 
 // isLoopback reports whether only this machine can reach an address.

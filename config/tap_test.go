@@ -1,6 +1,8 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -33,6 +35,15 @@ func TestTapTable(t *testing.T) {
 	}
 }
 
+func writersFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "writers")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 func TestLoadTap(t *testing.T) {
 	for _, test := range []struct {
 		set   map[string]string
@@ -49,6 +60,28 @@ func TestLoadTap(t *testing.T) {
 		{map[string]string{"IDLE_TAP_SILENCE": "10ms", "IDLE_LOG_FORMAT": "xml"}, []string{"IDLE_TAP_SILENCE", "IDLE_LOG_FORMAT"}},
 		{map[string]string{"IDLE_TAP_SILENSE": "2m"}, []string{"IDLE_TAP_SILENSE: not a variable of this program; did you mean IDLE_TAP_SILENCE?"}},
 		{map[string]string{"IDLE_GATEWAY_URL": "http://gateway.example"}, []string{"IDLE_GATEWAY_URL="}},
+		{
+			map[string]string{"IDLE_HTTP_ADDR": "127.0.0.1:8044"},
+			[]string{`IDLE_HTTP_ADDR="127.0.0.1:8044": want an address other than IDLE_TAP_ADDR="127.0.0.1:8044" (the default)`},
+		},
+		{
+			map[string]string{"IDLE_TAP_ADDR": "localhost:8081"},
+			[]string{`IDLE_HTTP_ADDR="127.0.0.1:8081" (the default): want an address other than IDLE_TAP_ADDR="localhost:8081"`},
+		},
+		{map[string]string{"IDLE_HTTP_ADDR": ":8044"}, []string{`IDLE_HTTP_ADDR=":8044": want an address other than`}},
+		{map[string]string{"IDLE_HTTP_ADDR": "[::]:8044"}, []string{`IDLE_HTTP_ADDR="[::]:8044": want an address other than`}},
+		{
+			map[string]string{"IDLE_TAP_ADDR": "0.0.0.0:8081", "IDLE_TAP_INSECURE": "true"},
+			[]string{`IDLE_HTTP_ADDR="127.0.0.1:8081" (the default): want an address other than IDLE_TAP_ADDR="0.0.0.0:8081"`},
+		},
+		{map[string]string{"IDLE_TAP_ADDR": "127.0.0.1:0", "IDLE_HTTP_ADDR": "127.0.0.1:0"}, nil}, // any free ports
+		{map[string]string{"IDLE_HTTP_ADDR": "127.0.0.2:8044"}, nil},
+		{map[string]string{"IDLE_HTTP_ADDR": "[::1]:8044"}, nil},
+		{map[string]string{"IDLE_TAP_ADDR": "8044", "IDLE_HTTP_ADDR": "8044"}, []string{`IDLE_TAP_ADDR="8044": want HOST:PORT`, `IDLE_HTTP_ADDR="8044": want HOST:PORT`}},
+		{map[string]string{"IDLE_HTTP_WRITERS_FILE": writersFile(t, "middleware a-token-of-some-length\n")}, nil},
+		{map[string]string{"IDLE_HTTP_WRITERS_FILE": "no-such-file"}, []string{`IDLE_HTTP_WRITERS_FILE="no-such-file": want a file with lines of NAME TOKEN`}},
+		{map[string]string{"IDLE_HTTP_WRITERS_FILE": writersFile(t, "middleware short\n")}, []string{`IDLE_HTTP_WRITERS_FILE="`}},
+		{map[string]string{"IDLE_HTTP_WRITERS_FILE": writersFile(t, "")}, []string{`IDLE_HTTP_WRITERS_FILE="`}},
 	} {
 		t.Run("", func(t *testing.T) {
 			t.Setenv("IDLE_GATEWAY_URL", "https://gateway.example:8043")

@@ -87,9 +87,6 @@ func checkGateway(ctx context.Context, c config.Tap) error {
 
 // checkAddress takes the address for a moment, unless a tap that runs has it already.
 func checkAddress(ctx context.Context, c config.Tap) error {
-	if _, err := newTokens(c, slog.New(slog.DiscardHandler)); err != nil {
-		return err
-	}
 	l, err := listen(ctx, "IDLE_TAP_ADDR", c.Addr)
 	if err == nil {
 		return l.Close()
