@@ -79,7 +79,7 @@ func (r *Registry) Get(ctx context.Context, agent string) (SessionRecord, error)
 		return SessionRecord{}, nil
 	}
 	if err != nil {
-		return SessionRecord{}, fmt.Errorf("read a session: %w", plain(err))
+		return SessionRecord{}, fmt.Errorf("read from the bucket of the sessions: %w", r.explain(err))
 	}
 	rec := SessionRecord{Rev: m.Seq, Written: m.At}
 	rec.readHeaders(m.Header)
@@ -142,7 +142,7 @@ func (r *Registry) Agents(ctx context.Context) ([]string, error) {
 	}
 	s, err := js.Stream(ctx, r.stream())
 	if err != nil {
-		return nil, fmt.Errorf("open the bucket of the sessions: %w", plain(err))
+		return nil, fmt.Errorf("open the bucket of the sessions: %w", r.explain(err))
 	}
 	if err := Foreign(s.CachedInfo().Config, r.names); err != nil {
 		return nil, fmt.Errorf("open the bucket of the sessions: %w", err)
@@ -158,6 +158,14 @@ func (r *Registry) Agents(ctx context.Context) ([]string, error) {
 		}
 	}
 	return agents, nil
+}
+
+// explain says what a missing bucket means. Only workers create it.
+func (r *Registry) explain(err error) error {
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("it does not exist: the worker with IDLE_PREFIX=%s creates it: start that worker first, or check IDLE_PREFIX", r.names.Prefix)
+	}
+	return plain(err)
 }
 
 // Ask asks the other writers which of these agents they have seen lately. [Registry.Attend] receives their answers.

@@ -340,7 +340,8 @@ func TestCheck(t *testing.T) {
 	s.config.GatewayCA = ""
 	s.config.Prefix = "another"
 	out.Reset()
-	if Check(t.Context(), s.config, &out) || strings.Count(out.String(), "FAILED") != 2 || !strings.Contains(out.String(), "IDLE_GATEWAY_CA") {
+	if Check(t.Context(), s.config, &out) || strings.Count(out.String(), "FAILED") != 2 || !strings.Contains(out.String(), "IDLE_GATEWAY_CA") ||
+		!strings.Contains(out.String(), "the worker with IDLE_PREFIX=another creates it: start that worker first, or check IDLE_PREFIX\n") {
 		t.Errorf("the check says\n%s", out.String())
 	}
 }
