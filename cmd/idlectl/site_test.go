@@ -42,14 +42,8 @@ func newSite(t *testing.T) *site {
 func emptySite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, url: natstest.Start(t).ClientURL(), names: messages.Names{Prefix: "idlepolicy"}}
-	var err error
-	if s.nc, err = nats.Connect(s.url); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.nc.Close)
-	if s.js, err = jetstream.New(s.nc); err != nil {
-		t.Fatal(err)
-	}
+	s.nc = natstest.Connect(t, s.url)
+	s.js = natstest.JetStream(t, s.nc)
 	return s
 }
 

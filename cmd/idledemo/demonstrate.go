@@ -144,7 +144,7 @@ func (d *show) follow(ctx context.Context) error {
 
 // patience is how long nothing may happen: at a low rate that is long.
 func (d *show) patience() time.Duration {
-	const usual = 2 * time.Minute
+	const usual = readyWithin
 	if rate := d.config.Rate; rate > 0 {
 		return usual + time.Duration(2/rate*float64(time.Second))
 	}

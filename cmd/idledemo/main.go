@@ -14,9 +14,13 @@ import (
 var version = ""
 
 func main() {
+	os.Exit(runUntilSignal(time.Second))
+}
+
+// runUntilSignal stops cleanly at the first signal. A later one ends the program at once. One that comes within sameWish of the first
+// is the same wish: timeout(1) and some shells send it to the program and to its process group.
+func runUntilSignal(sameWish time.Duration) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A later signal ends the program at once. One that comes right behind the first is the same wish: timeout(1) and some
-	// shells send it to the program and to its process group.
-	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, stop) })
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	context.AfterFunc(ctx, func() { time.AfterFunc(sameWish, stop) })
+	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }

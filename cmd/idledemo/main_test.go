@@ -15,7 +15,7 @@ const asProgram = "BE_THE_DEMONSTRATION"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		main()
+		os.Exit(runUntilSignal(time.Hour)) // however slow the machine is, the test's signals come in time
 	}
 	os.Exit(m.Run())
 }

@@ -8,9 +8,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"idlepolicy/messages"
+	"idlepolicy/worker/stream/natstest"
 )
 
 func TestSample(t *testing.T) {
@@ -76,7 +76,7 @@ func TestServe(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, subject := range subjects {
-			m, err := results.NextMsg(30 * time.Second)
+			m, err := results.NextMsg(natstest.Patience)
 			if err != nil || m.Subject != subject {
 				t.Fatalf("%v on %v, want %s", err, m, subject)
 			}
@@ -106,7 +106,7 @@ func TestInterruptInTheMiddle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := first.NextMsg(30 * time.Second); err != nil {
+	if _, err := first.NextMsg(natstest.Patience); err != nil {
 		t.Fatal(err)
 	}
 	nc.Close()

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-const readyWithin = 30 * time.Second // a busy machine needs long
+const readyWithin = 5 * time.Minute // a machine that is very busy needs half a minute
 
 // startNATS starts a server with JetStream on a port of the loopback interface; 0: a free one.
 func startNATS(dir string, port int, log *slog.Logger) (*server.Server, error) {

@@ -10,9 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream"
 	"idlepolicy/worker/stream/natstest"
@@ -25,14 +22,8 @@ func TestSimulator(t *testing.T) {
 	s := start(t, "", "-simulator", "127.0.0.1:0", "-ca", ca, "-names", "gateway,gateway.site")
 	s.see("no sessions yet") // no worker has made the bucket
 
-	nc, err := nats.Connect(server.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nc := natstest.Connect(t, server.ClientURL())
+	js := natstest.JetStream(t, nc)
 	layout := stream.Layout{Names: messages.Names{Prefix: "idlepolicy"}, Retention: time.Hour, Takeover: 3 * time.Second}
 	if _, err := layout.Ensure(t.Context(), js); err != nil {
 		t.Fatal(err)

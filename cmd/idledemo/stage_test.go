@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"idlepolicy/worker/stream/natstest"
 )
 
 // stage is one run of the program in this process, with a temporary directory of its own.
@@ -63,8 +64,8 @@ func (s *stage) wait(status int, texts ...string) {
 		if got != status {
 			s.t.Errorf("exit status %d, want %d", got, status)
 		}
-	case <-time.After(time.Minute):
-		s.t.Errorf("still running after a minute")
+	case <-time.After(natstest.Patience):
+		s.t.Errorf("still running after %v", natstest.Patience)
 	}
 	screen := strings.Join(strings.Fields(s.out.String()+s.err.String()), " ") // the width of a table's columns is free
 	for _, text := range texts {
@@ -78,20 +79,11 @@ func (s *stage) wait(status int, texts ...string) {
 	}
 }
 
-// nothingLeft wants no file, no port and no goroutine of the run.
+// nothingLeft wants no file and no goroutine of the run. A port that is still open has a goroutine.
 func (s *stage) nothingLeft() {
 	s.t.Helper()
 	if left, err := filepath.Glob(filepath.Join(s.tmp, "*")); err != nil || len(left) > 0 {
 		s.t.Errorf("left behind: %q (%v)", left, err)
-	}
-	for _, address := range regexp.MustCompile(`127\.0\.0\.1:\d+`).FindAllString(s.out.String(), -1) {
-		if strings.HasSuffix(address, ":4222") {
-			continue // of an example
-		}
-		if c, err := (&net.Dialer{Timeout: time.Second}).DialContext(s.t.Context(), "tcp", address); err == nil {
-			_ = c.Close()
-			s.t.Errorf("somebody still listens at %s", address)
-		}
 	}
 	until(s.t, "the run's goroutines to end", func() bool { return len(goroutines()) == 0 })
 }
@@ -125,17 +117,12 @@ func (s *stage) see(text string) {
 func (s *stage) join() *nats.Conn {
 	s.t.Helper()
 	url := regexp.MustCompile(`nats://127\.0\.0\.1:\d+`).FindString(s.out.String())
-	nc, err := nats.Connect(url)
-	if err != nil {
-		s.t.Fatalf("connect to %q: %v", url, err)
-	}
-	s.t.Cleanup(nc.Close)
-	return nc
+	return natstest.Connect(s.t, url)
 }
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(natstest.Patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}

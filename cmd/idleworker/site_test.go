@@ -40,14 +40,9 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := &site{t: t, server: natstest.Start(t)}
+	s.conn = natstest.Connect(t, s.server.ClientURL())
+	s.js = natstest.JetStream(t, s.conn)
 	var err error
-	if s.conn, err = nats.Connect(s.server.ClientURL()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.conn.Close)
-	if s.js, err = jetstream.New(s.conn); err != nil {
-		t.Fatal(err)
-	}
 	if s.gateway, err = gatewaytest.Start(gatewaytest.Options{}); err != nil {
 		t.Fatal(err)
 	}

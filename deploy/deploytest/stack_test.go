@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"idlepolicy/worker/stream/natstest"
 )
 
 // stack is what compose.yaml describes, as processes: the same programs, arguments, variables, certificates and server
@@ -144,12 +146,7 @@ func (s *stack) adapt(name, listen string) (env, args []string) {
 func (s *stack) as(user string) *nats.Conn {
 	s.t.Helper()
 	dir := s.at("secrets/" + user)
-	nc, err := nats.Connect("tls://"+s.places[1], nats.RootCAs(dir+"/ca.crt"), nats.ClientCert(dir+"/tls.crt", dir+"/tls.key"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(nc.Close)
-	return nc
+	return natstest.Connect(s.t, "tls://"+s.places[1], nats.RootCAs(dir+"/ca.crt"), nats.ClientCert(dir+"/tls.crt", dir+"/tls.key"))
 }
 
 // status asks a page and returns the status of its answer and what it says; 0 while there is none.

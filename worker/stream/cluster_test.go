@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"idlepolicy/worker/stream/natstest"
 	"idlepolicy/worker/view"
 )
 
@@ -24,22 +25,17 @@ func newCluster(t *testing.T) (*site, []*server.Server) {
 	s.layout.Replicas = 3
 	var servers []*server.Server
 	var routes []*url.URL
-	var ports []net.Listener
+	var ports []int
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports = append(ports, l)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+		port := natstest.FreePort(t)
+		ports = append(ports, port)
+		routes = append(routes, &url.URL{Scheme: "nats", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))})
 	}
 	var clients []string
 	for i := range 3 {
-		at := ports[i].Addr().(*net.TCPAddr)
-		ports[i].Close()
 		srv, err := server.NewServer(&server.Options{
 			ServerName: "n" + strconv.Itoa(i), Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: at.Port}, Routes: routes,
+			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: ports[i]}, Routes: routes,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -49,23 +45,19 @@ func newCluster(t *testing.T) (*site, []*server.Server) {
 		servers = append(servers, srv)
 	}
 	for _, srv := range servers {
-		if !srv.ReadyForConnections(30 * time.Second) {
+		if !srv.ReadyForConnections(natstest.Patience) {
 			t.Fatal("a server does not get ready")
 		}
 		clients = append(clients, srv.ClientURL())
 	}
 	s.server, s.via = servers[0], strings.Join(clients, ",")
-	nc, err := nats.Connect(s.via, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	s.nc = nc
-	if s.js, err = jetstream.New(nc); err != nil {
+	s.nc = natstest.Connect(t, s.via, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
+	var err error
+	if s.js, err = jetstream.New(s.nc); err != nil {
 		t.Fatal(err)
 	}
 	s.wait("the cluster takes streams", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		_, err := s.layout.Ensure(ctx, s.js)
 		return err == nil

@@ -7,14 +7,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
 	"idlepolicy/worker"
+	"idlepolicy/worker/stream/natstest"
 )
 
 func layoutOf(prefix string) Layout {
@@ -174,11 +173,7 @@ func TestOverlapThatCannotBeSeen(t *testing.T) {
 	if _, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"idlepolicy.changes"}}); err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(strings.Replace(s.server.ClientURL(), "nats://", "nats://some:pw@", 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
+	nc := natstest.Connect(t, strings.Replace(s.server.ClientURL(), "nats://", "nats://some:pw@", 1))
 	if remarks, err := Report(t.Context(), nc, testLayout()); err != nil || len(remarks) == 0 || !strings.Contains(remarks[0], "could not be seen") {
 		t.Errorf("a check says %q, %v", remarks, err)
 	}
@@ -264,7 +259,7 @@ func TestAccountWithoutJetStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	within, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	within, cancel := context.WithTimeout(t.Context(), natstest.Patience)
 	defer cancel()
 	if wrong, err := Prepare(within, nc, testLayout()); wrong || err == nil || !strings.Contains(err.Error(), "to the account of this user") {
 		t.Errorf("final %t, %v", wrong, err)

@@ -22,6 +22,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/stream/natstest"
 )
 
 // The users of deploy/nats/accounts.conf.
@@ -76,7 +77,7 @@ func (g *guarded) start(port int) {
 	s.SetLoggerV2(g.refused, false, false, false)
 	g.t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
 	s.Start()
-	if !s.ReadyForConnections(30 * time.Second) {
+	if !s.ReadyForConnections(natstest.Patience) {
 		g.t.Fatalf("the server does not get ready: %v", g.refused.all())
 	}
 }
@@ -126,13 +127,8 @@ func (g *guarded) url() string { return strings.Replace(g.server.ClientURL(), "n
 func (g *guarded) as(user string) *nats.Conn {
 	g.t.Helper()
 	o := g.options(user)
-	nc, err := nats.Connect(g.url(), nats.RootCAs(o.CA), nats.ClientCert(o.Cert, o.Key),
+	return natstest.Connect(g.t, g.url(), nats.RootCAs(o.CA), nats.ClientCert(o.Cert, o.Key),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // else it prints what is refused on purpose
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.t.Cleanup(nc.Close)
-	return nc
 }
 
 // writeCertificates makes an authority, a certificate for the server and one for each user.

@@ -14,6 +14,7 @@ import (
 
 	"idlepolicy/worker/stream"
 	"idlepolicy/worker/stream/desk"
+	"idlepolicy/worker/stream/natstest"
 )
 
 // prepare creates what the worker creates, and one session to steal.
@@ -24,19 +25,12 @@ func (g *guarded) prepare() jetstream.JetStream {
 	if _, err := stream.Prepare(g.t.Context(), nc, layout); err != nil {
 		g.t.Fatal(err)
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	js := natstest.JetStream(g.t, nc)
 	if _, err := layout.Consumer(g.t.Context(), js); err != nil {
 		g.t.Fatal(err)
 	}
 	g.signIn(sessions, "1001")
-	all, err := jetstream.New(g.as(admin))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	return all
+	return natstest.JetStream(g.t, g.as(admin))
 }
 
 const stolen = "guid-worth-stealing"
@@ -53,10 +47,7 @@ func TestPermissionsAllow(t *testing.T) {
 	g := newGuarded(t)
 	all := g.prepare()
 	t.Run("publisher", func(t *testing.T) {
-		js, err := jetstream.New(g.as(publisher))
-		if err != nil {
-			t.Fatal(err)
-		}
+		js := natstest.JetStream(t, g.as(publisher))
 		for i, subject := range []string{"idlepolicy.changes", "idlepolicy.changes.wfm.north"} {
 			ack, err := js.Publish(t.Context(), subject, []byte(`{"agent_id":"1001","flag":"true"}`), jetstream.WithMsgID(subject))
 			if err != nil || ack.Sequence != uint64(i+1) || ack.Stream != guardedNames.ChangesStream() {
@@ -134,10 +125,7 @@ func (g *guarded) tap(t *testing.T) {
 
 func (g *guarded) bucketOf(user string) jetstream.KeyValue {
 	g.t.Helper()
-	js, err := jetstream.New(g.as(user))
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	js := natstest.JetStream(g.t, g.as(user))
 	kv, err := js.KeyValue(g.t.Context(), guardedNames.SessionsBucket())
 	if err != nil {
 		g.t.Fatalf("%s opens the bucket of sessions: %v", user, err)
@@ -158,13 +146,10 @@ func (g *guarded) observe(t *testing.T, all jetstream.JetStream) {
 	if _, err := all.Publish(t.Context(), "idlepolicy.result.applied.1001", []byte(`{"outcome":"applied"}`)); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := live.NextMsg(30 * time.Second); err != nil || m.Subject != "idlepolicy.result.applied.1001" {
+	if m, err := live.NextMsg(natstest.Patience); err != nil || m.Subject != "idlepolicy.result.applied.1001" {
 		t.Errorf("a result as it comes: %+v, %v", m, err)
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := natstest.JetStream(t, nc)
 	results, err := js.Stream(t.Context(), guardedNames.ResultsStream())
 	if err != nil {
 		t.Fatal(err)
@@ -371,7 +356,7 @@ func TestSessionsAreNotOverheard(t *testing.T) {
 		}
 		n, _, _ := l.sub.Pending()
 		for range n {
-			if m, err := l.sub.NextMsg(time.Minute); err != nil || bytes.Contains(m.Data, []byte(stolen)) {
+			if m, err := l.sub.NextMsg(natstest.Patience); err != nil || bytes.Contains(m.Data, []byte(stolen)) {
 				t.Errorf("overheard: %+v, %v", m, err)
 			}
 		}
@@ -393,10 +378,7 @@ func TestAnswersCannotBeAimed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := natstest.JetStream(t, nc)
 	if _, err := js.Publish(t.Context(), "idlepolicy.changes", []byte(`{}`)); err != nil { // answered after all others
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"idlepolicy/worker"
 	"idlepolicy/worker/stream"
 	"idlepolicy/worker/stream/desk"
+	"idlepolicy/worker/stream/natstest"
 	"idlepolicy/worker/view"
 )
 
@@ -285,7 +286,7 @@ func (g *guarded) publishUnusable() {
 
 func (g *guarded) waitDenied(subject string) {
 	g.t.Helper()
-	over := time.After(30 * time.Second)
+	over := time.After(natstest.Patience)
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		for _, line := range g.refused.all() {
 			if strings.Contains(line, "NATS denies the user") && strings.Contains(line, subject) {

@@ -72,14 +72,14 @@ func newSite(tb testing.TB) *site {
 func newSiteWith(tb testing.TB, change func(*server.Options)) *site {
 	tb.Helper()
 	s := &site{t: tb, dir: tb.TempDir(), gateway: &fakeGateway{}, hold: 50 * time.Millisecond, layout: testLayout(), change: change}
-	s.startServer(-1)
+	s.startServer(natstest.FreePort(tb))
 	s.connect()
 	return s
 }
 
 func (s *site) startServer(port int) {
 	s.t.Helper()
-	opts := &server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: s.dir, NoSigs: true, NoLog: true}
+	opts := &server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: s.dir, NoSigs: true, NoLog: true, AuthTimeout: natstest.Patience.Seconds()}
 	if s.change != nil {
 		s.change(opts)
 	}
@@ -88,7 +88,7 @@ func (s *site) startServer(port int) {
 		s.t.Fatal(err)
 	}
 	srv.Start()
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(natstest.Patience) {
 		s.t.Fatal("the embedded server does not get ready")
 	}
 	s.server = srv
@@ -109,16 +109,9 @@ func (s *site) connect() {
 	if s.change != nil { // servers of tests that change something let this user in
 		url = strings.Replace(url, "nats://", "nats://all:pw@", 1)
 	}
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
+	s.nc = natstest.Connect(s.t, url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // headers that cannot be decoded
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(nc.Close)
-	s.nc = nc
-	if s.js, err = jetstream.New(nc); err != nil {
-		s.t.Fatal(err)
-	}
+	s.js = natstest.JetStream(s.t, s.nc)
 }
 
 // replica is one worker of the site.
@@ -195,15 +188,11 @@ func (r *replica) hears() bool {
 	return !r.owner.Conn.IsClosed() && (r.proxy == nil || r.proxy.isOpen())
 }
 
-// wait waits until something is so, for a minute at most; a machine that stands still meanwhile does not count.
+// wait waits until something is so.
 func (s *site) wait(what string, ok func() bool) {
 	s.t.Helper()
-	var waited time.Duration
-	for last := time.Now(); !ok(); time.Sleep(2 * time.Millisecond) {
-		now := time.Now()
-		waited += min(now.Sub(last), 5*time.Second)
-		last = now
-		if waited > time.Minute {
+	for end := time.Now().Add(natstest.Patience); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
 			s.t.Fatalf("never came true: %s", what)
 		}
 	}

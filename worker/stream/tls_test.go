@@ -91,7 +91,7 @@ func wantSaidWhileTrying(t *testing.T, o stream.Options, want string) {
 	})
 	select {
 	case <-said.found:
-	case <-time.After(30 * time.Second):
+	case <-time.After(natstest.Patience):
 		t.Errorf("the log never says %q, only\n%s", want, said.all())
 	}
 }
@@ -158,7 +158,7 @@ func serial(t *testing.T, nc *nats.Conn) string {
 
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	over := time.After(30 * time.Second)
+	over := time.After(natstest.Patience)
 	for tick := time.NewTicker(5 * time.Millisecond); !ok(); {
 		select {
 		case <-tick.C:

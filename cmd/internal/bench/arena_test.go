@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/stream/natstest"
 )
 
 // side is what is measured: its name is that of its role.
@@ -40,12 +40,8 @@ func newArena(tb testing.TB, agents int, environment ...string) *arena {
 	store := "IDLEBENCH_STORE=" + tb.TempDir()
 	a := &arena{tb: tb, server: start(tb, "nats", store), gateway: start(tb, "gateway", append(environment, store)...)}
 	a.ca = a.gateway.ask(order{Do: "ca"}).Text
-	nc, err := nats.Connect(a.server.ready)
-	a.must(err)
-	tb.Cleanup(nc.Close)
-	a.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(4096))
-	a.must(err)
-	_, err = stream.Layout{Names: names, Replicas: 1, Retention: 720 * time.Hour, Takeover: 3 * time.Second}.Ensure(tb.Context(), a.js)
+	a.js = natstest.JetStream(tb, natstest.Connect(tb, a.server.ready), jetstream.WithPublishAsyncMaxPending(4096))
+	_, err := stream.Layout{Names: names, Replicas: 1, Retention: 720 * time.Hour, Takeover: 3 * time.Second}.Ensure(tb.Context(), a.js)
 	a.must(err)
 	a.signIn(agents)
 	return a

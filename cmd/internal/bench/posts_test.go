@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"idlepolicy/worker/stream/natstest"
 )
 
 const (
@@ -110,12 +111,7 @@ func (a *arena) natsPublisher() func(connection int, id, body string) {
 	a.tb.Helper()
 	var all []jetstream.JetStream
 	for range postConnections {
-		nc, err := nats.Connect(a.server.ready)
-		a.must(err)
-		a.tb.Cleanup(nc.Close)
-		js, err := jetstream.New(nc)
-		a.must(err)
-		all = append(all, js)
+		all = append(all, natstest.JetStream(a.tb, natstest.Connect(a.tb, a.server.ready)))
 	}
 	return func(connection int, id, body string) {
 		if _, err := all[connection].Publish(a.tb.Context(), names.Changes(), []byte(body), jetstream.WithMsgID(id)); err != nil {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/cmd/internal/faulttest"
@@ -87,18 +86,12 @@ func newSite(t *testing.T, o gatewaytest.Options) *site {
 // connect makes the tests' own connection, and the streams that the first worker of a site would make.
 func (s *site) connect() {
 	s.t.Helper()
-	nc, err := nats.Connect(s.nats.ClientURL())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(nc.Close)
-	if s.js, err = jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(4096)); err != nil {
-		s.t.Fatal(err)
-	}
+	s.js = natstest.JetStream(s.t, natstest.Connect(s.t, s.nats.ClientURL()), jetstream.WithPublishAsyncMaxPending(4096))
 	layout := stream.Layout{Names: s.names, Replicas: 1, Retention: s.config.Retention, Takeover: s.config.Takeover}
 	if _, err := layout.Ensure(s.t.Context(), s.js); err != nil {
 		s.t.Fatal(err)
 	}
+	var err error
 	if s.desk, err = desk.Open(s.t.Context(), stream.Options{URLs: s.config.NATSURLs, Name: "operator"}, s.names); err != nil {
 		s.t.Fatal(err)
 	}
@@ -107,16 +100,11 @@ func (s *site) connect() {
 	s.t.Cleanup(s.audit)
 }
 
-// wait waits until something is so, for 90 seconds at most; a machine that stands still meanwhile does not count.
+// wait waits until something is so.
 func (s *site) wait(what string, ok func() bool) {
 	s.t.Helper()
-	const longest = 90 * time.Second
-	var waited time.Duration
-	for last := time.Now(); !ok(); time.Sleep(2 * time.Millisecond) {
-		now := time.Now()
-		waited += min(now.Sub(last), time.Second)
-		last = now
-		if waited > longest {
+	for end := time.Now().Add(natstest.Patience); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
 			s.t.Fatalf("never came true: %s; results so far: %s; %d messages are unfinished", what, s.results.counts(), s.unfinished())
 		}
 	}

@@ -2,7 +2,6 @@ package faulttest
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"idlepolicy/worker/stream/natstest"
 )
 
 // natsServer is one server of the cluster, or the only one: a process that can be killed and started again with what
@@ -25,7 +26,10 @@ type natsServer struct {
 // startServers starts a single server, or a cluster of several.
 func startServers(t *testing.T, s *site, n int) {
 	t.Helper()
-	ports := freePorts(t, 3*n)
+	ports := make([]int, 3*n) // a server that is to be found again after its end cannot let the system choose
+	for i := range ports {
+		ports[i] = natstest.FreePort(t)
+	}
 	client, monitor, cluster := ports[:n], ports[n:2*n], ports[2*n:]
 	var routes []string
 	for _, p := range cluster {
@@ -84,19 +88,4 @@ func (srv *natsServer) healthyWithin(d time.Duration) bool {
 		}
 	}
 	return false
-}
-
-// freePorts finds ports that nobody uses. A server that is to be found again after its end cannot let the system choose.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }

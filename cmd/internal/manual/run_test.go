@@ -4,16 +4,18 @@ import (
 	"bytes"
 	"flag"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"idlepolicy/worker/stream/natstest"
 )
 
 var runCommands = flag.String("commands", "", "run the commands of the documents whose paths match this `expression`; all of them take three minutes")
@@ -71,7 +73,7 @@ var port = regexp.MustCompile(`\b(4222|8043|8044|8080|8082)\b`)
 // port returns the free port that stands for one of the documents.
 func (s *terminal) port(named string) string {
 	if s.ports[named] == "" {
-		s.ports[named] = freePort(s.t)
+		s.ports[named] = strconv.Itoa(natstest.FreePort(s.t))
 	}
 	return s.ports[named]
 }
@@ -155,20 +157,6 @@ func (s *terminal) endAll() {
 		}
 	}
 	s.up = nil
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, free, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return free
 }
 
 // copyOfTheTree leaves out what is not part of a fresh clone.

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/config"
@@ -55,16 +54,7 @@ func natsAt(s *server.Server, more ...string) []string {
 
 // js is a JetStream of a server, to make in it what is in the way.
 func (b *bench) js(s *server.Server) jetstream.JetStream {
-	nc, err := nats.Connect(s.ClientURL())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return js
+	return natstest.JetStream(b, natstest.Connect(b, s.ClientURL()))
 }
 
 func (b *bench) stream(s *server.Server, c jetstream.StreamConfig) jetstream.Stream {
@@ -113,14 +103,8 @@ func (b *bench) closes() string {
 	return l.Addr().String()
 }
 
-func (b *bench) closed() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
+// closed is an address where nobody listens.
+const closed = "127.0.0.1:1"
 
 // damaged is a credentials file that somebody has damaged in this way.
 func (b *bench) damaged(how string) []string {
@@ -196,7 +180,7 @@ var wrongFiles = []wrong{
 }
 
 var wrongNATS = []wrong{
-	{"nobody listens", func(b *bench) []string { return []string{"IDLE_NATS_URL=nats://" + b.closed()} }, "does NATS run there"},
+	{"nobody listens", func(b *bench) []string { return []string{"IDLE_NATS_URL=nats://" + closed} }, "does NATS run there"},
 	{"no NATS server", func(b *bench) []string { return []string{"IDLE_NATS_URL=nats://" + b.closes()} }, "is it a NATS server?"},
 	{"no JetStream", func(b *bench) []string { return natsAt(natstest.StartPlain(b)) }, "nats-server -js"},
 	{"an account without JetStream", func(b *bench) []string {
@@ -280,7 +264,7 @@ var wrongNATS = []wrong{
 		return []string{"IDLE_NATS_URL=" + b.server("").ClientURL() + "," + natstest.StartWireOf(b, "2.10.7").URL}
 	}, "has version 2.10.7: want 2.14 or newer"},
 	{"a server that is away (warning)", func(b *bench) []string {
-		return []string{"IDLE_NATS_URL=" + b.server("").ClientURL() + ",nats://" + b.closed()}
+		return []string{"IDLE_NATS_URL=" + b.server("").ClientURL() + ",nats://" + closed}
 	}, "cannot be reached from here"},
 	{"an old server", func(b *bench) []string {
 		return []string{"IDLE_NATS_URL=" + natstest.StartWireOf(b, "2.10.7").URL}
@@ -291,17 +275,14 @@ var wrongNATS = []wrong{
 func (b *bench) leaf(conf string) (leaf, hub *server.Server) {
 	hub = b.server("jetstream { store_dir: STORE, domain: hub }\nserver_name: hub\nleafnodes { listen: \"127.0.0.1:-1\" }")
 	leaf = natstest.StartConfig(b, conf+"server_name: leaf\nleafnodes { remotes: [{ url: \"nats://"+leafAddr(b, hub)+"\" }] }")
-	nc, err := nats.Connect(leaf.ClientURL())
-	if err != nil {
-		b.Fatal(err)
-	}
+	nc := natstest.Connect(b, leaf.ClientURL())
 	defer nc.Close()
 	behind, err := jetstream.NewWithDomain(nc, "hub")
 	if err != nil {
 		b.Fatal(err)
 	}
 	// That the two are connected does not mean yet that the leaf node knows what the hub listens to.
-	for over := time.After(30 * time.Second); ; {
+	for over := time.After(natstest.Patience); ; {
 		if _, err := behind.AccountInfo(b.Context()); err == nil {
 			break
 		}
@@ -324,7 +305,7 @@ func leafAddr(b *bench, s *server.Server) string {
 }
 
 var wrongGateways = []wrong{
-	{"gateway: nobody listens", func(b *bench) []string { return []string{"IDLE_GATEWAY_URL=https://" + b.closed()} }, "FAILED  gateway"},
+	{"gateway: nobody listens", func(b *bench) []string { return []string{"IDLE_GATEWAY_URL=https://" + closed} }, "FAILED  gateway"},
 	{"gateway: closes at once", func(b *bench) []string { return []string{"IDLE_GATEWAY_URL=https://" + b.closes()} }, "FAILED  gateway"},
 	{"gateway: unknown authority", func(b *bench) []string {
 		return []string{b.gateway(b.pki.tls(b.pki.good))}

@@ -152,16 +152,7 @@ func (s *site) isOwner() {
 
 func (s *site) connect() jetstream.JetStream {
 	s.t.Helper()
-	nc, err := nats.Connect(s.config.NATSURLs[0])
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return js
+	return natstest.JetStream(s.t, natstest.Connect(s.t, s.config.NATSURLs[0]))
 }
 
 func (s *site) publish(js jetstream.JetStream, body string, header nats.Header) {

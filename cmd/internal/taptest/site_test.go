@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +22,7 @@ import (
 	"idlepolicy/messages"
 	"idlepolicy/worker/gateway/gatewaytest"
 	"idlepolicy/worker/stream"
+	"idlepolicy/worker/stream/natstest"
 )
 
 var (
@@ -112,12 +112,7 @@ func newSite(t *testing.T) *site {
 
 func freePort(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(natstest.FreePort(tb))
 }
 
 func (s *site) startNATS() {

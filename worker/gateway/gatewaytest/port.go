@@ -28,11 +28,11 @@ type port struct {
 }
 
 // listen opens the port. For a moment after it was closed somebody else's outgoing connection may hold it, so it tries
-// for a while; the first time there is nothing to wait for.
+// for a minute; the first time there is nothing to wait for.
 func (p *port) listen(addr string) error {
 	var listening net.ListenConfig
 	listener, err := listening.Listen(context.Background(), "tcp", addr)
-	for n := 0; err != nil && p.addr != "" && n < 100; n++ {
+	for n := 0; err != nil && p.addr != "" && n < 3000; n++ {
 		time.Sleep(20 * time.Millisecond)
 		listener, err = listening.Listen(context.Background(), "tcp", addr)
 	}

@@ -23,15 +23,7 @@ func newSite(t *testing.T) (*desk.Desk, jetstream.JetStream) {
 
 func siteAt(t *testing.T, url string) (*desk.Desk, jetstream.JetStream) {
 	t.Helper()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := natstest.JetStream(t, natstest.Connect(t, url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond)))
 	if _, err := (stream.Layout{Names: names, Retention: time.Hour, Takeover: 3 * time.Second}).Ensure(t.Context(), js); err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func (r *Raw) For(tb testing.TB) *Raw {
 // Publish publishes a message with that header block, and returns once the server has read it.
 func (r *Raw) Publish(subject, block, body string) {
 	r.tb.Helper()
-	_ = r.conn.SetDeadline(time.Now().Add(readyWithin)) // never fails for TCP
+	_ = r.conn.SetDeadline(time.Now().Add(Patience)) // never fails for TCP
 	r.send(fmt.Sprintf("HPUB %s %d %d\r\n%s%s\r\nPING\r\n", subject, len(block), len(block)+len(body), block, body))
 	for {
 		line, err := r.in.ReadString('\n')

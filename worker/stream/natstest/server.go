@@ -11,10 +11,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
-// readyWithin is generous: a busy machine with the race detector on needs long to start many servers at once.
-const readyWithin = 30 * time.Second
+// Patience is how long a test waits for something that must happen. Only something that hangs takes so long: a machine may be so
+// busy that an answer, or a server that starts, takes half a minute.
+const Patience = 5 * time.Minute
 
 // Start starts a server on a free port of the loopback interface, with a store of its own, and stops it when the test
 // is over.
@@ -40,16 +43,45 @@ func begin(tb testing.TB, o *server.Options) *server.Server {
 	tb.Helper()
 	o.Host, o.NoLog = "127.0.0.1", true
 	o.NoSigs = true // else it would end the whole test run on an interrupt
+	o.AuthTimeout = Patience.Seconds()
+	if o.TLSConfig != nil && !o.TLSHandshakeFirst { // else clients that do not begin would wait as long
+		o.TLSTimeout = Patience.Seconds()
+	}
+	if o.Port == server.RANDOM_PORT {
+		o.Port = FreePort(tb)
+	}
 	s, err := server.NewServer(o)
 	if err != nil {
 		tb.Fatalf("make a NATS server: %v", err)
 	}
 	tb.Cleanup(func() { Stop(s) })
 	s.Start()
-	if !s.ReadyForConnections(readyWithin) {
+	if !s.ReadyForConnections(Patience) {
 		tb.Fatal("the NATS server did not get ready")
 	}
 	return s
+}
+
+// Connect connects to a server until the test is over. Unlike nats.Connect it lets a busy machine take its time.
+func Connect(tb testing.TB, url string, opts ...nats.Option) *nats.Conn {
+	tb.Helper()
+	nc, err := nats.Connect(url, append([]nats.Option{nats.Timeout(Patience)}, opts...)...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(nc.Close)
+	return nc
+}
+
+// JetStream returns the JetStream of a connection. Requests without a deadline wait for [Patience] instead of 5 s, so tests whose
+// requests may get lost must set one.
+func JetStream(tb testing.TB, nc *nats.Conn, opts ...jetstream.JetStreamOpt) jetstream.JetStream {
+	tb.Helper()
+	js, err := jetstream.New(nc, append([]jetstream.JetStreamOpt{jetstream.WithDefaultTimeout(Patience)}, opts...)...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return js
 }
 
 // Port returns the port that a server listens on, for StartAt.

@@ -1,9 +1,10 @@
 package natstest_test
 
 import (
+	"net"
+	"strconv"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"idlepolicy/worker/stream/natstest"
@@ -40,14 +41,21 @@ func TestServersDoNotMeet(t *testing.T) {
 
 func connect(t *testing.T, url string) jetstream.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
+	return natstest.JetStream(t, natstest.Connect(t, url))
+}
+
+// Two tests at once, in whatever processes, never get the same port.
+func TestFreePortIsHeld(t *testing.T) {
+	port := natstest.FreePort(t)
+	for range 3 { // as often as a server is started again
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = l.Close()
 	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
+	if held, err := net.ListenPacket("udp", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
+		_ = held.Close()
+		t.Errorf("port %d is not held", port)
 	}
-	return js
 }
