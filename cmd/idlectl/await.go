@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -85,8 +84,8 @@ func (r *report) bad() int {
 	return n
 }
 
-// await follows the published changes to their endings.
-func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.Expected, since desk.Since, timeout time.Duration) error {
+// await follows the published changes to their endings and shows the report, whatever ended the wait.
+func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.Expected, since desk.Since, timeout time.Duration, show func(report) error) error {
 	waiting := ctx
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -95,7 +94,7 @@ func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.E
 	}
 	r.Waited = true
 	bar := terminal.NewProgress(a.notes(), "ended", r.Changes)
-	err := d.Endings(waiting, expected, since, func(e desk.Event) error {
+	broken := d.Endings(waiting, expected, since, func(e desk.Event) error {
 		r.ended(e)
 		bar.Add(1)
 		return nil
@@ -104,17 +103,16 @@ func (a *app) await(ctx context.Context, d *desk.Desk, r report, expected desk.E
 	for _, left := range expected {
 		r.Unfinished += left
 	}
-	if err != nil && waiting.Err() == nil {
-		return err
-	}
-	if err := a.print(r); err != nil {
+	if err := show(r); err != nil {
 		return err
 	}
 	switch bad := r.bad(); {
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted: %s not ended yet; the worker goes on with them", terminal.Plural(r.Unfinished, "change"))
-	case errors.Is(err, context.DeadlineExceeded):
+	case waiting.Err() != nil && r.Unfinished > 0: // what the library then says of it may be anything
 		return fmt.Errorf("%s not ended within %v; the worker goes on with them", terminal.Plural(r.Unfinished, "change"), timeout)
+	case broken != nil && r.Unfinished > 0:
+		return broken
 	case bad > 0:
 		return fmt.Errorf("%d of %s failed, expired or were rejected: see idlectl results and idlectl dead list", bad, terminal.Plural(r.Changes, "change"))
 	}

@@ -177,7 +177,14 @@ func (a *app) applyPlan(ctx context.Context, store *planStore, v *planView, now 
 	r := report{Messages: store.messages, Changes: v.diff.Changes(), Run: batch, Published: store.published, Duplicates: store.duplicates}
 	if v.flags.wait && batch != "" {
 		since.Older = store.duplicates > 0
-		return a.awaitPlan(ctx, store, v, r, since)
+		show := v.applied
+		if !a.json { // people see at once what was published
+			if err := v.applied(r); err != nil {
+				return err
+			}
+			show = a.print
+		}
+		return a.await(ctx, store.desk, r, store.expected, since, v.flags.timeout, show)
 	}
 	return v.applied(r)
 }
@@ -197,42 +204,6 @@ func (a *app) confirm(v *planView) error {
 	answer, _ := bufio.NewReader(a.stdin).ReadString('\n')
 	if strings.TrimSpace(answer) != "yes" {
 		return unusablef("not applied: nothing was published")
-	}
-	return nil
-}
-
-// awaitPlan follows the published changes to their endings.
-func (a *app) awaitPlan(ctx context.Context, store *planStore, v *planView, r report, since desk.Since) error {
-	waiting := ctx
-	if v.flags.timeout > 0 {
-		var cancel context.CancelFunc
-		waiting, cancel = context.WithTimeout(ctx, v.flags.timeout)
-		defer cancel()
-	}
-	if !a.json {
-		if err := v.applied(r); err != nil {
-			return err
-		}
-		return a.await(ctx, store.desk, r, store.expected, since, v.flags.timeout)
-	}
-	r.Waited, r.Outcomes = true, map[messagesOutcome]int{}
-	err := store.desk.Endings(waiting, store.expected, since, func(e desk.Event) error {
-		r.ended(e)
-		return nil
-	})
-	for _, left := range store.expected {
-		r.Unfinished += left
-	}
-	if err := errors.Join(v.applied(r), ctx.Err()); err != nil {
-		return err
-	}
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s not ended within %v; the worker goes on with them", terminal.Plural(r.Unfinished, "change"), v.flags.timeout)
-	case err != nil:
-		return err
-	case r.bad() > 0:
-		return fmt.Errorf("%d of %s failed, expired or were rejected: see idlectl results and idlectl dead list", r.bad(), terminal.Plural(r.Changes, "change"))
 	}
 	return nil
 }

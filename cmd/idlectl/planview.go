@@ -10,10 +10,7 @@ import (
 	"idlepolicy/cmd/internal/plan"
 	"idlepolicy/cmd/internal/plan/steps"
 	"idlepolicy/cmd/internal/terminal"
-	"idlepolicy/messages"
 )
-
-type messagesOutcome = messages.Outcome
 
 // planView shows a plan.
 type planView struct {
@@ -104,6 +101,7 @@ func (v *planView) step(d *plan.Difference, s steps.Step) planStep {
 // applied shows what became of the difference.
 func (v *planView) applied(r report) error {
 	if v.app.json {
+		r = r.whole()
 		return v.app.printJSON(v.document(&r))
 	}
 	switch {

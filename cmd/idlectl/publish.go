@@ -145,7 +145,7 @@ func (a *app) publishSheet(ctx context.Context, d *desk.Desk, s *sheet.Sheet, r 
 	case !f.wait:
 		return a.print(r)
 	}
-	return a.await(ctx, d, r, expected, since, f.timeout)
+	return a.await(ctx, d, r, expected, since, f.timeout, a.print)
 }
 
 // brokenOff says how much was published, and how to continue without publishing anything twice.

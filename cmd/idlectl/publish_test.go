@@ -160,6 +160,7 @@ func TestPublishWaitReportsFailures(t *testing.T) {
 func TestPublishWaitEnds(t *testing.T) {
 	s := newSite(t) // nobody works
 	s.runWith(t.Context(), shift(2), "publish", "-", "--wait", "--timeout", "50ms").want(t, statusFailed, "2 changes not ended within 50ms")
+	s.runWith(t.Context(), shift(2), "publish", "-", "--wait", "--timeout", "1ns").want(t, statusFailed, "2 changes not ended within 1ns") // before anything is read
 	ctx, interrupt := context.WithCancel(t.Context())
 	s.serve(func(messages.Change) messages.Result {
 		interrupt()
