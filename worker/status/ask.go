@@ -24,11 +24,7 @@ func Ask(ctx context.Context, addr string, w io.Writer) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	response, err := readyz(ctx, "http://"+reachable(addr))
-	if err == nil && response.StatusCode == http.StatusBadRequest { // how a server for HTTPS answers plain HTTP
-		_ = response.Body.Close()
-		response, err = readyz(ctx, "https://"+reachable(addr))
-	}
+	response, err := get(ctx, addr, "/readyz")
 	if asking, ok := errors.AsType[*url.Error](err); ok { // it says the whole URL again
 		err = asking.Err
 	}
@@ -41,14 +37,26 @@ func Ask(ctx context.Context, addr string, w io.Writer) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// readyz asks one address. It does not verify the certificate, which need not be for this machine's own name; it sends no secrets.
-func readyz(ctx context.Context, base string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", http.NoBody)
-	if err != nil {
-		return nil, err
+// get asks one address over HTTP, or over HTTPS if the server wants that. It does not verify the certificate, which need not be for this
+// machine's own name; it sends no secrets.
+func get(ctx context.Context, addr, path string) (*http.Response, error) {
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, //nolint:gosec // see above
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },                    // only this address is asked
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // see above
-	return client.Do(request)
+	ask := func(scheme string) (*http.Response, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+reachable(addr)+path, http.NoBody)
+		if err != nil {
+			return nil, err
+		}
+		return client.Do(request)
+	}
+	response, err := ask("http://")
+	if err != nil || response.StatusCode != http.StatusBadRequest { // which is how a server for HTTPS answers plain HTTP
+		return response, err
+	}
+	_ = response.Body.Close()
+	return ask("https://")
 }
 
 // reachable returns the address to connect to for an address to listen on.

@@ -13,6 +13,7 @@ import (
 // or the gateway, nor waiting to learn who is signed in.
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	Process{Program: "idleworker", Site: s.Site}.Sign(w.Header())
 	if s.Role().Role == view.RoleOwner && s.sessionsKnown() && s.view().late {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintf(w, "the event loop did not answer within %s\n", viewTimeout)

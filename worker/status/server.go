@@ -77,8 +77,7 @@ const (
 
 // Listen listens on the address, so that a port that is in use is an error at the start and not later.
 func (s *Server) Listen() error {
-	var lc net.ListenConfig
-	l, err := lc.Listen(context.Background(), "tcp", s.Addr)
+	l, err := Listen(context.Background(), s.Addr)
 	if err != nil {
 		return fmt.Errorf("listen for the status page: %w", err)
 	}

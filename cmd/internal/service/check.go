@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"idlepolicy/config"
+	"idlepolicy/worker/status"
 	"idlepolicy/worker/stream"
 	"idlepolicy/worker/stream/access"
 	"idlepolicy/worker/trace"
@@ -24,7 +25,7 @@ func Check(ctx context.Context, c config.Config, w io.Writer) bool {
 		fmt.Fprintln(w, "warning "+warning)
 	}
 	all := true
-	for _, check := range []func(context.Context, config.Config, io.Writer) bool{checkNATS, checkGateway, checkTraces} {
+	for _, check := range []func(context.Context, config.Config, io.Writer) bool{checkNATS, checkGateway, checkAddress, checkTraces} {
 		all = within(ctx, func(ctx context.Context) bool { return check(ctx, c, w) }) && all
 	}
 	return all
@@ -90,6 +91,18 @@ func checkGateway(ctx context.Context, c config.Config, w io.Writer) bool {
 		return say(w, what, err)
 	}
 	return say(w, what, client.Check(ctx))
+}
+
+func checkAddress(ctx context.Context, c config.Config, w io.Writer) bool {
+	if c.HTTPAddr == "" {
+		return true
+	}
+	what := "IDLE_HTTP_ADDR=" + c.HTTPAddr
+	note, err := status.CheckAddress(ctx, c.HTTPAddr, status.Process{Program: "idleworker", Site: c.Prefix})
+	if note != "" {
+		what += ": " + note
+	}
+	return say(w, what, err)
 }
 
 func plainNumber(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,7 +121,7 @@ func (b *bench) account(limits string) []string {
 }
 
 func TestWrongSetupsAreNamed(t *testing.T) {
-	all := append(append(wrongFiles, wrongNATS...), wrongGateways...)
+	all := slices.Concat(wrongFiles, wrongNATS, wrongGateways, wrongAddresses)
 	if len(all) < 40 {
 		t.Errorf("%d set-ups, want 40 or more", len(all))
 	}
@@ -131,7 +132,7 @@ func TestWrongSetupsAreNamed(t *testing.T) {
 			b := &bench{T: t, site: s, pki: keys}
 			for _, pair := range append([]string{
 				"IDLE_GATEWAY_URL=" + s.gateway.URL(), "IDLE_GATEWAY_CA=" + s.config.GatewayCA, "IDLE_NATS_URL=" + s.nats.ClientURL(),
-				"IDLE_GATEWAY_TIMEOUT=2s",
+				"IDLE_GATEWAY_TIMEOUT=2s", "IDLE_HTTP_ADDR=127.0.0.1:0",
 			}, w.env(b)...) {
 				name, value, _ := strings.Cut(pair, "=")
 				t.Setenv(name, value)
@@ -337,4 +338,23 @@ var wrongGateways = []wrong{
 	{"gateway: no TLS", func(b *bench) []string {
 		return []string{"IDLE_GATEWAY_URL=https://" + b.site.nats.Addr().String()}
 	}, "TLS"},
+}
+
+var wrongAddresses = []wrong{
+	{"page: another program listens there", func(b *bench) []string { return []string{"IDLE_HTTP_ADDR=" + b.closes()} }, "address already in use; want an address where no other program listens"},
+	{"page: another site's worker listens there", func(b *bench) []string {
+		other := newSite(b.T)
+		other.start()
+		return []string{"IDLE_PREFIX=centre.2", "IDLE_HTTP_ADDR=" + strings.TrimPrefix(other.page, "http://")}
+	}, "(by idleworker with IDLE_PREFIX=centre.1)"},
+	{"page: an address of another machine", env("IDLE_HTTP_ADDR=192.0.2.1:8080"), "this machine has no such address"},
+}
+
+// People run -check beside the service, which listens where the check would.
+func TestCheckBesideTheRunningWorker(t *testing.T) {
+	s := newSite(t)
+	s.start()
+	s.isOwner()
+	s.config.HTTPAddr = strings.TrimPrefix(s.page, "http://")
+	s.check(true, "ok      IDLE_HTTP_ADDR="+s.config.HTTPAddr+": idleworker of this site listens there already")
 }

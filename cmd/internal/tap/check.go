@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"idlepolicy/config"
 	"idlepolicy/messages"
+	"idlepolicy/worker/status"
 	"idlepolicy/worker/stream"
 )
 
@@ -25,15 +27,20 @@ func Check(ctx context.Context, c config.Tap, w io.Writer) bool {
 	for _, warning := range c.Warnings() {
 		fmt.Fprintln(w, "warning "+warning)
 	}
-	all := true
-	for _, check := range []struct {
+	type check struct {
 		what string
 		do   func(context.Context) (string, error)
-	}{
+	}
+	checks := []check{
 		{"NATS and the sessions of " + c.Prefix, func(ctx context.Context) (string, error) { return checkNATS(ctx, c) }},
 		{"gateway at " + c.GatewayURL, func(ctx context.Context) (string, error) { return "", checkGateway(ctx, c) }},
-		{"IDLE_TAP_ADDR=" + c.Addr, func(ctx context.Context) (string, error) { return "", checkAddress(ctx, c) }},
-	} {
+		{"IDLE_TAP_ADDR=" + c.Addr, func(ctx context.Context) (string, error) { return checkAddress(ctx, c) }},
+	}
+	if c.HTTPAddr != "" {
+		checks = append(checks, check{"IDLE_HTTP_ADDR=" + c.HTTPAddr, func(ctx context.Context) (string, error) { return checkPage(ctx, c) }})
+	}
+	all := true
+	for _, check := range checks {
 		trying, cancel := context.WithTimeout(ctx, checkWithin)
 		more, err := check.do(trying)
 		cancel()
@@ -85,15 +92,29 @@ func checkGateway(ctx context.Context, c config.Tap) error {
 	return resp.Body.Close()
 }
 
-// checkAddress takes the address for a moment, unless a tap that runs has it already.
-func checkAddress(ctx context.Context, c config.Tap) error {
-	l, err := listen(ctx, "IDLE_TAP_ADDR", c.Addr)
+// checkAddress reports whether the tap could listen for desktops. Whoever listens there already cannot be asked, because a tap passes
+// every request on. The tap that runs answers at IDLE_HTTP_ADDR and names the port of its desktops.
+func checkAddress(ctx context.Context, c config.Tap) (note string, err error) {
+	l, err := status.Listen(ctx, c.Addr)
 	if err == nil {
-		return l.Close()
+		return "", l.Close()
 	}
-	conn, dialErr := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", c.Addr)
-	if dialErr != nil {
-		return err
+	_, port, _ := net.SplitHostPort(c.Addr)
+	switch {
+	case !errors.Is(err, syscall.EADDRINUSE):
+		return "", err
+	case c.HTTPAddr == "":
+		return ": something listens there already, and without IDLE_HTTP_ADDR nothing tells whether it is a tap of this site", nil
+	case status.WhoAnswers(ctx, c.HTTPAddr) != status.Process{Program: "idletap", Site: c.Prefix, Port: port}:
+		return "", fmt.Errorf("%w, and no tap of this site that listens there answers at IDLE_HTTP_ADDR=%s", err, c.HTTPAddr)
 	}
-	return conn.Close()
+	return ": " + status.OursAlready("idletap"), nil
+}
+
+func checkPage(ctx context.Context, c config.Tap) (note string, err error) {
+	note, err = status.CheckAddress(ctx, c.HTTPAddr, status.Process{Program: "idletap", Site: c.Prefix})
+	if note != "" {
+		note = ": " + note
+	}
+	return note, err
 }

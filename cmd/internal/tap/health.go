@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"idlepolicy/worker/status"
 	"idlepolicy/worker/status/httpauth"
 )
 
@@ -24,13 +25,18 @@ type readiness struct {
 	Waiting   int    `json:"waiting"` // records that are not stored yet
 }
 
-// page returns the server for those who look after the tap, and takes its address; nil: it is turned off.
-func (s *Service) page(ctx context.Context) (*http.Server, net.Listener, error) {
+// page returns the server for those who look after the tap, which listens for desktops at that address, and takes its own; nil: it is
+// turned off.
+func (s *Service) page(ctx context.Context, desktops net.Addr) (*http.Server, net.Listener, error) {
 	if s.Config.HTTPAddr == "" {
 		return nil, nil, nil
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	_, port, _ := net.SplitHostPort(desktops.String())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		status.Process{Program: "idletap", Site: s.Config.Prefix, Port: port}.Sign(w.Header())
+		fmt.Fprintln(w, "ok")
+	})
 	mux.HandleFunc("GET /readyz", s.readyz)
 	tokens, err := newTokens(s.Config, s.Log)
 	if err != nil {

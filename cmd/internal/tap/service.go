@@ -16,6 +16,7 @@ import (
 
 	"idlepolicy/config"
 	"idlepolicy/messages"
+	"idlepolicy/worker/status"
 	"idlepolicy/worker/status/httpauth"
 	"idlepolicy/worker/stream"
 )
@@ -64,7 +65,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	page, atPage, err := s.page(ctx)
+	page, atPage, err := s.page(ctx, atDesktops.Addr())
 	if err != nil {
 		_ = atDesktops.Close()
 		return err
@@ -144,7 +145,7 @@ func newTransport(c config.Tap, log *slog.Logger) (*Transport, error) {
 }
 
 func listen(ctx context.Context, variable, address string) (net.Listener, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	l, err := status.Listen(ctx, address)
 	if err != nil {
 		return nil, fmt.Errorf("%s=%s: %w", variable, address, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -334,7 +335,7 @@ func TestHTTPS(t *testing.T) {
 func TestCheck(t *testing.T) {
 	s := newScene(t)
 	var out bytes.Buffer
-	if !Check(t.Context(), s.config, &out) || strings.Count(out.String(), "ok ") != 4 {
+	if !Check(t.Context(), s.config, &out) || strings.Count(out.String(), "ok ") != 5 {
 		t.Errorf("the check says\n%s", out.String())
 	}
 	s.config.GatewayCA = ""
@@ -343,6 +344,41 @@ func TestCheck(t *testing.T) {
 	if Check(t.Context(), s.config, &out) || strings.Count(out.String(), "FAILED") != 2 || !strings.Contains(out.String(), "IDLE_GATEWAY_CA") ||
 		!strings.Contains(out.String(), "the worker with IDLE_PREFIX=another creates it: start that worker first, or check IDLE_PREFIX\n") {
 		t.Errorf("the check says\n%s", out.String())
+	}
+}
+
+// People run -check beside the service, which listens where the check would.
+func TestCheckBesideTheRunningTap(t *testing.T) {
+	s := newScene(t)
+	p := s.start()
+	desktops, page := strings.TrimPrefix(p.desktops, "http://"), strings.TrimPrefix(p.page, "http://")
+	program := httptest.NewServer(http.NotFoundHandler())
+	defer program.Close()
+	another := program.Listener.Addr().String()
+	const ours = ": idletap of this site listens there already"
+	for _, test := range []struct {
+		name, desktops, page, prefix string
+		fine                         bool
+		says                         []string
+	}{
+		{"the same", desktops, page, "site.a", true, []string{"IDLE_TAP_ADDR=" + desktops + ours, "IDLE_HTTP_ADDR=" + page + ours}},
+		{"desktops at another program", another, page, "site.a", false, []string{"FAILED  IDLE_TAP_ADDR=" + another, "no tap of this site", "IDLE_HTTP_ADDR=" + page + ours}},
+		{"page at another program", "127.0.0.1:0", another, "site.a", false, []string{"FAILED  IDLE_HTTP_ADDR=" + another + ": address already in use"}},
+		{"another site's", desktops, page, "site.b", false, []string{"FAILED  IDLE_TAP_ADDR=", "FAILED  IDLE_HTTP_ADDR=", "(by idletap with IDLE_PREFIX=site.a)"}},
+		{"without a page", desktops, "", "site.a", true, []string{"something listens there already, and without IDLE_HTTP_ADDR nothing tells"}},
+		{"of another machine", "192.0.2.1:8044", "192.0.2.1:8081", "site.a", false, []string{"FAILED  IDLE_TAP_ADDR=192.0.2.1:8044: ", "FAILED  IDLE_HTTP_ADDR=192.0.2.1:8081: "}},
+	} {
+		c := s.config
+		c.Addr, c.HTTPAddr, c.Prefix = test.desktops, test.page, test.prefix
+		var out bytes.Buffer
+		if got := Check(t.Context(), c, &out); got != test.fine {
+			t.Errorf("%s: the check says %t", test.name, got)
+		}
+		for _, want := range test.says {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: the check does not say %q:\n%s", test.name, want, out.String())
+			}
+		}
 	}
 }
 
