@@ -22,7 +22,7 @@ ARG TARGETOS
 ARG TARGETARCH
 # No C library, no paths of the builder, no symbols: the same source gives the same bytes.
 ENV CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH
-RUN go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/...
+RUN go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" -o /out/ ./cmd/...
 
 FROM scratch AS base
 ARG VERSION=0.0.0-dev
