@@ -12,6 +12,7 @@ import (
 	"idlepolicy/config"
 	"idlepolicy/messages"
 	"idlepolicy/worker/gateway/gatewaytest"
+	"idlepolicy/worker/stream/natstest"
 )
 
 // realWorker runs the whole worker of the site, and its gateway, until the test is over.
@@ -28,7 +29,7 @@ func (s *site) realWorker() *gatewaytest.Gateway {
 	}
 	client, _ := s.environment() // cannot fail
 	w := &worker.Service{Name: "host-a", Log: slog.New(slog.DiscardHandler), Config: config.Config{
-		Client: client, Gateway: config.Gateway{GatewayURL: g.URL(), GatewayCA: ca, GatewayTimeout: time.Second}, Replicas: 1, Retention: time.Hour,
+		Client: client, Gateway: config.Gateway{GatewayURL: g.URL(), GatewayCA: ca, GatewayTimeout: 30 * time.Second}, Replicas: 1, Retention: time.Hour,
 		Takeover: 3 * time.Second, MaxInFlight: 4, MaxAttempts: 8, Validity: time.Hour, ShutdownGrace: 10 * time.Second,
 		BackoffInitial: 10 * time.Millisecond, BackoffMax: 50 * time.Millisecond, BackoffMultiplier: 2,
 	}}
@@ -48,7 +49,7 @@ func (s *site) realWorker() *gatewaytest.Gateway {
 func (s *site) explained(agent, text string) string {
 	s.t.Helper()
 	var o outcome
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(natstest.Patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if o = s.run("explain", agent); strings.Contains(o.out, text) {
 			return o.out
 		}

@@ -178,7 +178,8 @@ func TestPlanProblems(t *testing.T) {
 // A plan is followed to the endings of its changes.
 func TestPlanWaits(t *testing.T) {
 	p := newPlanSite(t)
+	p.plan(roster, "--apply", "--wait", "--timeout", "1ns", "--json").want(t, statusFailed, "4 changes not ended within 1ns", `"unfinished": 4`)
 	p.serve(nil)
-	p.plan(roster, "--apply", "--wait", "--timeout", "1m").want(t, statusFine, "applied        4")
-	p.plan(strings.ReplaceAll(roster, "22:00", "21:00"), "--apply", "--force", "--wait", "--timeout", "1m", "--json").want(t, statusFine, `"applied": 1`)
+	p.plan(strings.ReplaceAll(roster, "22:00", "20:00"), "--apply", "--force", "--wait", "--timeout", "5m").want(t, statusFine, "applied        1")
+	p.plan(strings.ReplaceAll(roster, "22:00", "21:00"), "--apply", "--force", "--wait", "--timeout", "5m", "--json").want(t, statusFine, `"applied": 1`)
 }

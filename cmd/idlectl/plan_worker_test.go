@@ -39,7 +39,7 @@ func TestPlanThroughTheWorker(t *testing.T) {
 		}
 	}
 	file := p.write("roster.csv", b.String())
-	begun := []string{"plan", file, "--map", filepath.Join(p.dir, "map.yaml"), "--until", "now", "--apply", "--wait", "--timeout", "1m"}
+	begun := []string{"plan", file, "--map", filepath.Join(p.dir, "map.yaml"), "--until", "now", "--apply", "--wait", "--timeout", "5m"}
 	p.run(begun...).want(t, statusFine, "applied as batch now-1-")
 	for i := range 20 {
 		agent := strconv.Itoa(1001 + i)

@@ -125,7 +125,7 @@ func TestPublishWaits(t *testing.T) {
 	s := newSite(t)
 	s.serve(nil)
 	s.result(messages.Result{Outcome: messages.Failed, AgentID: "1001", ChangeSeq: 1}) // of an older stream
-	o := s.runWith(t.Context(), shift(300), "publish", "-", "--wait", "--timeout", "1m")
+	o := s.runWith(t.Context(), shift(300), "publish", "-", "--wait", "--timeout", "5m")
 	o.want(t, statusFine, "applied", "300")
 }
 
@@ -133,7 +133,7 @@ func TestPublishWaitsForDuplicatesToo(t *testing.T) {
 	s := newSite(t)
 	s.serve(nil)
 	s.runWith(t.Context(), shift(3), "publish", "-", "--wait", "--id-prefix", "p").want(t, statusFine)
-	s.runWith(t.Context(), shift(5), "publish", "-", "--wait", "--id-prefix", "p", "--timeout", "1m").want(t, statusFine, "applied", "5")
+	s.runWith(t.Context(), shift(5), "publish", "-", "--wait", "--id-prefix", "p", "--timeout", "5m").want(t, statusFine, "applied", "5")
 }
 
 func TestPublishWaitReportsFailures(t *testing.T) {

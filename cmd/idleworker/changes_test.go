@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -190,7 +189,7 @@ func (s *site) all(stream string) []jetstream.Msg {
 	defer from.Stop()
 	var all []jetstream.Msg
 	for left := held.CachedInfo().State.Msgs; left > 0; left-- {
-		m, err := from.Next(jetstream.NextMaxWait(10 * time.Second))
+		m, err := from.Next(jetstream.NextMaxWait(patience))
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -56,7 +56,7 @@ func certificate(t *testing.T, dir string, serial int64) *x509.CertPool {
 // secure asks the worker over a connection of its own; serial is that of the certificate that it was shown.
 func (w *worker) secure(roots *x509.CertPool, method, path, body, token string) (status int, serial int64) {
 	w.site.t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{
 		DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 	}}
 	r, err := http.NewRequestWithContext(w.site.t.Context(), method, w.address()+path, strings.NewReader(body))

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"idlepolicy/cmd/internal/faulttest"
 	"idlepolicy/worker/stream/natstest"
@@ -37,7 +36,7 @@ func (w *worker) get(path string) (status int, body string) {
 	if w.address() == "" {
 		return 0, ""
 	}
-	client := &http.Client{Timeout: 10 * time.Second}
+	client := &http.Client{Timeout: patience}
 	resp, err := client.Get(w.address() + path)
 	if err != nil {
 		return 0, ""

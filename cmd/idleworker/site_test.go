@@ -22,7 +22,7 @@ import (
 var names = messages.Names{Prefix: "idlepolicy"}
 
 // patience is how long a test waits for what has to come; a busy machine needs long.
-const patience = 60 * time.Second
+const patience = natstest.Patience
 
 // site is what a worker works between, and everything that it is seen to do.
 type site struct {
@@ -132,7 +132,7 @@ func (s *site) registry() jetstream.KeyValue {
 	s.t.Helper()
 	var kv jetstream.KeyValue
 	s.await(func() bool {
-		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
 		defer cancel()
 		var err error
 		kv, err = s.js.KeyValue(ctx, names.SessionsBucket())
@@ -184,6 +184,6 @@ func (s *site) env(more ...string) []string {
 	return append([]string{
 		"IDLE_NATS_URL=" + s.server.ClientURL(), "IDLE_GATEWAY_URL=" + s.gateway.URL(), "IDLE_GATEWAY_CA=" + s.ca,
 		"IDLE_HTTP_ADDR=127.0.0.1:0", "IDLE_TAKEOVER=2.5s", "IDLE_RATE=0", "IDLE_LOG_LEVEL=debug", "IDLE_LOG_FORMAT=json",
-		"IDLE_BACKOFF_INITIAL=20ms", "IDLE_BACKOFF_MAX=1s",
+		"IDLE_BACKOFF_INITIAL=20ms", "IDLE_BACKOFF_MAX=1s", "IDLE_GATEWAY_TIMEOUT=30s", // no machine is so slow that a call is given up
 	}, more...)
 }

@@ -30,8 +30,7 @@ type stack struct {
 	places  []string // what is replaced by what: host names with ports
 }
 
-// patience is for a machine that is busy with other tests.
-const patience = 60 * time.Second
+const patience = natstest.Patience
 
 func newStack(t *testing.T) *stack {
 	t.Helper()
@@ -151,7 +150,7 @@ func (s *stack) as(user string) *nats.Conn {
 
 // status asks a page and returns the status of its answer and what it says; 0 while there is none.
 func status(address string) (int, string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {

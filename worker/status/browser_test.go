@@ -32,8 +32,8 @@ var shots = flag.String("shots", "", "folder for pictures of the pages")
 
 // A browser on a machine that is busy with other tests can take its time; only one that hangs is given up.
 const (
-	browserTimeout = 5 * time.Minute
-	waitTimeout    = time.Minute
+	browserTimeout = 10 * time.Minute
+	waitTimeout    = 5 * time.Minute
 )
 
 // tab is a page in a browser of its own, and what went wrong in it.

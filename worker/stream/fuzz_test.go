@@ -40,7 +40,7 @@ func FuzzHeaderBlock(f *testing.F) {
 		raw.Publish(names.Result(messages.Applied, "1001"), text, "")
 		id := fmt.Sprintf("last-%d", n)
 		s.publish(fmt.Sprintf(`{"agent_id":"1001","flag":"yes","id":"%s"}`, id))
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(natstest.Patience); ; time.Sleep(time.Millisecond) {
 			m, err := GetLastMsg(t.Context(), s.js, names.DeadStream(), names.Dead("1001"))
 			if err == nil && strings.Contains(m.Header.Get(messages.ResultHeader), `"`+id+`"`) && s.unfinished() == 0 {
 				return

@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"idlepolicy/worker/stream/natstest"
 )
 
 // saved is one stream as "nats stream backup" saves it: what the server says of it, and its files.
@@ -29,7 +30,7 @@ func (s *site) backup(name string) saved {
 	var b saved
 	s.ask("STREAM.SNAPSHOT."+name, map[string]any{"deliver_subject": inbox}, &b)
 	for {
-		m, err := from.NextMsg(30 * time.Second)
+		m, err := from.NextMsg(natstest.Patience)
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -56,7 +57,7 @@ func (s *site) restore(name string, b saved) {
 		var answer *nats.Msg
 		s.wait("somebody takes a piece of "+name, func() bool { // of three servers ours may not know yet who does
 			var err error
-			if answer, err = s.nc.Request(to.Deliver, chunk, 30*time.Second); err != nil && !errors.Is(err, nats.ErrNoResponders) {
+			if answer, err = s.nc.Request(to.Deliver, chunk, natstest.Patience); err != nil && !errors.Is(err, nats.ErrNoResponders) {
 				s.t.Fatal(err)
 			}
 			return err == nil
@@ -71,7 +72,7 @@ func (s *site) ask(what string, question, answer any) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	m, err := s.nc.Request("$JS.API."+what, text, 30*time.Second)
+	m, err := s.nc.Request("$JS.API."+what, text, natstest.Patience)
 	if err != nil {
 		s.t.Fatalf("%s: %v", what, err)
 	}

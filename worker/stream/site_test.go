@@ -22,19 +22,20 @@ import (
 
 // site is one site on a real server: what tests publish with and read results with is a connection of its own.
 type site struct {
-	t       testing.TB
-	dir     string
-	server  *server.Server
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	layout  Layout
-	gateway *fakeGateway
-	policy  worker.Policy
-	hold    time.Duration
-	via     string // where replicas find the server; empty: where it is
-	proxy   *proxy // through which replicas find it; nil: directly
-	change  func(*server.Options)
-	log     slog.Handler // nil: of the replicas nothing is written down
+	t        testing.TB
+	dir      string
+	server   *server.Server
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	layout   Layout
+	gateway  *fakeGateway
+	policy   worker.Policy
+	hold     time.Duration
+	finished time.Duration // the longest clean stop; 0: the default
+	via      string        // where replicas find the server; empty: where it is
+	proxy    *proxy        // through which replicas find it; nil: directly
+	change   func(*server.Options)
+	log      slog.Handler // nil: of the replicas nothing is written down
 
 	replicas []*replica
 }
@@ -140,7 +141,7 @@ func (s *site) start(name string) *replica {
 	w := &worker.Worker{Gateway: s.gateway, Sessions: sessions, Policy: s.policy, Log: log}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &replica{proxy: s.proxy, stop: cancel, over: make(chan struct{})}
-	r.owner = &Owner{Conn: nc, Layout: s.layout, Lease: NewLease(s.layout), Worker: w, Name: name, Hold: s.hold, Log: log}
+	r.owner = &Owner{Conn: nc, Layout: s.layout, Lease: NewLease(s.layout), Worker: w, Name: name, Hold: s.hold, Finished: s.finished, Log: log}
 	var wg sync.WaitGroup
 	follow, unfollow := context.WithCancel(context.Background())
 	wg.Go(func() { r.owner.FollowSessions(follow) })
@@ -240,7 +241,7 @@ func (s *site) publishMsg(m *nats.Msg, opts ...jetstream.PublishOpt) uint64 {
 	s.t.Helper()
 	var seq uint64
 	s.wait("a change is taken", func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		ack, err := s.js.PublishMsg(ctx, m, opts...)
 		if err == nil {

@@ -80,7 +80,7 @@ func change(agent, n int, more string) string {
 
 func (a *arena) store(subject, text string) {
 	a.tb.Helper()
-	_, err := a.js.PublishAsync(subject, []byte(text), jetstream.WithStallWait(time.Minute))
+	_, err := a.js.PublishAsync(subject, []byte(text), jetstream.WithStallWait(natstest.Patience))
 	a.must(err)
 }
 
@@ -88,7 +88,7 @@ func (a *arena) stored() {
 	a.tb.Helper()
 	select {
 	case <-a.js.PublishAsyncComplete():
-	case <-time.After(time.Minute):
+	case <-time.After(natstest.Patience):
 		a.tb.Fatal("the NATS server does not store what was published")
 	}
 }
@@ -118,7 +118,7 @@ func (a *arena) environment(rate float64) []string {
 // until waits until something is so.
 func (a *arena) until(what string, so func() bool) {
 	a.tb.Helper()
-	for end := time.Now().Add(5 * time.Minute); !so(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(natstest.Patience); !so(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			a.tb.Fatal("never " + what)
 		}
@@ -150,12 +150,12 @@ func (a *arena) countCalls() int { a.tb.Helper(); return a.gateway.ask(order{Do:
 // each reads all results so far.
 func (a *arena) each(f func(m jetstream.Msg, stored time.Time)) {
 	a.tb.Helper()
-	ctx, cancel := context.WithTimeout(a.tb.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(a.tb.Context(), natstest.Patience)
 	defer cancel()
 	c, err := a.js.OrderedConsumer(ctx, names.ResultsStream(), jetstream.OrderedConsumerConfig{})
 	a.must(err)
 	for left := a.stream(names.ResultsStream()).State.Msgs; left > 0; left-- {
-		m, err := c.Next(jetstream.FetchMaxWait(10 * time.Second))
+		m, err := c.Next(jetstream.FetchMaxWait(natstest.Patience))
 		a.must(err)
 		meta, err := m.Metadata()
 		a.must(err)

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"idlepolicy/worker/stream/natstest"
 )
 
 // process is a part of a scenario in a process of its own. It ends with its test, also with one that dies.
@@ -114,7 +116,7 @@ func (p *process) end() {
 	} else {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	}
-	late := time.AfterFunc(30*time.Second, func() { _ = p.cmd.Process.Kill() })
+	late := time.AfterFunc(natstest.Patience, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()
 	_ = p.cmd.Wait()
 }

@@ -54,7 +54,7 @@ func startServers(t *testing.T, s *site, n int) {
 		s.startServer(srv)
 	}
 	for _, srv := range s.servers {
-		if !srv.healthyWithin(time.Minute) {
+		if !srv.healthyWithin(healWithin) {
 			t.Fatalf("%s did not get ready:\n%s", srv.name, srv.proc.Output())
 		}
 	}
@@ -76,7 +76,7 @@ func (s *site) natsURLs() string {
 
 // healthyWithin waits until the server says that it is there and has caught up with the others.
 func (srv *natsServer) healthyWithin(d time.Duration) bool {
-	client := &http.Client{Timeout: time.Second}
+	client := &http.Client{Timeout: 10 * time.Second}
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		resp, err := client.Get(srv.health)
 		if err != nil {

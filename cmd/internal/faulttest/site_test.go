@@ -11,13 +11,14 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/gateway/gatewaytest"
+	"idlepolicy/worker/stream/natstest"
 )
 
 var names = messages.Names{Prefix: "idlepolicy"}
 
 const (
 	takeover   = 2500 * time.Millisecond
-	healWithin = 90 * time.Second // after the last fault everything must be well again
+	healWithin = natstest.Patience // after the last fault everything must be well again
 )
 
 // setup is how a site is built and how much is asked of it.

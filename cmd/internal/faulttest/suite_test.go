@@ -118,7 +118,7 @@ func (c setup) play(t *testing.T, p programs) *tally {
 	return v
 }
 
-// flagsWithin is how long an agent that signed in just now may be without its flag.
+// flagsWithin is how long to wait for what may never come, as a rule is turned off.
 const flagsWithin = 15 * time.Second
 
 // rest waits until nothing is unfinished and every agent has the flag of its last change. What does not come about is
@@ -130,7 +130,7 @@ func (s *site) rest(accepted map[string]int) {
 	}
 	waitUntil(patience, s.finished)
 	s.note("nothing is unfinished")
-	waitUntil(flagsWithin, func() bool { return s.flagsRight(accepted) })
+	waitUntil(patience, func() bool { return s.flagsRight(accepted) })
 }
 
 // waitUntil looks again and again, and gives up after a while.

@@ -66,7 +66,7 @@ type running struct {
 	done chan struct{}
 }
 
-const patience = 4 * time.Minute
+const patience = natstest.Patience
 
 var port = regexp.MustCompile(`\b(4222|8043|8044|8080|8082)\b`)
 

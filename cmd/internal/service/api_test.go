@@ -20,6 +20,7 @@ import (
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/status"
+	"idlepolicy/worker/stream/natstest"
 )
 
 const publisher = "a-publisher-of-the-test"
@@ -229,7 +230,7 @@ func TestResultsOverHTTPAreFollowed(t *testing.T) {
 	s.withPublisher()
 	s.start()
 	s.isOwner()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), natstest.Patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.page+"/api/results?agent=1001", http.NoBody)
 	if err != nil {
@@ -292,7 +293,7 @@ func (s *site) hostile(t *testing.T, requests map[string]struct{ text, want stri
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(time.Minute)) // never fails for TCP
+			_ = conn.SetDeadline(time.Now().Add(natstest.Patience)) // never fails for TCP
 			if _, err := conn.Write([]byte(test.text)); err != nil {
 				t.Fatal(err)
 			}

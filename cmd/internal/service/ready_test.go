@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"idlepolicy/messages"
 	"idlepolicy/worker/gateway/gatewaytest"
@@ -57,11 +56,13 @@ func TestReadyReportsThatItCannotTakePart(t *testing.T) {
 // A clean stop finishes the calls under way; meanwhile nobody should count on this process.
 func TestReadyReportsThatItIsStopping(t *testing.T) {
 	s := newSite(t)
+	s.config.GatewayTimeout, s.config.ShutdownGrace = natstest.Patience, natstest.Patience
 	stop := s.start()
 	s.isOwner()
 	js := s.connect()
 	s.signIn(js, "1001")
-	s.gateway.On("1001", gatewaytest.Rule{Latency: time.Second})
+	told := make(chan struct{})
+	s.gateway.On("1001", gatewaytest.Rule{LandOn: told})
 	s.publish(js, `{"agent_id": "1001", "flag": "false"}`, nil)
 	s.wait("the call is under way", func() bool { return s.gateway.NumCalls() == 1 })
 	stopped := make(chan struct{})
@@ -70,6 +71,7 @@ func TestReadyReportsThatItIsStopping(t *testing.T) {
 		r := s.ready()
 		return r.Code == http.StatusServiceUnavailable && r.Reason == "it is stopping" && r.Role == "owner"
 	})
+	close(told)
 	<-stopped
 	s.result(js, messages.Applied, "1001")
 }

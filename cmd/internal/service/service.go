@@ -55,7 +55,7 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	owner := &stream.Owner{
 		Layout: layout(s.Config), Lease: lease, Worker: w, Name: s.Name, Hold: s.Config.GatewayTimeout,
-		Finished: cmp.Or(s.Config.ShutdownGrace, -1), Log: s.Log, // 0 means no grace here and the default there
+		Finished: longestStop(s.Config), Log: s.Log,
 	}
 	if tracer != nil {
 		w.Trace = tracer
@@ -81,6 +81,9 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	return s.work(ctx, rest, owner)
 }
+
+// longestStop returns the grace of a stop as [stream.Owner] wants it: 0 means no grace here and the default there.
+func longestStop(c config.Config) time.Duration { return cmp.Or(c.ShutdownGrace, -1) }
 
 // work connects to NATS and runs the owner.
 func (s *Service) work(ctx, rest context.Context, owner *stream.Owner) error {

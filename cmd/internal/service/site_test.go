@@ -49,10 +49,10 @@ func newSite(t *testing.T) *site {
 	}
 	s.gateway = g
 	s.config = config.Config{
-		Gateway: config.Gateway{GatewayURL: g.URL(), GatewayCA: ca, GatewayTimeout: 2 * time.Second}, Replicas: 1, Retention: time.Hour,
+		Gateway: config.Gateway{GatewayURL: g.URL(), GatewayCA: ca, GatewayTimeout: 10 * time.Second}, Replicas: 1, Retention: time.Hour,
 		Takeover: 2500 * time.Millisecond, MaxInFlight: 32, BackoffInitial: 20 * time.Millisecond, BackoffMax: time.Second,
 		BackoffMultiplier: 2, BackoffJitter: 0.5, MaxAttempts: 2, Validity: 12 * time.Hour, Reapply: true,
-		ShutdownGrace: 10 * time.Second, HTTPAddr: "127.0.0.1:0",
+		ShutdownGrace: time.Minute, HTTPAddr: "127.0.0.1:0",
 		Client: config.Client{NATSURLs: []string{s.nats.ClientURL()}, Prefix: s.names.Prefix},
 	}
 	return s
@@ -81,7 +81,7 @@ func (s *site) start() (stop func()) {
 
 func (s *site) wait(what string, ok func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(natstest.Patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			s.t.Fatalf("never came true: %s; the log:\n%s", what, s.log.text())
 		}

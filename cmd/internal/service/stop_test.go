@@ -4,13 +4,15 @@ import (
 	"testing"
 	"time"
 
+	"idlepolicy/config"
 	"idlepolicy/worker/gateway/gatewaytest"
+	"idlepolicy/worker/stream/natstest"
 )
 
 // IDLE_SHUTDOWN_GRACE=0 means that a stop waits for no call, however long it hangs.
 func TestStopWithoutGraceWaitsForNoCall(t *testing.T) {
 	s := newSite(t)
-	s.config.ShutdownGrace, s.config.GatewayTimeout = 0, time.Minute
+	s.config.ShutdownGrace, s.config.GatewayTimeout = 0, 2*natstest.Patience
 	s.gateway.On("", gatewaytest.Rule{Fault: gatewaytest.Hang})
 	stop := s.start()
 	s.isOwner()
@@ -22,7 +24,17 @@ func TestStopWithoutGraceWaitsForNoCall(t *testing.T) {
 	go func() { stop(); close(stopped) }()
 	select {
 	case <-stopped:
-	case <-time.After(15 * time.Second): // the default grace is 20 s
+	case <-time.After(natstest.Patience):
 		t.Error("the stop waits for the call")
+	}
+}
+
+// The owner would take 0 for its default of 20 s, which the test above does not notice.
+func TestNoGraceIsNotTheDefault(t *testing.T) {
+	if d := longestStop(config.Config{}); d >= 0 {
+		t.Errorf("IDLE_SHUTDOWN_GRACE=0 lets a stop take %v", d)
+	}
+	if d := longestStop(config.Config{ShutdownGrace: time.Minute}); d != time.Minute {
+		t.Errorf("IDLE_SHUTDOWN_GRACE=1m lets a stop take %v", d)
 	}
 }

@@ -233,7 +233,7 @@ func newProxy(t *testing.T, gateway string) *Proxy {
 	over := make(chan struct{})
 	go func() { defer close(over); registry.Run(ctx) }()
 	files := &Files{}
-	transport := Upstream{Timeout: 5 * time.Second, Insecure: true, Files: files}.Transport()
+	transport := Upstream{Timeout: time.Minute, Insecure: true, Files: files}.Transport()
 	t.Cleanup(func() { transport.CloseIdleConnections(); stop(); <-over })
 	return &Proxy{Gateway: at, Transport: transport, Registry: registry, Metrics: NewMetrics(""), Log: registry.Log}
 }

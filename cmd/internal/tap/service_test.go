@@ -67,8 +67,8 @@ func newScene(t *testing.T) *scene {
 		t.Fatal(err)
 	}
 	s.config = config.Tap{
-		Gateway: config.Gateway{GatewayURL: g.URL(), GatewayCA: ca, GatewayTimeout: 5 * time.Second},
-		Addr:    "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", Silence: time.Minute, ShutdownGrace: 5 * time.Second,
+		Gateway: config.Gateway{GatewayURL: g.URL(), GatewayCA: ca, GatewayTimeout: natstest.Patience},
+		Addr:    "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", Silence: time.Minute, ShutdownGrace: natstest.Patience,
 		Client: config.Client{NATSURLs: []string{s.nats.ClientURL()}, Prefix: "site.a"},
 	}
 	s.client = &http.Client{Transport: &http.Transport{
@@ -168,7 +168,7 @@ func (s *scene) registry() map[string]string {
 
 func (s *scene) until(what string, ok func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(natstest.Patience); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatalf("waited in vain until %s; the log:\n%s", what, s.log.String())
 		}

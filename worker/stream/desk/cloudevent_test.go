@@ -68,7 +68,7 @@ func TestEventsAreChanges(t *testing.T) {
 // letterOf waits for the dead letter of a message.
 func letterOf(t *testing.T, d *desk.Desk, seq uint64) (found desk.Letter) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), natstest.Patience)
 	defer cancel()
 	for found.Seq == 0 {
 		if err := d.Dead(ctx, desk.DeadQuery{Agent: "1002"}, func(l desk.Letter) error {
