@@ -59,7 +59,8 @@ func (l Layout) foresee(ctx context.Context, js jetstream.JetStream, missing []j
 	return append(notes, more...), err
 }
 
-// room compares what an account may have with what the streams that are missing need.
+// room compares what an account may have with what the streams that are missing need. The sizes that it advises leave room for one more:
+// the bucket of idlectl plan.
 func (l Layout) room(used jetstream.Tier, account string, missing int) (notes []string, err error) {
 	limits := used.Limits
 	left := limits.MaxStore - int64(max(used.Store, used.ReservedStore)) //nolint:gosec // bytes of a disk
@@ -82,10 +83,10 @@ func (l Layout) room(used jetstream.Tier, account string, missing int) (notes []
 		return nil, fmt.Errorf("%s has %d of its %d bytes of storage left, and the site needs %d or more: raise its max_file", account, max(left, 0), limits.MaxStore, leastStore)
 	case l.MaxBytes*int64(missing) > left:
 		return nil, fmt.Errorf("IDLE_STREAM_MAX_BYTES=%d for %d streams is more than the %d bytes that %s has left: want %d or less, or a larger max_file",
-			l.MaxBytes, missing, left, account, left/int64(missing))
+			l.MaxBytes, missing, left, account, left/int64(missing+1))
 	case l.MaxBytes == 0:
 		notes = append(notes, fmt.Sprintf("%s may store %d bytes, and changes could take the room that results need: set IDLE_STREAM_MAX_BYTES, to %d at most",
-			account, limits.MaxStore, left/int64(missing)))
+			account, limits.MaxStore, left/int64(missing+1)))
 	}
 	return notes, nil
 }

@@ -112,14 +112,23 @@ func (l Layout) control() jetstream.StreamConfig {
 	return c
 }
 
-// Plans returns the stream of the bucket in which idlectl keeps what it has applied of schedules. The worker neither needs
-// nor creates it. It is read from the leader only: an old revision would be taken for somebody else's.
-func (l Layout) Plans() jetstream.StreamConfig {
-	l.Replicas = max(1, l.Replicas)
-	c := l.bucket(l.Names.PlansBucket(), "what idlectl plan has applied, by plan and agent")
+// CreatePlans creates the bucket in which idlectl keeps what it has applied of schedules, with the replicas and max_bytes of the changes.
+// The worker does not need it. It is read from the leader only: an old revision would be taken for somebody else's.
+func CreatePlans(ctx context.Context, js jetstream.JetStream, names messages.Names, changes jetstream.StreamConfig) error {
+	l := Layout{Names: names, Replicas: changes.Replicas}
+	c := l.bucket(names.PlansBucket(), "what idlectl plan has applied, by plan and agent")
 	c.AllowDirect = false
-	c.Metadata = map[string]string{markPrefix: l.Names.Prefix}
-	return c
+	c.MaxBytes = max(0, changes.MaxBytes)
+	c.Metadata = map[string]string{markPrefix: names.Prefix}
+	err := create(ctx, js, c)
+	way := remedy(err)
+	if answer, ok := errors.AsType[*jetstream.APIError](err); ok && answer.ErrorCode == codeMaxBytes {
+		way = "give stream " + changes.Name + " max_bytes with nats stream edit: the bucket gets the same"
+	}
+	if way != "" {
+		return fmt.Errorf("%w; %s", plain(err), way)
+	}
+	return err
 }
 
 func (l Layout) streams() []jetstream.StreamConfig {

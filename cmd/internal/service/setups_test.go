@@ -212,11 +212,11 @@ var wrongNATS = []wrong{
 	{"too little room", func(b *bench) []string { return b.account("max_file: 1MB") }, "raise its max_file"},
 	{"more asked for than there is", func(b *bench) []string {
 		return append(b.account("max_file: 100MB"), "IDLE_STREAM_MAX_BYTES=50000000")
-	}, "want 17476266 or less"},
+	}, "want 14979657 or less"},
 	{"streams too large", func(b *bench) []string {
 		return append(b.account("max_file: 1GB, disk_max_stream_bytes: 20MB"), "IDLE_STREAM_MAX_BYTES=50000000")
 	}, "may have streams of 20971520 bytes at most"},
-	{"changes can take the room of results (warning)", func(b *bench) []string { return b.account("max_file: 600MB") }, "set IDLE_STREAM_MAX_BYTES, to 104857600 at most"},
+	{"changes can take the room of results (warning)", func(b *bench) []string { return b.account("max_file: 600MB") }, "set IDLE_STREAM_MAX_BYTES, to 89877942 at most"},
 	{"somebody's consumer", func(b *bench) []string {
 		s := b.server("")
 		made := b.stream(s, jetstream.StreamConfig{Name: "IDLEPOLICY_CHANGES", Subjects: []string{"idlepolicy.changes", "idlepolicy.changes.>"}, Retention: jetstream.WorkQueuePolicy})

@@ -124,7 +124,7 @@ func isWrongRevision(err error) bool {
 	return ok && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }
 
-// createPlans creates the bucket of plans with as many replicas as the changes have.
+// createPlans creates the bucket of plans if it is missing.
 func (d *Desk) createPlans(ctx context.Context) error {
 	bucket := d.names.PlansBucket()
 	if d.plans {
@@ -136,9 +136,8 @@ func (d *Desk) createPlans(ctx context.Context) error {
 		if changes, err = d.stream(ctx, d.names.ChangesStream()); err != nil {
 			return err
 		}
-		l := stream.Layout{Names: d.names, Replicas: changes.CachedInfo().Config.Replicas}
-		s, err = d.js.CreateStream(ctx, l.Plans())
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody was quicker
+		err = stream.CreatePlans(ctx, d.js, d.names, changes.CachedInfo().Config)
+		if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody was quicker
 			s, err = d.js.Stream(ctx, "KV_"+bucket)
 		}
 	}
