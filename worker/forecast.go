@@ -26,7 +26,10 @@ func (f *forecast) estimate() view.Estimate {
 		return e
 	}
 	e.End = f.after(e.Due, e.Rate)
-	e.Missed = len(f.late(e))
+	e.Missed = len(f.late(e)) // at least, if the gate is probing
+	if f.gate.Probing(f.now) {
+		e.End = time.Time{}
+	}
 	return e
 }
 

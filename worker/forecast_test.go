@@ -94,6 +94,38 @@ func TestEstimateReckonsWithWhatIsInReach(t *testing.T) {
 	})
 }
 
+func TestEstimateIsUnknownWhileTheGateProbes(t *testing.T) {
+	bubble(t, Policy{Rate: 10, Burst: 1}, func(s *site) {
+		log := s.listen()
+		all := s.agents(200)
+		s.gateway.set(func() { s.gateway.answer = func(Call) Answer { return Answer{Class: Unsound, Fault: "nobody there"} } })
+		s.start()
+		for i, agent := range all {
+			if i == 10 {
+				s.pass(time.Minute) // the gate has noticed
+			}
+			s.publish(wish(agent, "f", until(time.Hour)))
+		}
+		s.pass(time.Minute)
+		v, _ := s.worker.View(s.t.Context())
+		if e := v.Estimate; v.Gate.State != "probing" || e.Due < 190 || !e.End.IsZero() {
+			t.Errorf("gate %s, estimate %+v: nobody knows when the gateway answers again", v.Gate.State, e)
+		}
+		if strings.Contains(log.String(), "a wave of changes is due") {
+			t.Errorf("the end of a wave is promised:\n%s", log)
+		}
+		s.gateway.set(func() { s.gateway.answer = nil })
+		s.pass(10 * time.Second)
+		v, _ = s.worker.View(s.t.Context())
+		if e := v.Estimate; v.Gate.State != "open" || e.End.IsZero() {
+			t.Errorf("gate %s, estimate %+v", v.Gate.State, e)
+		}
+		if n := strings.Count(log.String(), "a wave of changes is due"); n != 1 {
+			t.Errorf("said %d times:\n%s", n, log)
+		}
+	})
+}
+
 func TestWaveIsReportedOnce(t *testing.T) {
 	bubble(t, Policy{Rate: 10, Burst: 1}, func(s *site) {
 		log := s.listen()

@@ -25,7 +25,7 @@ func (w *wave) report(f *forecast, log *slog.Logger) {
 	case due == 0:
 		*w = wave{}
 	case w.reported:
-	case f.gate.Paused() || due < waveLeast || float64(due) < waveSeconds*f.gate.Limit():
+	case f.gate.Paused() || f.gate.Probing(f.now) || due < waveLeast || float64(due) < waveSeconds*f.gate.Limit():
 		w.since = time.Time{}
 	case w.since.IsZero():
 		w.since = f.now

@@ -70,7 +70,7 @@ func (a *app) view(v view.View) {
 	fact("ready", "%d, %d called right now, %d pause before another attempt", v.Due, v.InFlight, v.Retrying)
 	fact("waiting", "%d for their sign-in, %d for their instant, %d for something else of their agent", v.NotSignedIn, v.Later, v.Held)
 	fact("storing", "%s", terminal.Plural(v.Storing, "result"))
-	fact("estimate", "%s", estimateText(v.Estimate, v.At))
+	fact("estimate", "%s", estimateText(v.Estimate, v.Gate, v.At))
 	if len(v.Batches) == 0 {
 		return
 	}
@@ -91,7 +91,11 @@ func gateText(g view.GateState, now time.Time) string {
 	if !g.Until.IsZero() {
 		text += ", next look " + terminal.Age(g.Until, now)
 	}
-	text += "; " + perSecond(g.Rate)
+	text += "; "
+	if g.State != "open" && g.State != "slowed" {
+		text += "then "
+	}
+	text += perSecond(g.Rate)
 	if g.Rate != g.Limit {
 		text += " of " + perSecond(g.Limit)
 	}
@@ -101,14 +105,19 @@ func gateText(g view.GateState, now time.Time) string {
 	return text
 }
 
-func estimateText(e view.Estimate, now time.Time) string {
-	switch {
-	case e.Due == 0:
+func estimateText(e view.Estimate, g view.GateState, now time.Time) string {
+	if e.Due == 0 {
 		return "nothing is due"
-	case e.End.IsZero():
-		return terminal.Plural(e.Due, "change") + " due, the rate is not known yet"
 	}
-	text := fmt.Sprintf("%s due, done %s (%s) at %s", terminal.Plural(e.Due, "change"), terminal.Age(e.End, now), terminal.Clock(e.End), perSecond(e.Rate))
+	text := terminal.Plural(e.Due, "change") + " due"
+	switch {
+	case !e.End.IsZero():
+		text += fmt.Sprintf(", done %s (%s) at %s", terminal.Age(e.End, now), terminal.Clock(e.End), perSecond(e.Rate))
+	case g.State == "probing" || g.State == "paused":
+		text += "; nobody knows when they are done: the gate is " + g.State
+	default:
+		text += ", the rate is not known yet"
+	}
 	if e.Missed > 0 {
 		text += fmt.Sprintf("; %d of them later than their valid_until", e.Missed)
 	}

@@ -26,9 +26,25 @@ func TestStatus(t *testing.T) {
 			Estimate: view.Estimate{Due: 4, Rate: 25, End: now.Add(time.Minute), Missed: 1},
 		},
 	}})
-	s.run("status").want(t, statusFine, "owner", "standby", "no·", "shut: the gateway is away, next look in 2s; 25 calls per second of 50 calls per second, set by an operator",
+	s.run("status").want(t, statusFine, "owner", "standby", "no·", "shut: the gateway is away, next look in 2s; then 25 calls per second of 50 calls per second, set by an operator",
 		"12 of 16 agents have their policy, 3 not signed in, 1 failed", "7 messages, of 20 agents", "3 for their sign-in, 2 for their instant", "late-7", "4 changes due, done in 1m", "1 of them later")
 	s.run("status", "--json").want(t, statusFine, `"replicas"`, `"late-7"`)
+}
+
+func TestStatusPromisesNothingWhileTheGateIsClosed(t *testing.T) {
+	for _, state := range []string{"probing", "paused"} {
+		v := view.View{
+			Gate:     view.GateState{State: state, Why: "no call is answered", Rate: 50, Limit: 50},
+			Estimate: view.Estimate{Due: 4, Rate: 50, Missed: 1},
+		}
+		want := "4 changes due; nobody knows when they are done: the gate is " + state + "; 1 of them later than their valid_until"
+		if text := estimateText(v.Estimate, v.Gate, v.At); text != want {
+			t.Errorf("%s: %s", state, text)
+		}
+		if text := gateText(v.Gate, v.At); text != state+": no call is answered; then 50 calls per second" {
+			t.Errorf("%s: %s", state, text)
+		}
+	}
 }
 
 func TestStatusWithoutWorker(t *testing.T) {

@@ -12,7 +12,7 @@ type State struct {
 	Why   string    `json:"why"`            // one sentence: what is held back, since when, until when, because of which answers; empty while open
 	Since time.Time `json:"since,omitzero"` // it has been in this state
 	Until time.Time `json:"until,omitzero"` // it stays in it at least
-	Rate  float64   `json:"rate"`           // calls per second that the gate lets through now; 0: no limit
+	Rate  float64   `json:"rate"`           // calls per second that the gate lets through now, or with which it continues; 0: no limit
 	Limit float64   `json:"limit"`          // calls per second that operators allow; 0: no limit
 
 	InFlight   int     `json:"in_flight"`
@@ -112,6 +112,19 @@ func (g *Gate) From(now time.Time) time.Time {
 
 // Paused reports whether an operator paused all calls.
 func (g *Gate) Paused() bool { return !g.paused.IsZero() }
+
+// Probing reports whether an address in use answers nothing proper and named no time to wait: nobody knows how long that lasts.
+func (g *Gate) Probing(now time.Time) bool {
+	if now.Before(g.hold.until) {
+		return false
+	}
+	for _, r := range g.routes {
+		if r.breaker.open && !g.unused(r, now) {
+			return true
+		}
+	}
+	return false
+}
 
 // Limit returns what operators allow: calls per second, or 0 without a limit.
 func (g *Gate) Limit() float64 { return g.config.Rate }

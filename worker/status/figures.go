@@ -31,7 +31,7 @@ func gateFigures(v *view.View) []figure {
 	all := []figure{
 		state,
 		{
-			ID: "gate-rate", Label: "Rate now", Value: text(limit(g.Rate)),
+			ID: "gate-rate", Label: "Rate now", Value: text(rateNow(g)),
 			Meaning: "Calls per second that the gate lets through at this moment.",
 		},
 		{
@@ -63,6 +63,14 @@ func gateFigures(v *view.View) []figure {
 		})
 	}
 	return all
+}
+
+// rateNow returns what the gate lets through. Behind a closed one is the rate with which calls continue.
+func rateNow(g view.GateState) string {
+	if g.State == "open" || g.State == "slowed" {
+		return limit(g.Rate)
+	}
+	return "none, then " + limit(g.Rate)
 }
 
 // whoSet says who set the limit, if it is not the configured one.

@@ -116,6 +116,7 @@ func TestWords(t *testing.T) {
 		count(0): "0", count(999): "999", count(1000): "1,000", count(-1234567): "-1,234,567",
 		perSecond(0.04): "0/s", perSecond(2.5): "2.5/s", perSecond(99.96): "100/s", perSecond(12345.6): "12,346/s",
 		limit(0): "no limit", limit(50): "50/s",
+		rateNow(view.GateState{State: "slowed", Rate: 50}): "50/s", rateNow(view.GateState{State: "probing", Rate: 50}): "none, then 50/s",
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

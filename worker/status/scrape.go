@@ -29,7 +29,7 @@ var (
 var (
 	gateOpenDesc   = desc("gate_open", "Whether the gate lets calls through at a rate; not while it is paused, shut or probing.")
 	gateStateDesc  = desc("gate_state", "The gate's state: 1 for the one it is in.", "state")
-	rateDesc       = desc("gate_rate", "Calls per second that the gate lets through now; 0: no limit.")
+	rateDesc       = desc("gate_rate", "Calls per second that the gate lets through now, or with which it continues; 0: no limit.")
 	limitDesc      = desc("gate_limit", "Calls per second that operators allow; 0: no limit.")
 	holdingDesc    = desc("gate_holding", "What keeps back what is due: 1 for that, all 0 for nothing.", "reason")
 	reachDesc      = desc("gate_reach", "Calls per second that are possible at the gateway's speed with so many in flight; 0: not known.")

@@ -57,7 +57,7 @@ type BatchView struct {
 type Estimate struct {
 	Due    int       `json:"due"`          // changes that can be called now, or are being called
 	Rate   float64   `json:"rate"`         // expected calls per second; 0: unknown
-	End    time.Time `json:"end,omitzero"` // if nothing holds calls back; zero: nothing is due, the rate is unknown, or an operator paused the calls
+	End    time.Time `json:"end,omitzero"` // if nothing holds calls back; zero: nothing is due, the rate is unknown, an operator paused the calls, or the gate is probing
 	Missed int       `json:"missed"`       // of them, whose valid_until will have passed by then
 }
 
