@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -28,18 +27,14 @@ func (p Position) String() string { return string(appendPos(make([]byte, 0, 32),
 // CutPosition reads the position at the beginning of a message ID and returns what follows the dot behind it. An ID that
 // ends with the position has no rest.
 func CutPosition(id string) (p Position, rest string, err error) {
-	parts := strings.SplitN(id, ".", 4)
-	if len(parts) < 3 {
+	first, rest, _ := strings.Cut(id, ".")
+	second, rest, _ := strings.Cut(rest, ".")
+	third, rest, _ := strings.Cut(rest, ".")
+	incarnation, err := strconv.ParseInt(first, 36, 64)
+	seq, err2 := strconv.ParseUint(second, 36, 64)
+	index, err3 := strconv.ParseInt(third, 36, 32)
+	if err := cmp.Or(err, err2, err3); err != nil {
 		return Position{}, "", fmt.Errorf("ID %q does not begin with a position", id)
-	}
-	incarnation, err := strconv.ParseInt(parts[0], 36, 64)
-	seq, err2 := strconv.ParseUint(parts[1], 36, 64)
-	index, err3 := strconv.ParseInt(parts[2], 36, 32)
-	if err := errors.Join(err, err2, err3); err != nil {
-		return Position{}, "", fmt.Errorf("ID %q does not begin with a position", id)
-	}
-	if len(parts) == 4 {
-		rest = parts[3]
 	}
 	return Position{incarnation, seq, int(index)}, rest, nil
 }
@@ -49,4 +44,4 @@ func appendPos(b []byte, p Position) []byte {
 }
 
 // position reads what [appendPos] wrote, after [numbers] has taken it apart.
-func position(n []int64) Position { return Position{n[0], uint64(n[1]), int(n[2])} }
+func position(n [3]int64) Position { return Position{n[0], uint64(n[1]), int(n[2])} }

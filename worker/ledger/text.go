@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -75,19 +76,29 @@ func (l *Ledger) AppendText(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalText reads what [Ledger.AppendText] wrote. It fails on a format of a later version and on anything it cannot
-// read. Fields with other letters are skipped: a later worker of the same version may have written them.
-func (l *Ledger) UnmarshalText(text []byte) error {
-	fields := strings.Fields(string(text))
-	if len(fields) == 0 || fields[0] != version {
-		return fmt.Errorf("ledger of a version other than %q: a newer worker wrote it", version)
-	}
-	*l = Ledger{}
-	for _, f := range fields[1:] {
+// UnmarshalText does the same as [Ledger.Read].
+func (l *Ledger) UnmarshalText(text []byte) error { return l.Read(string(text)) }
+
+// Read reads what [Ledger.AppendText] wrote. It fails on a format of a later version and on anything it cannot read. Fields with
+// other letters are skipped: a later worker of the same version may have written them. The ledger does not keep the text alive. A
+// new owner reads the ledgers of all agents before its first call, so little is allocated here.
+func (l *Ledger) Read(text string) error {
+	known := false
+	for f := range strings.FieldsSeq(text) {
+		if !known {
+			if f != version {
+				break
+			}
+			*l, known = Ledger{}, true
+			continue
+		}
 		name, value, _ := strings.Cut(f, "=")
 		if err := l.readField(name, value); err != nil {
 			return fmt.Errorf("ledger field %q: %w", name, err)
 		}
+	}
+	if !known {
+		return fmt.Errorf("ledger of a version other than %q: a newer worker wrote it", version)
 	}
 	return nil
 }
@@ -100,47 +111,49 @@ var (
 func (l *Ledger) readField(name, value string) error {
 	switch name {
 	case "d":
-		n, err := numbers(value, 3)
+		var n [3]int64
+		err := numbers(value, n[:])
 		l.Done = position(n)
 		return err
 	case "n":
 		return l.Newest.read(value)
 	case "b":
 		batch, err := url.QueryUnescape(value)
-		l.Newest.Batch = batch
+		l.Newest.Batch = strings.Clone(batch)
 		return err
 	case "e":
 		return l.readEnding(value)
 	case "s":
-		n, err := numbers(value, 3)
+		var n [3]int64
+		err := numbers(value, n[:])
 		l.SignIn = SignIn{At: n[0], Rev: uint64(n[1]), Call: n[2]}
 		return err
 	case "r":
 		for r := range strings.SplitSeq(value, ",") {
 			hash, stored, _ := strings.Cut(r, ".")
 			h, err := strconv.ParseUint(hash, 36, 64)
-			n, err2 := numbers(stored, 1)
-			if err = errors.Join(err, err2); err != nil {
+			at, err2 := number(stored)
+			if err = cmp.Or(err, err2); err != nil {
 				return err
 			}
-			l.Recent = append(l.Recent, Recent{h, n[0]})
+			l.Recent = append(l.Recent, Recent{h, at})
 		}
 	case "o":
 		for o := range strings.SplitSeq(value, ",") {
-			n, err := numbers(o, 4)
-			if err != nil {
+			var n [4]int64
+			if err := numbers(o, n[:]); err != nil {
 				return err
 			}
 			pos := Position{l.Done.Incarnation, uint64(n[0]), int(n[1])}
 			l.Open = append(l.Open, Open{pos, Told(n[2]), uint64(n[3])})
 		}
 	case "t":
-		n, err := numbers(value, 1)
-		l.Stored = n[0]
+		at, err := number(value)
+		l.Stored = at
 		return err
 	case "l":
-		n, err := numbers(value, 1)
-		l.Landing = n[0]
+		at, err := number(value)
+		l.Landing = at
 		return err
 	case "p":
 		for text := range strings.SplitSeq(value, ",") {
@@ -155,14 +168,21 @@ func (l *Ledger) readField(name, value string) error {
 }
 
 func (e *Effect) read(value string) error {
-	parts := strings.SplitN(value, ".", 6)
-	if len(parts) != 6 {
+	rest := value
+	for range 4 {
+		_, rest, _ = strings.Cut(rest, ".")
+	}
+	kind, escaped, ok := strings.Cut(rest, ".")
+	if !ok {
 		return errNumbers
 	}
-	n, err := numbers(strings.Join(parts[:4], "."), 4)
-	id, err2 := url.QueryUnescape(parts[5])
-	*e = Effect{At: n[3], Pos: position(n), ID: id, Later: parts[4] == "l"}
-	return errors.Join(err, err2)
+	var pos [3]int64
+	var n [4]int64
+	err := numbers(value[:len(value)-len(rest)-1], n[:])
+	copy(pos[:], n[:])
+	id, err2 := url.QueryUnescape(escaped)
+	*e = Effect{At: n[3], Pos: position(pos), ID: strings.Clone(id), Later: kind == "l"}
+	return cmp.Or(err, err2)
 }
 
 // endings are the letters of the endings that a change which took effect can have.
@@ -187,14 +207,14 @@ func appendEarlier(b []byte, e *Earlier) []byte {
 }
 
 func readEarlier(text string) (Earlier, error) {
-	n, err := numbers(text, strings.Count(text, ".")+1)
-	if err != nil {
+	n := make([]int64, strings.Count(text, ".")+1)
+	if err := numbers(text, n); err != nil {
 		return Earlier{}, err
 	}
 	if len(n) < 4 || (len(n)-4)%3 != 0 {
 		return Earlier{}, errNumbers
 	}
-	e := Earlier{Done: position(n), Stored: n[3]}
+	e := Earlier{Done: position([3]int64(n)), Stored: n[3]}
 	for n = n[4:]; len(n) > 0; n = n[3:] {
 		e.Open = append(e.Open, Open{Pos: Position{e.Done.Incarnation, uint64(n[0]), int(n[1])}, Told: Told(n[2])})
 	}
@@ -211,19 +231,20 @@ func appendSeparator(b []byte, field string, i int) []byte {
 
 func appendNum(b []byte, n int64) []byte { return strconv.AppendInt(append(b, '.'), n, 36) }
 
-// numbers reads exactly want numbers. The slice has that length even if it fails.
-func numbers(s string, want int) ([]int64, error) {
-	n := make([]int64, want)
-	parts := strings.Split(s, ".")
-	if len(parts) != want {
-		return n, errNumbers
-	}
-	for i, p := range parts {
-		v, err := strconv.ParseInt(p, 36, 64)
-		if err != nil {
-			return n, err
+// numbers reads exactly len(n) numbers.
+func numbers(s string, n []int64) error {
+	for i := range n {
+		text, rest, more := strings.Cut(s, ".")
+		if more != (i < len(n)-1) {
+			return errNumbers
 		}
-		n[i] = v
+		var err error
+		if n[i], err = number(text); err != nil {
+			return err
+		}
+		s = rest
 	}
-	return n, nil
+	return nil
 }
+
+func number(s string) (int64, error) { return strconv.ParseInt(s, 36, 64) }

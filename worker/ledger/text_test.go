@@ -3,6 +3,7 @@ package ledger
 import (
 	"reflect"
 	"testing"
+	"unsafe"
 
 	"idlepolicy/messages"
 )
@@ -102,4 +103,33 @@ func TestNewestEndingText(t *testing.T) {
 	if err := new(Ledger).UnmarshalText([]byte("v=1 e=q")); err == nil {
 		t.Error("an unknown ending was read")
 	}
+}
+
+// A new owner reads the ledgers of all agents before its first call, and keeps them: what is read allocates its lists and IDs only,
+// and does not keep alive the text that it was read from.
+func TestLedgerIsReadWithFewAllocations(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		most float64
+	}{
+		{"v=1 d=76xfr58qsqo0.2s.4 s=a.b.c t=zz", 0},
+		{"v=1 d=76xfr58qsqo0.2s.4 o=2s.4.1.0 t=zz", 1},
+		{"v=1 d=76xfr58qsqo0.2s.4 n=76xfr58qsqo0.2s.4.76xfr58qsqo0.l.late b=shift e=a r=4qpz.1", 3},
+	} {
+		var l Ledger
+		if n := testing.AllocsPerRun(100, func() { _ = l.Read(test.text) }); n > test.most {
+			t.Errorf("%q: %v allocations, want %v", test.text, n, test.most)
+		}
+		for _, kept := range []string{l.Newest.ID, l.Newest.Batch} {
+			if kept != "" && within(kept, test.text) {
+				t.Errorf("%q: %q is part of it in memory", test.text, kept)
+			}
+		}
+	}
+}
+
+// within reports whether a string shares the memory of another one.
+func within(s, all string) bool {
+	at, begin := uintptr(unsafe.Pointer(unsafe.StringData(s))), uintptr(unsafe.Pointer(unsafe.StringData(all)))
+	return at >= begin && at < begin+uintptr(len(all))
 }
