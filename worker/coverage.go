@@ -107,7 +107,7 @@ func coverWaiting(why view.Reason) view.CoverState {
 // of the worker wrote says so only if that was the agent's last result, or if it was applied.
 func (ln *lane) newestEnding() messages.Outcome {
 	n := ln.newest()
-	known := &ln.ledger
+	known := ln.ledger
 	switch {
 	case n.Ended != "" || n.Pos.Seq == 0:
 		return n.Ended

@@ -143,14 +143,15 @@ func (b *fakeJournal) ledger(agent string) ledger.Ledger {
 	return l
 }
 
-func (b *fakeJournal) ledgers(t *testing.T) map[string]ledger.Ledger {
+func (b *fakeJournal) ledgers(t *testing.T) map[string]*ledger.Ledger {
 	t.Helper()
-	all := map[string]ledger.Ledger{}
+	all := map[string]*ledger.Ledger{}
 	b.mu.Lock()
 	agents := slices.Collect(maps.Keys(b.last))
 	b.mu.Unlock()
 	for _, agent := range agents {
-		all[agent] = b.ledger(agent)
+		l := b.ledger(agent)
+		all[agent] = &l
 	}
 	return all
 }

@@ -13,7 +13,7 @@ import (
 // lane holds the changes and results of one agent. Every agent that ever had a result has one, so it is kept small.
 type lane struct {
 	agent     string
-	ledger    ledger.Ledger   // as stored
+	ledger    *ledger.Ledger  // as stored; never nil
 	ahead     *ledger.Effect  // the newest change that took effect, if the ledger does not have it yet; else nil
 	live      *change         // the change that took effect and has not ended; nil: none
 	inFlight  *change         // the change of the call under way: live, one that was overtaken, or one that is reapplied; nil: none
@@ -21,9 +21,9 @@ type lane struct {
 	reapply   *change         // the policy in force while it waits to be reapplied; nil: none
 	unended   []*change       // all changes whose ending is not stored yet, in the order of their positions
 	out       *outbox         // nil: all results are stored
-	cover     view.CoverState // as coverage counts it
 	ends      int64           // when the policy in force ends, in Unix nanoseconds, while the lane is in coverage.ends
 	endsPlace int32           // its place in coverage.ends, from 1; 0: not there
+	cover     view.CoverState // as coverage counts it
 	skipped   bool            // its further changes are left in the stream, because its results are stuck
 	held      bool            // until the hold after a takeover is over; hold.go says who is held
 }
@@ -44,7 +44,7 @@ func (ln *lane) setNewest(e ledger.Effect) {
 }
 
 // setLedger replaces the ledger by what was stored or read. A newest change that is not in it yet is kept.
-func (ln *lane) setLedger(stored ledger.Ledger) {
+func (ln *lane) setLedger(stored *ledger.Ledger) {
 	newest := ln.newest()
 	if newest.Pos == stored.Newest.Pos {
 		newest.Ended = stored.Newest.Ended
@@ -64,7 +64,7 @@ type lanes map[string]*lane
 func (ls lanes) of(agent string) *lane {
 	ln := ls[agent]
 	if ln == nil {
-		ln = &lane{agent: agent}
+		ln = &lane{agent: agent, ledger: &ledger.Ledger{}}
 		ls[agent] = ln
 	}
 	return ln

@@ -14,12 +14,12 @@ func (l *loop) readAgain(ln *lane, err error) {
 		l.Watch.Conflict()
 	}
 	ln.out.reloading = true
-	l.term.Journal.Reload(ln.agent, func(fresh ledger.Ledger) { l.mail.push(reloaded{ln, fresh}) })
+	l.term.Journal.Reload(ln.agent, func(fresh ledger.Ledger) { l.mail.push(reloaded{ln, &fresh}) })
 }
 
 type reloaded struct {
 	lane  *lane
-	fresh ledger.Ledger
+	fresh *ledger.Ledger
 }
 
 func (r reloaded) apply(l *loop) {
@@ -27,7 +27,7 @@ func (r reloaded) apply(l *loop) {
 	e, fresh := ln.out.storing, r.fresh
 	ln.out.storing, ln.out.reloading = nil, false
 	fresh.Begin(l.term.Stream.Incarnation)
-	was := l.has(&fresh, e)
+	was := l.has(fresh, e)
 	ln.setLedger(fresh)
 	if was {
 		l.storedElsewhere(e)
@@ -76,7 +76,7 @@ func (l *loop) reconcile(ln *lane) {
 		}
 	}
 	ln.out.remove(func(e *entry) bool {
-		if e.pending || e.change.isReapply() || !l.has(&ln.ledger, e) {
+		if e.pending || e.change.isReapply() || !l.has(ln.ledger, e) {
 			return false
 		}
 		l.storedElsewhere(e)

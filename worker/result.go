@@ -154,7 +154,7 @@ func (e *entry) pos(s *ledger.Stream) ledger.Position {
 
 // nextLedger returns the agent's ledger as it will be once the entry is stored.
 func (l *loop) nextLedger(ln *lane, e *entry) ledger.Ledger {
-	next := ln.ledger
+	next := *ln.ledger
 	next.Newest = ln.newest()
 	next.Last = ledger.Last{Pos: e.pos(&l.term.Stream), Outcome: e.result.Outcome}
 	if !e.change.isReapply() {
@@ -232,7 +232,7 @@ func (s stored) apply(l *loop) {
 	l.pipeline.further(ln, l.now)
 	l.recent.noteKept(e.change, "result", s.kept)
 	ln.out.ledger.Seq = s.seq
-	ln.setLedger(*ln.out.ledger)
+	ln.setLedger(ln.out.ledger)
 	ln.out.ledger = nil
 	l.coverage.update(ln)
 	if l.Watch != nil {

@@ -134,14 +134,14 @@ type Term struct {
 	Journal    Journal
 	Inbox      *Inbox
 	Stream     ledger.Stream
-	LastSeq    uint64                   // last sequence of that stream as the term began
-	Unfinished uint64                   // messages in it as the term began
-	Ledgers    map[string]ledger.Ledger // of all agents that have results
-	HoldUntil  time.Time                // agents with unfinished changes wait until then; zero after a predecessor's clean stop
-	HoldAll    bool                     // all agents wait, because the predecessor was still in its own hold
-	Stop       <-chan struct{}          // closed: read no more, finish calls, store endings
-	Gateway    gate.Snapshot            // what the last owner knew about the gateway's trouble
-	Share      func(gate.Snapshot)      // stores the same for the next owner and returns at once; nil: do not
+	LastSeq    uint64                    // last sequence of that stream as the term began
+	Unfinished uint64                    // messages in it as the term began
+	Ledgers    map[string]*ledger.Ledger // of all agents that have results; the worker keeps them
+	HoldUntil  time.Time                 // agents with unfinished changes wait until then; zero after a predecessor's clean stop
+	HoldAll    bool                      // all agents wait, because the predecessor was still in its own hold
+	Stop       <-chan struct{}           // closed: read no more, finish calls, store endings
+	Gateway    gate.Snapshot             // what the last owner knew about the gateway's trouble
+	Share      func(gate.Snapshot)       // stores the same for the next owner and returns at once; nil: do not
 }
 
 // Observer counts events for metrics. Its methods are called from the event loop and must return at once.

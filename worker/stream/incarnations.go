@@ -86,7 +86,7 @@ func parseIncarnations(text string) incarnations {
 }
 
 // setIncarnation sets a term's incarnation, and records it at the consumer before any result has it.
-func (o *Owner) setIncarnation(ctx context.Context, t *worker.Term, created int64, ledgers map[string]ledger.Ledger) error {
+func (o *Owner) setIncarnation(ctx context.Context, t *worker.Term, created int64, ledgers map[string]*ledger.Ledger) error {
 	info, err := o.info(ctx, o.consumer, requestFor)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (o *Owner) setIncarnation(ctx context.Context, t *worker.Term, created int6
 }
 
 // newestOf returns the newest incarnation in the ledgers, and the last sequence in it.
-func newestOf(ledgers map[string]ledger.Ledger) (incarnation int64, seq uint64) {
+func newestOf(ledgers map[string]*ledger.Ledger) (incarnation int64, seq uint64) {
 	for _, l := range ledgers {
 		switch d := l.Done; {
 		case d.Incarnation > incarnation:

@@ -45,7 +45,10 @@ func readLedger(ctx context.Context, js jetstream.JetStream, names messages.Name
 	if err := all.lookBehind(ctx, js); err != nil {
 		return ledger.Ledger{}, err
 	}
-	return all.of[agent], nil
+	if l := all.of[agent]; l != nil {
+		return *l, nil
+	}
+	return ledger.Ledger{}, nil
 }
 
 // ledgers gathers the ledgers of agents from their last results, in any order.
@@ -54,12 +57,12 @@ func readLedger(ctx context.Context, js jetstream.JetStream, names messages.Name
 // what the agent's next result must expect, and it hides the worker's last result, which must be looked up.
 type ledgers struct {
 	names messages.Names
-	of    map[string]ledger.Ledger
+	of    map[string]*ledger.Ledger
 	over  map[string]uint64 // by agent: sequence of a stranger's message
 }
 
 func newLedgers(names messages.Names) *ledgers {
-	return &ledgers{names: names, of: map[string]ledger.Ledger{}, over: map[string]uint64{}}
+	return &ledgers{names: names, of: map[string]*ledger.Ledger{}, over: map[string]uint64{}}
 }
 
 func (l *ledgers) add(m *Message) {
@@ -87,25 +90,34 @@ func (l *ledgers) addResult(agent string, outcome messages.Outcome, m *Message) 
 		return false
 	}
 	next := ledger.Ledger{}
-	if text := m.Header.Get(ledgerHeader); text == "" || next.UnmarshalText([]byte(text)) != nil {
+	if text := m.Header.Get(ledgerHeader); text == "" || next.Read(text) != nil {
 		return false
 	}
-	have := l.of[agent]
 	if outcome == messages.Applied || outcome == messages.Reapplied {
 		var r messages.Result
 		if json.Unmarshal(m.Data, &r) != nil {
 			return false
 		}
+		have := l.agent(agent)
 		if have.InForce == nil || have.InForce.Seq < m.Seq { // a policy that was applied again repeats the change's position
 			have.InForce = &ledger.InForce{Pos: pos, Seq: m.Seq, Result: r}
 		}
 	}
-	if m.Seq > have.Seq {
+	if have := l.agent(agent); m.Seq > have.Seq {
 		next.Seq, next.Last, next.InForce = m.Seq, ledger.Last{Pos: pos, Outcome: outcome}, have.InForce
-		have = next
+		*have = next
 	}
-	l.of[agent] = have
 	return true
+}
+
+// agent returns what is known of an agent so far.
+func (l *ledgers) agent(agent string) *ledger.Ledger {
+	have := l.of[agent]
+	if have == nil {
+		have = &ledger.Ledger{}
+		l.of[agent] = have
+	}
+	return have
 }
 
 // oneByOne is for how many agents the results are read separately; for more, all results are read.
@@ -134,16 +146,15 @@ func (l *ledgers) lookBehind(ctx context.Context, js jetstream.JetStream) error 
 		}
 	}
 	for agent, seq := range l.over {
-		have := l.of[agent]
+		have := l.agent(agent)
 		have.Seq = max(have.Seq, seq)
-		l.of[agent] = have
 	}
 	clear(l.over)
 	return nil
 }
 
 // loadLedgers reads the ledgers of all agents, at least as of the moment of the call.
-func loadLedgers(ctx context.Context, js jetstream.JetStream, names messages.Names) (map[string]ledger.Ledger, error) {
+func loadLedgers(ctx context.Context, js jetstream.JetStream, names messages.Names) (map[string]*ledger.Ledger, error) {
 	all := newLedgers(names)
 	last := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy}
 	err := scan(ctx, js, names.ResultsStream(), names.ResultsAll(), last, func(m *Message) error {

@@ -89,7 +89,7 @@ func (o *Owner) serve(ctx context.Context, t taken) error {
 }
 
 // load reads the ledgers. After a stop it returns nil, and the worker does not start.
-func (o *Owner) load(ctx, term context.Context) (map[string]ledger.Ledger, error) {
+func (o *Owner) load(ctx, term context.Context) (map[string]*ledger.Ledger, error) {
 	loading, enough := context.WithCancel(term)
 	defer enough()
 	defer context.AfterFunc(ctx, enough)()

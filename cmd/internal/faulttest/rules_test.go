@@ -35,7 +35,7 @@ var rules = []rule{
 		"worker/stream/journal.go", regexp.MustCompile(`(?m)^.*jetstream\.ExpectedLastSubjSeq(Subj)?Header.*\n`), 2, "",
 	}}},
 	{"ledger", []edit{{ // a new owner reads what has ended before it calls
-		"worker/stream/term.go", regexp.MustCompile(`loadLedgers\(loading, .*\)`), 1, "map[string]ledger.Ledger{}, loading.Err()",
+		"worker/stream/term.go", regexp.MustCompile(`loadLedgers\(loading, .*\)`), 1, "map[string]*ledger.Ledger{}, loading.Err()",
 	}}},
 	{"order", []edit{{ // an older change's ending is stored before a newer one of the same agent is sent
 		"worker/schedule.go", regexp.MustCompile(`case ln\.out\.unsettled\(\):`), 1, "case false:",

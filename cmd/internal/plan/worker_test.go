@@ -160,7 +160,7 @@ func TestSamplesThroughTheWorker(t *testing.T) {
 				stop := make(chan struct{})
 				var running sync.WaitGroup
 				running.Go(func() {
-					w.Run(t.Context(), &worker.Term{Journal: m, Inbox: in.inbox, Stream: ledger.Stream{Incarnation: 1}, Ledgers: map[string]ledger.Ledger{}, Stop: stop})
+					w.Run(t.Context(), &worker.Term{Journal: m, Inbox: in.inbox, Stream: ledger.Stream{Incarnation: 1}, Ledgers: map[string]*ledger.Ledger{}, Stop: stop})
 				})
 				if err := in.deliver(p); err != nil {
 					t.Fatal(err)
