@@ -84,12 +84,13 @@ func (i *inbox) hand(ctx context.Context, left int) error {
 	asked := left
 	silence := time.NewTimer(2 * pullBeat)
 	defer silence.Stop()
+	batch := make([]delivery, 0, min(left, handAtOnce))
 	for left > 0 {
-		var batch []delivery
+		batch = batch[:0]
 		var err error
 		select {
 		case m := <-i.from.replies:
-			batch, err = i.add(nil, m)
+			batch, err = i.add(batch, m)
 		case <-silence.C:
 			return nil // the request was lost: another one follows
 		case <-ctx.Done():
@@ -162,13 +163,12 @@ type delivery struct {
 
 // place reads a message's place in the stream.
 func (i *inbox) place(m *nats.Msg) (worker.Delivery, error) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return worker.Delivery{}, fmt.Errorf("read the place of a message: %w", plain(err))
+	at, ok := parseDelivered(m.Reply)
+	if !ok {
+		return worker.Delivery{}, fmt.Errorf("read the place of a message: the server's reply subject is %q", m.Reply)
 	}
-	d := worker.Delivery{Pending: meta.NumPending}
-	d.Seq, d.Stored = meta.Sequence.Stream, meta.Timestamp.UnixNano()
-	d.Token = [2]uint64{meta.NumDelivered, meta.Sequence.Consumer}
+	d := worker.Delivery{Pending: at.pending}
+	d.Seq, d.Stored, d.Token = at.seq, at.stored, [2]uint64{at.times, at.count}
 	if i.ack.Load() == nil {
 		i.ack.Store(newAckSubject(m.Reply, d.Receipt))
 	}
