@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,9 +73,10 @@ func run(ctx context.Context, args []string, load func() (config.Client, error),
 	switch {
 	case err == nil:
 	case a.json || slices.Contains(args, "--json"): // flags that cannot be read hide it
-		_ = json.NewEncoder(stderr).Encode(fault{err.Error(), status}) // nobody is left to tell
+		text, _ := json.Marshal(fault{err.Error(), status}) // a text and a number: never fails
+		fmt.Fprintf(stderr, "%s\n", terminal.CleanJSON(text))
 	default:
-		fmt.Fprintln(stderr, "idlectl: "+err.Error())
+		fmt.Fprintln(stderr, "idlectl: "+terminal.CleanLines(err.Error())) // it may name a file or quote an answer
 		if status == statusUsage && !a.began {
 			fmt.Fprintln(stderr, "idlectl: see idlectl --help, or idlectl VERB --help")
 		}
@@ -209,10 +211,15 @@ func (a *app) notes() io.Writer {
 
 // printJSON prints one indented document.
 func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.stdout)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := a.stdout.Write(terminal.CleanJSON(text.Bytes()))
+	return err
 }
 
 // interrupted reports whether the operator ended a command that does not end by itself, which is not a failure.

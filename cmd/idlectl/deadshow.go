@@ -62,7 +62,7 @@ func (a *app) showLetter(l desk.Letter) error {
 	if err := a.printJSON(l.Result); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "\noriginal, %s\n%s\n", terminal.Plural(len(l.Body), "byte"), cleanLines(l.Body))
+	fmt.Fprintf(a.stdout, "\noriginal, %s\n%s\n", terminal.Plural(len(l.Body), "byte"), terminal.CleanLines(string(l.Body)))
 	if l.Cut() {
 		fmt.Fprintln(a.stdout, "(cut: the whole did not fit)")
 	}
@@ -76,13 +76,4 @@ func (a *app) showHeaders(header map[string][]string) {
 			fmt.Fprintf(a.stdout, "  %s: %s\n", terminal.Clean(name), terminal.Clean(strings.Join(header[name], ", ")))
 		}
 	}
-}
-
-// cleanLines is clean for a text that may have lines.
-func cleanLines(body []byte) string {
-	lines := strings.Split(strings.ToValidUTF8(string(body), "·"), "\n")
-	for i := range lines {
-		lines[i] = terminal.Clean(strings.TrimSuffix(lines[i], "\r"))
-	}
-	return strings.Join(lines, "\n")
 }

@@ -84,7 +84,7 @@ func (a *app) refuse(s *sheet.Sheet, r report) error {
 		}
 	} else {
 		for _, p := range s.Problems {
-			fmt.Fprintln(a.stderr, p.In(s.Name))
+			fmt.Fprintln(a.stderr, terminal.CleanLines(p.In(s.Name)))
 		}
 	}
 	return unusablef("%s in %s: nothing was published", terminal.Plural(len(s.Problems), "fault"), s.Name)

@@ -90,7 +90,7 @@ func (a *app) showResults(ctx context.Context, d *desk.Desk, f resultsFlags) err
 	}
 	err = d.Results(ctx, q, func(e desk.Event) error {
 		if a.json {
-			_, err := fmt.Fprintf(a.stdout, "%s\n", e.Raw)
+			_, err := fmt.Fprintf(a.stdout, "%s\n", terminal.CleanJSON(e.Raw))
 			return err
 		}
 		return terminal.WriteResult(a.stdout, e.At, e.Result)

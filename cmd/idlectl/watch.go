@@ -32,7 +32,7 @@ func (a *app) watchStatus(ctx context.Context, d *desk.Desk) error {
 			return gone
 		}
 		if err != nil && !a.json { // JSON has it as trouble
-			fmt.Fprintln(a.stderr, "idlectl: "+err.Error())
+			fmt.Fprintln(a.stderr, "idlectl: "+terminal.CleanLines(err.Error()))
 		}
 		select {
 		case <-tick.C:

@@ -37,7 +37,7 @@ func readPlan(file string, stdin io.Reader, stderr io.Writer) (plan, error) {
 		return p, err
 	}
 	for _, problem := range p.Problems {
-		fmt.Fprintln(stderr, problem.In(p.Name))
+		fmt.Fprintln(stderr, terminal.CleanLines(problem.In(p.Name)))
 	}
 	if n := len(p.Problems); n > 0 {
 		return p, fmt.Errorf("%s in %s: nothing was published", terminal.Plural(n, "fault"), p.Name)

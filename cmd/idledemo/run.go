@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"idlepolicy/cmd/internal/build"
+	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/config"
 )
 
@@ -55,7 +56,7 @@ func exitStatus(ctx context.Context, o options, err error, stderr io.Writer) int
 	case errors.As(err, &problems): // they name the variables, one a line
 		fmt.Fprintln(stderr, err)
 	default:
-		fmt.Fprintln(stderr, "idledemo: "+err.Error())
+		fmt.Fprintln(stderr, "idledemo: "+terminal.CleanLines(err.Error()))
 	}
 	return statusFailed
 }

@@ -1,12 +1,15 @@
 package service
 
 import (
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -106,6 +109,23 @@ func TestLogWithoutColours(t *testing.T) {
 		slog.New(logHandler(&out, slog.LevelInfo, true)).Error("something", "err", "wrong")
 		if got := strings.Contains(out.String(), "\x1b"); got != test.colours || out.Len() == 0 {
 			t.Errorf("NO_COLOR=%q TERM=%q: %q", test.noColor, test.term, out.String())
+		}
+	}
+}
+
+// What a stranger wrote moves no cursor in a terminal, in whichever format the log is.
+func TestLogIsCleanOfStrangersTexts(t *testing.T) {
+	const hostile = "a\x1b[2J\x9b\u009b31m\u202eb\r\nlevel=INFO\x07"
+	for _, forEyes := range []bool{true, false} {
+		t.Setenv("NO_COLOR", "1") // the colours are escapes too
+		var out strings.Builder
+		slog.New(logHandler(&out, slog.LevelInfo, forEyes)).Warn(hostile, "text", hostile, "err", errors.New(hostile), "took", time.Second)
+		line := strings.TrimSuffix(out.String(), "\n")
+		if i := strings.IndexFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 || !utf8.ValidString(line) {
+			t.Errorf("for eyes: %v: %q", forEyes, line)
+		}
+		if strings.Count(line, "[2J") != 3 || !strings.Contains(line, "1s") {
+			t.Errorf("for eyes: %v: %q is not all", forEyes, line)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"golang.org/x/term"
@@ -20,6 +22,36 @@ func Clean(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// CleanLines is Clean for a text that may have lines.
+func CleanLines(s string) string {
+	lines := strings.Split(strings.ToValidUTF8(s, "·"), "\n")
+	for i := range lines {
+		lines[i] = Clean(strings.TrimSuffix(lines[i], "\r"))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// CleanJSON returns the same JSON with an escape for each character that could move the cursor of a terminal or turn the direction of
+// writing: encoders leave those above ASCII as they are. They can only be in texts, where JSON allows the escape.
+func CleanJSON(text []byte) []byte {
+	clean := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			clean = utf8.AppendRune(clean, utf8.RuneError)
+		case r < ' ' || unicode.IsPrint(r): // below a space JSON has only the white space between its values
+			clean = append(clean, text[:size]...)
+		default:
+			for _, unit := range utf16.Encode([]rune{r}) {
+				clean = fmt.Appendf(clean, `\u%04x`, unit)
+			}
+		}
+		text = text[size:]
+	}
+	return clean
 }
 
 // Clock shows an instant in the operator's own zone; empty: none.
