@@ -52,7 +52,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 	case busy:
 		s.say(w, http.StatusTooManyRequests, "A wrong token was tried a moment ago. Try again in a second.")
 	case !ok:
-		s.log().Warn("action refused: wrong token", "what", r.PathValue("verb"), "from", r.RemoteAddr)
+		s.refused.warn(s.log(), "wrong token", "action refused: wrong token", "what", r.PathValue("verb"), "from", r.RemoteAddr)
 		s.say(w, http.StatusForbidden, "The token is not right. Nothing was done.")
 	default:
 		s.actAllowed(w, r)

@@ -26,7 +26,7 @@ const (
 func (s *Server) apiPublish(w http.ResponseWriter, r *http.Request) {
 	name, err := s.API.Publishers.Check(r)
 	if refused, ok := errors.AsType[*httpauth.Refused](err); ok {
-		s.log().Warn("publishing over HTTP refused", "from", r.RemoteAddr, "why", refused.Why)
+		s.refused.warn(s.log(), refused.Why, "publishing over HTTP refused", "from", r.RemoteAddr, "why", refused.Why)
 		w.Header().Set("Connection", "close") // so that the body need not be read
 		refused.Write(w)
 		return
@@ -76,7 +76,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request, name string, po
 		return
 	}
 	if err != nil {
-		s.log().Warn("changes over HTTP were not stored", "by", name, "from", r.RemoteAddr, "err", err)
+		s.refused.warn(s.log(), "not stored "+name, "changes over HTTP were not stored", "by", name, "from", r.RemoteAddr, "err", err)
 		s.unavailable(w, err)
 		return
 	}

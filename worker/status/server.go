@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -40,6 +41,7 @@ type Server struct {
 	others   cachedView[[]view.Replica]
 	history  history
 	live     live
+	refused  seldom
 }
 
 // Worker answers questions about the work. All methods report false while this process is not the owner, or if no answer came before
@@ -101,7 +103,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.log().Handler(), slog.LevelWarn),
+		ErrorLog:          log.New(seldomWriter{&s.refused, s.log()}, "", 0),
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
