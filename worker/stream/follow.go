@@ -162,10 +162,11 @@ func isGone(h nats.Header) bool {
 }
 
 // FollowSessions copies the registry to the worker's sessions until ctx ends. It creates the registry again if it was deleted. A record
-// that cannot be used is logged once, without its content, and its agent counts as not signed in.
+// that cannot be used is logged, without its content, each time it becomes so, and its agent counts as not signed in.
 func (o *Owner) FollowSessions(ctx context.Context) {
 	o.troubles.logTo(o.Log)
 	sessions := o.Worker.Sessions
+	unusable := ration{}
 	leftOut := map[string]bool{} // reports that were logged: a site's records are mostly all alike
 	f := &follower{
 		conn: o.Conn, bucket: o.Layout.Names.SessionsBucket(), site: o.Layout.Names.Prefix,
@@ -176,8 +177,11 @@ func (o *Owner) FollowSessions(ctx context.Context) {
 				err = errors.New("the key is not an agent ID: want 101 to 999999")
 			}
 			if err != nil {
-				if sessions.Reject(key, err.Error()) {
+				if sessions.Reject(key, err.Error()) && unusable.take(time.Now()) {
 					o.Log.Warn("unusable session", "key", ShownKey(key), "why", err)
+					if unusable.left == 0 {
+						o.Log.Warn("further unusable sessions are not logged for a minute: idlectl status counts them")
+					}
 				}
 				return
 			}
@@ -209,3 +213,24 @@ func ShownKey(key string) string {
 }
 
 const longestKey = 12 // no GUID is so short
+
+// ration bounds the lines in a log for what one writer can cause as often as it likes: a record that is by turns good and bad, for
+// instance.
+type ration struct {
+	since time.Time // of the minute that counts
+	left  int       // lines in that minute
+}
+
+const linesAMinute = 50
+
+// take reports whether one more line may be logged.
+func (r *ration) take(now time.Time) bool {
+	if now.Sub(r.since) >= time.Minute {
+		*r = ration{now, linesAMinute}
+	}
+	if r.left == 0 {
+		return false
+	}
+	r.left--
+	return true
+}

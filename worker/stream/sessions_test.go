@@ -2,8 +2,10 @@ package stream
 
 import (
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -127,6 +129,27 @@ func TestGUIDInThePlaceOfTheAgentIsNotLogged(t *testing.T) {
 	s.wait("the other one is told", func() bool { return len(log.lines("key=boss")) == 1 })
 	if told := log.lines("unusable session"); len(told) != 2 || len(log.lines(guid[:4])) > 0 {
 		t.Errorf("told %q", told)
+	}
+}
+
+// A writer of sessions cannot fill the log.
+func TestUnusableSessionsDoNotFillTheLog(t *testing.T) {
+	s := newSite(t)
+	log := &notebook{}
+	s.log = slog.NewTextHandler(log, nil)
+	sessions := s.startOwner("a").owner.Worker.Sessions
+	began := time.Now()
+	for i := range 3 * linesAMinute {
+		s.putSession(strconv.Itoa(2001+i), `{"guid":`)
+	}
+	s.signIn("1002", "g1")
+	s.wait("all was read", func() bool { return sessions.Len() == 1 })
+	most := linesAMinute * (1 + int(time.Since(began)/time.Minute))
+	if n := len(log.lines("unusable session\"")); n == 0 || n > most {
+		t.Errorf("%d lines", n)
+	}
+	if n := len(log.lines("further unusable sessions")); n == 0 || n > most/linesAMinute {
+		t.Errorf("it says %d times that lines are left out", n)
 	}
 }
 
