@@ -42,7 +42,7 @@ func (s *seldom) warn(log *slog.Logger, kind, what string, args ...any) {
 	leftOut := r.leftOut
 	*r = refusals{logged: now}
 	s.mu.Unlock()
-	log.Warn(what, append(args, "not_logged_before", leftOut)...)
+	log.Warn(what, append(args, "not_logged_before", leftOut)...) //nolint:sloglint // the callers have constants
 }
 
 // seldomWriter takes the lines that the HTTP library logs, which are about single connections: a failed handshake, for instance.
