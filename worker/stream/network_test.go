@@ -51,10 +51,10 @@ func TestConnectionIsCut(t *testing.T) {
 	}
 	var all []uint64
 	for round := range 4 {
+		calls := len(s.gateway.made())
 		for i := range 100 {
 			all = append(all, s.publish(fmt.Sprintf(`{"agent_id":"%d","flag":"%d"}`, 1001+i%20, 100*round+i)))
 		}
-		calls := len(s.gateway.made())
 		s.wait("calls are made", func() bool { return len(s.gateway.made()) > calls })
 		p.cut()
 	}

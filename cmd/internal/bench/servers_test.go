@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"idlepolicy/worker/gateway/gatewaytest"
+	"idlepolicy/worker/stream/natstest"
 )
 
 // playNATS is a NATS server with its store in the folder that the environment names.
@@ -19,7 +20,7 @@ func playNATS() (obeying, error) {
 		return obeying{}, err
 	}
 	s.Start()
-	if !s.ReadyForConnections(30 * time.Second) {
+	if !s.ReadyForConnections(natstest.Patience) {
 		return obeying{}, errNotReady
 	}
 	return obeying{ready: s.ClientURL(), end: func() { s.Shutdown(); s.WaitForShutdown() }, verbs: map[string]func(order) (reply, error){

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"idlepolicy/worker/stream/natstest"
 )
 
 // The scenes of a gateway in trouble: both sides have the same limit and the same backoff, and the figure is the ideal
@@ -120,11 +122,11 @@ func deadNode(kind string, fault order) scene {
 func everybody(int) bool  { return true }
 func even(agent int) bool { return agent%2 == 0 }
 
-// untilApplied returns the time from the first call until that share of so many agents was applied; it gives up after half a minute.
+// untilApplied returns the time from the first call until that share of so many agents was applied; it gives up after [natstest.Patience].
 func (a *arena) untilApplied(share float64, agents int, of func(agent int) bool) time.Duration {
 	a.tb.Helper()
 	need := int(math.Ceil(share * float64(agents)))
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(natstest.Patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		calls := a.calls()
 		if len(calls) == 0 {
 			continue
