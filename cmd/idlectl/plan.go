@@ -191,12 +191,10 @@ func (a *app) applyPlan(ctx context.Context, store *planStore, v *planView, now 
 
 // confirm asks before much of what stands is withdrawn or flipped.
 func (a *app) confirm(v *planView) error {
-	touched, stands := v.diff.Touched(), v.diff.Stands
-	if v.flags.force || float64(touched)*100 <= v.flags.most*float64(stands) {
+	much := v.asks()
+	if much == "" {
 		return nil
 	}
-	much := fmt.Sprintf("%d of the %d steps that stand (%.0f %%) would be withdrawn or get another flag, more than %g %%",
-		touched, stands, float64(touched)*100/float64(stands), v.flags.most)
 	if !terminal.IsTerminal(os.Stdin) || !terminal.IsTerminal(a.stderr) || v.file == "-" {
 		return unusablef("%s: is the export complete? Nothing was published; --force applies it all the same", much)
 	}

@@ -34,7 +34,12 @@ type planSite struct {
 
 func newPlanSite(t *testing.T) *planSite {
 	t.Helper()
-	p := &planSite{newSite(t), t.TempDir()}
+	return planSiteOn(newSite(t))
+}
+
+func planSiteOn(s *site) *planSite {
+	s.t.Helper()
+	p := &planSite{s, s.t.TempDir()}
 	p.write("map.yaml", viennaMap)
 	p.write("agents.csv", "employee;agent\nE1;1001\nE2;1002\nE3;1003\n")
 	return p
@@ -97,6 +102,14 @@ func TestPlan(t *testing.T) {
 		t.Fatalf("%d messages after the same file again, want 1", n)
 	}
 	moved := strings.Replace(roster, "E1;11.01.2099;12:00;12:30", "E1;11.01.2099;12:00;13:00", 1)
+	p.plan(moved, "--max-change", "20").want(t, statusFine, "1 of the 4 steps that stand (25 %) would be withdrawn or get another flag, more than 20 %: "+
+		"--apply asks first, and without a terminal it needs --force")
+	p.plan(moved, "--max-change", "20", "--json").want(t, statusFine, `"asks": "1 of the 4 steps that stand`)
+	for _, o := range []outcome{p.plan(moved), p.plan(moved, "--max-change", "20", "--force")} {
+		if strings.Contains(o.out, "asks") {
+			t.Errorf("says that --apply would ask:\n%s", o.out)
+		}
+	}
 	p.plan(moved, "--apply", "--max-change", "20").want(t, statusUsage, "1 of the 4 steps that stand (25 %)", "--force")
 	p.plan(moved, "--apply").want(t, statusFine, "1 new, 1 changed, 1 withdrawn for 1 agent; 2 steps stay")
 	all = p.published()
@@ -173,6 +186,21 @@ func TestPlanProblems(t *testing.T) {
 	p.plan(roster).want(t, statusUsage, "map.yaml:13: aftr: unknown; did you mean after?", "map.yaml:14: until: ", "2 faults in the map")
 	p.run("plan", "x.csv").want(t, statusUsage, "--map: missing")
 	p.run("plan", "x.csv", "--map", "no.yaml").want(t, statusUsage, "there is no file no.yaml")
+}
+
+// What is published is cut to what the server takes, whatever that is.
+func TestPlanOnAServerThatTakesSmallMessages(t *testing.T) {
+	p := planSiteOn(newSmallSite(t))
+	var year strings.Builder
+	for n := range 336 {
+		for _, agent := range []string{"E1", "E2"} {
+			fmt.Fprintf(&year, "%s;%02d.%02d.2099;08:00;16:00;Phone\n", agent, n%28+1, n/28+1)
+		}
+	}
+	p.plan(year.String(), "--apply").want(t, statusFine, "672 changes in 2 messages")
+	if all := p.published(); len(all) != 672 {
+		t.Errorf("%d changes were published", len(all))
+	}
 }
 
 // A plan is followed to the endings of its changes.

@@ -45,6 +45,9 @@ func (s *planStore) StorePlan(ctx context.Context, name string, all []plan.Entry
 	return err
 }
 
+// MaxMessage implements [plan.Store].
+func (s *planStore) MaxMessage() int { return s.desk.MaxPayload() }
+
 // PublishPlan implements [plan.Store].
 func (s *planStore) PublishPlan(ctx context.Context, all iter.Seq[plan.Message]) error {
 	s.expected = desk.Expected{}

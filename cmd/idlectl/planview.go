@@ -36,6 +36,7 @@ type planDocument struct {
 	Again    int            `json:"again"`
 	Withdraw int            `json:"withdraw"`
 	Agents   int            `json:"agents"`
+	Asks     string         `json:"asks,omitempty"` // what --apply would ask about; without a terminal it needs --force then
 	Steps    []planStep     `json:"steps"`
 	Applied  *report        `json:"applied,omitempty"`
 }
@@ -72,6 +73,7 @@ func (v *planView) document(applied *report) planDocument {
 	doc := planDocument{
 		Plan: v.plan.Name, Counts: v.plan.Counts, Notes: v.plan.Notes, Stands: d.Stands, Keeps: d.Keeps, Add: d.Count(plan.Add),
 		Change: d.Count(plan.Change), Again: d.Count(plan.Again), Withdraw: d.Count(plan.Withdraw), Agents: d.Agents(), Applied: applied,
+		Asks:  v.asks(),
 		Steps: make([]planStep, 0, len(d.All)),
 	}
 	for i := range d.All {
@@ -157,7 +159,20 @@ func (v *planView) show(r *report) error {
 	fmt.Fprintf(out, "%d new, %d changed, %d withdrawn for %s; %s\n", d.Count(plan.Add), d.Count(plan.Change)+d.Count(plan.Again),
 		d.Count(plan.Withdraw), terminal.Plural(d.Agents(), "agent"), stay(d.Keeps))
 	v.differences()
+	if asks := v.asks(); asks != "" && !v.flags.apply {
+		fmt.Fprintf(out, "%s: --apply asks first, and without a terminal it needs --force\n", asks)
+	}
 	return nil
+}
+
+// asks returns what --apply asks about before it withdraws or flips much of what stands; empty: nothing.
+func (v *planView) asks() string {
+	touched, stands := v.diff.Touched(), v.diff.Stands
+	if v.flags.force || float64(touched)*100 <= v.flags.most*float64(stands) {
+		return ""
+	}
+	return fmt.Sprintf("%d of the %d steps that stand (%.0f %%) would be withdrawn or get another flag, more than %g %%",
+		touched, stands, float64(touched)*100/float64(stands), v.flags.most)
 }
 
 func stay(n int) string {

@@ -13,6 +13,7 @@ import (
 	"idlepolicy/cmd/internal/sheet"
 	"idlepolicy/cmd/internal/terminal"
 	"idlepolicy/messages"
+	"idlepolicy/worker/stream"
 	"idlepolicy/worker/stream/desk"
 )
 
@@ -66,7 +67,7 @@ func (a *app) publishFile(ctx context.Context, name string, f publishFlags) erro
 			"Nothing was published; --force publishes it all the same", s.Name, r.pastInstants())
 	}
 	if f.dryRun {
-		return a.print(r)
+		return a.tryPublish(ctx, s, r)
 	}
 	d, err := a.open(ctx)
 	if err != nil {
@@ -74,6 +75,23 @@ func (a *app) publishFile(ctx context.Context, name string, f publishFlags) erro
 	}
 	defer d.Close()
 	return a.publishSheet(ctx, d, s, r, f)
+}
+
+// tryPublish reports what would be published. It asks the server only where a message may be too large for it.
+func (a *app) tryPublish(ctx context.Context, s *sheet.Sheet, r report) error {
+	if s.Fits(stream.LeastPayload) == nil {
+		return a.print(r)
+	}
+	d, err := a.open(ctx)
+	if err != nil {
+		fmt.Fprintf(a.stderr, "note: whether the server takes messages as large as these could not be seen: %v\n", err)
+		return a.print(r)
+	}
+	defer d.Close()
+	if err := s.Fits(d.MaxPayload()); err != nil {
+		return unusable{err}
+	}
+	return a.print(r)
 }
 
 // refuse names everything that is wrong with a file.

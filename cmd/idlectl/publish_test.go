@@ -76,6 +76,26 @@ func TestPublishFromFileWithoutServer(t *testing.T) {
 	s.run("publish", filepath.Dir(file)).want(t, statusUsage, "cannot be read: is a directory")
 }
 
+// A dry run finds out what the server would refuse: how large a message may be is known to the server alone.
+func TestPublishOfLargeMessages(t *testing.T) {
+	large := `{"agent_ids":[1001` + strings.Repeat(",1001", 15_000) + `],"flag":true}`
+	for _, one := range []struct {
+		text, way string
+		args      []string
+	}{
+		{large, "send its items in several messages", nil},
+		{strings.ReplaceAll(shift(1000), "late", strings.Repeat("late ", 20)), "leave out --bulk", []string{"--bulk"}},
+	} {
+		s := newSmallSite(t)
+		args := append([]string{"publish", "-"}, one.args...)
+		s.runWith(t.Context(), one.text, append(args, "--dry-run")...).want(t, statusUsage, "and the server takes 64512: "+one.way, "nothing was published")
+		s.runWith(t.Context(), one.text, args...).want(t, statusUsage, "and the server takes 64512: "+one.way, "nothing was published")
+	}
+	away := &site{t: t, url: "nats://127.0.0.1:1", names: messages.Names{Prefix: "idlepolicy"}}
+	away.runWith(t.Context(), large, "publish", "-", "--dry-run").
+		want(t, statusFine, "all can be published", "whether the server takes messages as large as these could not be seen: connect to NATS at nats://127.0.0.1:1")
+}
+
 func TestPublishAgainIsNotDoubled(t *testing.T) {
 	s := newSite(t)
 	s.runWith(t.Context(), shift(5), "publish", "-", "--id-prefix", "plan").want(t, statusFine, "published 5 messages")

@@ -31,17 +31,35 @@ type site struct {
 func newSite(t *testing.T) *site {
 	t.Helper()
 	s := emptySite(t)
+	s.setUp()
+	return s
+}
+
+func (s *site) setUp() {
+	s.t.Helper()
 	layout := stream.Layout{Names: s.names, Retention: time.Hour, Takeover: 3 * time.Second}
-	if _, err := layout.Ensure(t.Context(), s.js); err != nil {
-		t.Fatal(err)
+	if _, err := layout.Ensure(s.t.Context(), s.js); err != nil {
+		s.t.Fatal(err)
 	}
+}
+
+// newSmallSite is a site on a server that takes messages of no more bytes than a worker needs.
+func newSmallSite(t *testing.T) *site {
+	t.Helper()
+	s := siteAt(t, natstest.StartConfig(t, "jetstream { store_dir: STORE }\nmax_payload: 65536\nmax_pending: 1MB").ClientURL())
+	s.setUp()
 	return s
 }
 
 // emptySite is a server that no worker has set up.
 func emptySite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, url: natstest.Start(t).ClientURL(), names: messages.Names{Prefix: "idlepolicy"}}
+	return siteAt(t, natstest.Start(t).ClientURL())
+}
+
+func siteAt(t *testing.T, url string) *site {
+	t.Helper()
+	s := &site{t: t, url: url, names: messages.Names{Prefix: "idlepolicy"}}
 	s.nc = natstest.Connect(t, s.url)
 	s.js = natstest.JetStream(t, s.nc)
 	return s

@@ -17,15 +17,17 @@ const (
 	foreseeWithin = 1500 * time.Millisecond // a user who may not ask for the limits gets no answer at all
 	leastStore    = 16 << 20                // bytes that an account must have left: a result takes about 1 KB
 	ownConsumers  = 6                       // of one site: the one of the changes, and readers that come and go
-	leastPayload  = 64 << 10                // bytes: a dead letter with its headers, and the result in them
 )
+
+// LeastPayload is the max_payload in bytes that a NATS server needs at least: a dead letter with its headers, and the result in them.
+const LeastPayload = 64 << 10
 
 // foresee returns what would keep the server from creating the streams that are missing, before the first of them is created, and what
 // is worth knowing about them. It asks for the account's limits; a user who may not read them gets a note saying so.
 func (l Layout) foresee(ctx context.Context, js jetstream.JetStream, missing []jetstream.StreamConfig) (notes []string, err error) {
 	nc := js.Conn()
-	if n := nc.MaxPayload(); n > 0 && n < leastPayload {
-		return nil, fmt.Errorf("the NATS server at %s takes messages of %d bytes at most: set its max_payload to %d or more", Where(nc), n, leastPayload)
+	if n := nc.MaxPayload(); n > 0 && n < LeastPayload {
+		return nil, fmt.Errorf("the NATS server at %s takes messages of %d bytes at most: set its max_payload to %d or more", Where(nc), n, LeastPayload)
 	}
 	if len(missing) == 0 {
 		return nil, nil

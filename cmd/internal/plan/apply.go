@@ -20,6 +20,8 @@ type Store interface {
 	// StorePlan stores entries, sets their new revisions, and returns an error that wraps ErrChanged if a revision was not
 	// the last one.
 	StorePlan(ctx context.Context, name string, all []Entry) error
+	// MaxMessage returns how many bytes a message may have, with its headers.
+	MaxMessage() int
 	// PublishPlan publishes messages in this order and returns once all of them are stored.
 	PublishPlan(ctx context.Context, all iter.Seq[Message]) error
 }
@@ -61,7 +63,7 @@ type head struct {
 // pending is a run that has not come to its end.
 type pending struct {
 	Batch  string    `json:"batch"`
-	Diff   string    `json:"diff"` // a hash of what it publishes
+	Diff   string    `json:"diff"` // a hash of what it publishes, and in messages of which size
 	Plan   string    `json:"plan"` // a hash of what it wants
 	At     time.Time `json:"at"`
 	Stored bool      `json:"stored"` // the stream has all of it
@@ -130,7 +132,7 @@ func Apply(ctx context.Context, s Store, p *Plan, st *State, d *Diff, by string,
 		if err := r.announce(ctx); err != nil {
 			return "", err
 		}
-		if err := s.PublishPlan(ctx, d.messages(p.Name, r.next.Pending.Batch)); err != nil {
+		if err := s.PublishPlan(ctx, d.messages(p.Name, r.next.Pending.Batch, mostIn(s))); err != nil {
 			return "", err
 		}
 		if d.Changes() > 0 {
@@ -161,7 +163,7 @@ type run struct {
 func newRun(s Store, p *Plan, st *State, d *Diff, by string, now time.Time) (*run, error) {
 	r := &run{store: s, plan: p, state: st, diff: d, next: st.head}
 	r.next.Version, r.next.By, r.next.At = headVersion, by, now.UTC()
-	mine := pending{Diff: d.hash(), Plan: p.hash(), At: now.UTC()}
+	mine := pending{Diff: d.hash(mostIn(s)), Plan: p.hash(), At: now.UTC()}
 	last := st.head.Pending
 	switch {
 	case last != nil && last.Plan == mine.Plan && last.Stored:
@@ -185,9 +187,10 @@ func hashOf(parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// hash tells differences apart.
-func (d *Diff) hash() string {
+// hash tells differences apart, and their messages: the stream takes one with the ID of an earlier one for the same.
+func (d *Diff) hash(most int) string {
 	h := sha256.New()
+	fmt.Fprintln(h, most)
 	for i := range d.All {
 		one := &d.All[i]
 		fmt.Fprintf(h, "%s %t %d %d %q %q\n", one.Agent, one.Action == Withdraw, one.Step.Start, one.Step.End, one.Step.Flag, one.Step.Activity)

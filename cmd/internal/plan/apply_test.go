@@ -80,6 +80,8 @@ func (s *store) StorePlan(_ context.Context, _ string, all []plan.Entry) error {
 	return nil
 }
 
+func (s *store) MaxMessage() int { return 1 << 20 }
+
 func (s *store) PublishPlan(_ context.Context, all iter.Seq[plan.Message]) error {
 	for m := range all {
 		err := s.operate(func() error {

@@ -31,7 +31,11 @@ type envelope struct {
 const (
 	mostItems = 1000
 	mostBytes = 256 << 10 // well below what a server takes by default, 1 MiB
+	roomBytes = 4 << 10   // for the headers, and what the changes of a message have in common
 )
+
+// mostIn returns how many bytes the changes of a message may have.
+func mostIn(s Store) int { return min(mostBytes, s.MaxMessage()-roomBytes) }
 
 // ChangeID returns the id of the change for a step.
 func ChangeID(plan, agent string, start int64) string {
@@ -53,8 +57,9 @@ func (d *Difference) item(plan string) item {
 	return i
 }
 
-// messages returns the messages that publish a difference, as one batch. The same difference makes the same messages.
-func (d *Diff) messages(plan, batch string) iter.Seq[Message] {
+// messages returns the messages that publish a difference, as one batch. The same difference makes the same messages
+// of the same size.
+func (d *Diff) messages(plan, batch string, most int) iter.Seq[Message] {
 	total := d.Changes()
 	return func(yield func(Message) bool) {
 		rest := d.All
@@ -62,12 +67,14 @@ func (d *Diff) messages(plan, batch string) iter.Seq[Message] {
 			m := Message{ID: batch + "-" + strconv.Itoa(n)}
 			e := envelope{Source: plan}
 			size := 0
-			for len(rest) > 0 && len(e.Changes) < mostItems && size < mostBytes {
+			for len(rest) > 0 && len(e.Changes) < mostItems {
 				one := &rest[0]
-				rest = rest[1:]
 				text, _ := json.Marshal(one.item(plan)) // texts only: never fails
+				if size += len(text) + 1; size > most && len(e.Changes) > 0 {
+					break
+				}
+				rest = rest[1:]
 				e.Changes = append(e.Changes, text)
-				size += len(text)
 				m.Items++
 				if one.Action != Withdraw {
 					m.Changes++

@@ -37,10 +37,13 @@ func Load(name, format string, stdin io.Reader, st Stamp) (*Sheet, error) {
 // Fits checks what only the server knows: how large a message may be.
 func (s *Sheet) Fits(most int) error {
 	const room = 1 << 10 // for the headers
+	way := "send its items in several messages"
+	if s.bulk {
+		way = "leave out --bulk"
+	}
 	for _, l := range s.Messages {
 		if len(l.Body)+room > most {
-			return fmt.Errorf("%s:%d: a message of %d bytes, and the server takes %d: send its items in several messages; nothing was published",
-				s.Name, l.Line, len(l.Body), most-room)
+			return fmt.Errorf("%s:%d: a message of %d bytes, and the server takes %d: %s; nothing was published", s.Name, l.Line, len(l.Body), most-room, way)
 		}
 	}
 	return nil

@@ -19,6 +19,7 @@ type Sheet struct {
 	Messages []Message
 	Problems []Problem
 
+	bulk     bool            // lines are put together
 	instants []time.Time     // all that changes name
 	named    map[named][]int // the lines on which a change of an agent has that id
 }
@@ -56,7 +57,7 @@ func ReadFrom(r io.Reader, name, format string, st Stamp) (*Sheet, error) {
 // Read reads a file in a format; empty: by its name, else by its first characters. What is wrong with the file is in
 // Problems; an error means that the file and the arguments do not fit together.
 func Read(name, format string, data []byte, st Stamp) (*Sheet, error) {
-	s := &Sheet{Name: name, named: map[named][]int{}}
+	s := &Sheet{Name: name, bulk: st.Bulk, named: map[named][]int{}}
 	if kind := file.Sniff(data); kind > file.JSON && (format == "" || format == CSV || format == JSONL || format == JSON) {
 		s.fault(1, "", kind.Unexpected().Error())
 		return s, nil
