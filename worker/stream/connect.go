@@ -53,6 +53,14 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	seen := &reports{inbox: o.InboxPrefix}
+	held := func(err error) {
+		if o.Held != nil {
+			o.Held(sentence(err).Error())
+		}
+		if seen.fresh(err.Error()) {
+			log.Warn("NATS cannot be reached, still trying", "urls", access.RedactAll(o.URLs), "err", sentence(err))
+		}
+	}
 	opts := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),
@@ -65,14 +73,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 		nats.ReconnectBufSize(-1),   // what cannot be sent now must fail now: an old result sent later helps nobody
 		nats.IgnoreAuthErrorAbort(), // credentials that are wrong now may be right once somebody has seen the log
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { logAsync(log, seen, sub, err) }),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
-			if o.Held != nil {
-				o.Held(sentence(err).Error())
-			}
-			if seen.fresh(err.Error()) {
-				log.Warn("NATS cannot be reached, still trying", "urls", access.RedactAll(o.URLs), "err", sentence(err))
-			}
-		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { held(err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("connection to NATS lost", "err", plain(err))
@@ -106,6 +107,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	go watchHandshakes(nc, held)
 	if o.Wait && !nc.IsConnected() {
 		if err := waitConnected(ctx, nc); err != nil {
 			nc.Close()
@@ -166,6 +168,25 @@ func guard(o *nats.Options) error {
 		return token, nil
 	}
 	return nil
+}
+
+// watchHandshakes reports why a server that is there does not become the connection, such as a damaged certificate. The client calls its
+// handler only if there is no server. It runs until the connection is closed.
+func watchHandshakes(nc *nats.Conn, held func(error)) {
+	status := nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
+	reached := uint64(0) // servers so far, also those that did not become the connection
+	for s := range status {
+		if nc.IsClosed() {
+			return
+		}
+		now := nc.Stats().Reconnects
+		if s == nats.RECONNECTING && now > reached { // otherwise a connection was lost
+			if err := nc.LastError(); err != nil {
+				held(err)
+			}
+		}
+		reached = now
+	}
 }
 
 func waitConnected(ctx context.Context, nc *nats.Conn) error {

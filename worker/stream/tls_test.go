@@ -137,6 +137,30 @@ func TestCertificatesAreReplacedWithoutARestart(t *testing.T) {
 	}
 }
 
+// The client library itself says nothing about a server that is there again and cannot be talked to.
+func TestCertificateThatIsDamagedLaterIsNamed(t *testing.T) {
+	g := newGuarded(t)
+	said := &watched{want: "error loading client certificate", found: make(chan struct{})}
+	o := g.options(theWorker)
+	o.Log = slog.New(slog.NewTextHandler(said, nil))
+	whole, err := os.ReadFile(o.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc := g.connect(o)
+	write(t, o.Cert, string(whole[:len(whole)/2]))
+	port := natstest.Port(g.server)
+	natstest.Stop(g.server)
+	g.start(port)
+	select {
+	case <-said.found:
+	case <-time.After(natstest.Patience):
+		t.Errorf("the log never says why, only\n%s", said.all())
+	}
+	write(t, o.Cert, string(whole))
+	waitFor(t, "it is connected again", nc.IsConnected)
+}
+
 func (g *guarded) connect(o stream.Options) *nats.Conn {
 	g.t.Helper()
 	nc, err := stream.Connect(g.t.Context(), o)
