@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"idlepolicy/worker"
 	"idlepolicy/worker/view"
 )
@@ -87,4 +89,13 @@ func TestAlternatingTroubleIsOneWarning(t *testing.T) {
 			t.Errorf("%d warnings a minute later: %q", len(said), said)
 		}
 	})
+}
+
+// A server whose disk is full does not answer at all.
+func TestTroubleWithoutAnAnswerNamesTheDisk(t *testing.T) {
+	var met troubles
+	met.report("results are not stored", jetstream.ErrAsyncPublishTimeout)
+	if text := met.String(); text != "results are not stored: timeout waiting for ack; the server does not say that it stored it: is its disk full or slow?" {
+		t.Errorf("it says %q", text)
+	}
 }

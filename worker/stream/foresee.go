@@ -169,8 +169,12 @@ const (
 	codeNotUnique    jetstream.ErrorCode = 10100
 )
 
-// remedy returns what would be right if a server refused something for want of room; empty: it refused for another reason.
+// remedy returns what would be right if a server refused something for want of room; empty: it refused for another reason. A server whose
+// disk is full does not answer at all.
 func remedy(err error) string {
+	if errors.Is(err, jetstream.ErrAsyncPublishTimeout) {
+		return "the server does not say that it stored it: is its disk full or slow?"
+	}
 	answer, ok := errors.AsType[*jetstream.APIError](err)
 	if !ok {
 		return ""
