@@ -46,7 +46,7 @@ type Config struct {
 	MaxAttempts       int           `envconfig:"IDLE_MAX_ATTEMPTS" default:"8" desc:"answers about this very change before it fails; an outage of the gateway and waiting for a sign-in use none" want:"a whole number, 1 or more"`
 
 	Validity time.Duration `envconfig:"IDLE_VALIDITY" default:"12h" desc:"how long a change without valid_until stays in force, IDLE_RETENTION at most" want:"a duration above 0, such as 12h"`
-	Reapply  bool          `envconfig:"IDLE_REAPPLY" default:"true" desc:"apply the policy in force again after each sign-in" want:"true or false"`
+	Reapply  bool          `envconfig:"IDLE_REAPPLY" default:"true" desc:"apply the policy in force again after each sign-in" want:"true or false, 1 or 0, t or f"`
 
 	HTTPAddr      string `envconfig:"IDLE_HTTP_ADDR" default:"127.0.0.1:8080" empty:"off" desc:"/healthz, /readyz, /metrics and the status page at /; empty turns it off" want:"HOST:PORT or :PORT, or nothing to turn it off"`
 	HTTPTokenFile string `envconfig:"IDLE_HTTP_TOKEN_FILE" desc:"file with the token that lets people pause, resume and replay on the status page; without it the page is read-only" want:"a file with a token of at least 12 characters"`
@@ -54,7 +54,7 @@ type Config struct {
 	HTTPPublishersFile string `envconfig:"IDLE_HTTP_PUBLISHERS_FILE" desc:"file with lines of NAME TOKEN: who may publish with POST /api/changes; without it nobody may; reread when it changes" want:"a file with lines of NAME TOKEN, the tokens of at least 12 characters"`
 	HTTPCert           string `envconfig:"IDLE_HTTP_CERT" desc:"PEM file of the certificate for HTTPS on IDLE_HTTP_ADDR; needs IDLE_HTTP_KEY" want:"a PEM certificate that fits the key in IDLE_HTTP_KEY"`
 	HTTPKey            string `envconfig:"IDLE_HTTP_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
-	HTTPInsecure       bool   `envconfig:"IDLE_HTTP_INSECURE" default:"false" desc:"accepts publishers' tokens over plain HTTP from other machines, and warns at start" want:"true or false"`
+	HTTPInsecure       bool   `envconfig:"IDLE_HTTP_INSECURE" default:"false" desc:"accepts publishers' tokens over plain HTTP from other machines, and warns at start" want:"true or false, 1 or 0, t or f"`
 
 	LogLevel      slog.Level    `envconfig:"IDLE_LOG_LEVEL" default:"info" desc:"debug, info, warn or error" want:"debug, info, warn or error"`
 	LogFormat     string        `envconfig:"IDLE_LOG_FORMAT" default:"auto" desc:"auto, tint or json; auto is tint on a terminal, JSON elsewhere" want:"auto, tint or json"`
@@ -70,7 +70,7 @@ type Gateway struct {
 	GatewayServerName string        `envconfig:"IDLE_GATEWAY_SERVER_NAME" desc:"the name to verify in the gateway's certificate, if it is not the host of the URL" want:"a host name or an IP address, without port"`
 	GatewayCert       string        `envconfig:"IDLE_GATEWAY_CERT" desc:"PEM file of the client certificate shown to the gateway; needs IDLE_GATEWAY_KEY" want:"a PEM certificate that fits the key in IDLE_GATEWAY_KEY"`
 	GatewayKey        string        `envconfig:"IDLE_GATEWAY_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
-	GatewayInsecure   bool          `envconfig:"IDLE_GATEWAY_INSECURE" default:"false" desc:"skips the verification of the gateway's certificate and warns at start" want:"true or false"`
+	GatewayInsecure   bool          `envconfig:"IDLE_GATEWAY_INSECURE" default:"false" desc:"skips the verification of the gateway's certificate and warns at start" want:"true or false, 1 or 0, t or f"`
 	GatewayTimeout    time.Duration `envconfig:"IDLE_GATEWAY_TIMEOUT" default:"5s" desc:"the time for one attempt" want:"a duration above 0, such as 5s"`
 	GatewayAge        time.Duration `envconfig:"IDLE_GATEWAY_CONNECTION_AGE" default:"5m" desc:"the greatest age of a connection to the gateway, so that a change of its address is followed" want:"a duration above 0, such as 5m"`
 	GatewayHosts      []string      `envconfig:"IDLE_GATEWAY_HOSTS" otherwise:"the host of IDLE_GATEWAY_URL" desc:"HOST:PORTs, comma-separated, that a session's gateway_url may name; others are ignored and reported" want:"HOST:PORT, or several separated by commas"`
@@ -86,7 +86,7 @@ type Client struct {
 
 	NATSDomain      string `envconfig:"IDLE_NATS_DOMAIN" desc:"JetStream domain that keeps the streams, for a connection to a leaf node" want:"the name of a JetStream domain, without points, spaces and wildcards"`
 	NATSInboxPrefix string `envconfig:"IDLE_NATS_INBOX_PREFIX" desc:"prefix of the subjects that replies come to, for users who may not use the default" want:"a subject without wildcards, such as _INBOX_idle"`
-	NATSTLSFirst    bool   `envconfig:"IDLE_NATS_TLS_FIRST" desc:"true: TLS before the server speaks, for servers with handshake_first" want:"true or false"`
+	NATSTLSFirst    bool   `envconfig:"IDLE_NATS_TLS_FIRST" desc:"true: TLS before the server speaks, for servers with handshake_first" want:"true or false, 1 or 0, t or f"`
 
 	Prefix string `envconfig:"IDLE_PREFIX" default:"idlepolicy" desc:"names one site: the first part of its subjects, streams and buckets" want:"1 to 32 of a-z, 0-9, -, _ and single dots inside"`
 }

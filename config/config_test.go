@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -149,7 +150,7 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_GATEWAY_URL=https://gateway:`, `IDLE_GATEWAY_URL="https://gateway:": ` + gateway},
 		{`IDLE_GATEWAY_URL=https://gateway:80430`, `IDLE_GATEWAY_URL="https://gateway:80430": ` + gateway},
 		{`IDLE_GATEWAY_URL=https://gateway:0`, `IDLE_GATEWAY_URL="https://gateway:0": ` + gateway},
-		{`IDLE_GATEWAY_URL=http://gateway IDLE_GATEWAY_INSECURE=maybe`, `IDLE_GATEWAY_INSECURE="maybe": want true or false`},
+		{`IDLE_GATEWAY_URL=http://gateway IDLE_GATEWAY_INSECURE=maybe`, `IDLE_GATEWAY_INSECURE="maybe": want true or false, 1 or 0, t or f`},
 		{`IDLE_TAKEOVER=3`, `IDLE_TAKEOVER="3": want a duration of at least 2.5s (a unit is missing: 3s)`},
 		{`IDLE_BACKOFF_INITIAL=0.5`, `IDLE_BACKOFF_INITIAL="0.5": want a duration above 0, such as 500ms (a unit is missing: 0.5s)`},
 		{`IDLE_GATEWAY_URL=https://gateway/agentgateway`, `IDLE_GATEWAY_URL="https://gateway/***": ` + gateway},
@@ -160,7 +161,7 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_GATEWAY_SERVER_NAME=gateway:8043`, `IDLE_GATEWAY_SERVER_NAME="gateway:8043": want a host name or an IP address, without port`},
 		{`IDLE_GATEWAY_CERT=client.crt`, `IDLE_GATEWAY_CERT="client.crt": want IDLE_GATEWAY_KEY to be set with it`},
 		{`IDLE_GATEWAY_KEY=client.key`, `IDLE_GATEWAY_KEY="client.key": want IDLE_GATEWAY_CERT to be set with it`},
-		{`IDLE_GATEWAY_INSECURE=maybe`, `IDLE_GATEWAY_INSECURE="maybe": want true or false`},
+		{`IDLE_GATEWAY_INSECURE=maybe`, `IDLE_GATEWAY_INSECURE="maybe": want true or false, 1 or 0, t or f`},
 		{`IDLE_GATEWAY_TIMEOUT=5`, `IDLE_GATEWAY_TIMEOUT="5": want a duration above 0, such as 5s (a unit is missing: 5s)`},
 		{`IDLE_GATEWAY_CONNECTION_AGE=0s`, `IDLE_GATEWAY_CONNECTION_AGE="0s": want a duration above 0, such as 5m`},
 		{`IDLE_GATEWAY_TIMEOUT=0s`, `IDLE_GATEWAY_TIMEOUT="0s": want a duration above 0, such as 5s`},
@@ -210,7 +211,7 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_BACKOFF_JITTER=1.1`, `IDLE_BACKOFF_JITTER="1.1": want a number from 0 to 1`},
 		{`IDLE_MAX_ATTEMPTS=0`, `IDLE_MAX_ATTEMPTS="0": want a whole number, 1 or more`},
 		{`IDLE_VALIDITY=0s`, `IDLE_VALIDITY="0s": want a duration above 0, such as 12h`},
-		{`IDLE_REAPPLY=yes`, `IDLE_REAPPLY="yes": want true or false`},
+		{`IDLE_REAPPLY=yes`, `IDLE_REAPPLY="yes": want true or false, 1 or 0, t or f`},
 		{`IDLE_HTTP_ADDR=8080`, `IDLE_HTTP_ADDR="8080": ` + addr},
 		{`IDLE_HTTP_ADDR=localhost:http`, `IDLE_HTTP_ADDR="localhost:http": ` + addr},
 		{`IDLE_HTTP_TOKEN_FILE=/nowhere`, `IDLE_HTTP_TOKEN_FILE="/nowhere": want a file with a token of at least 12 characters (no such file or directory)`},
@@ -224,7 +225,7 @@ func TestWrongValues(t *testing.T) {
 		{`IDLE_NATS_DOMAIN=a.b`, `IDLE_NATS_DOMAIN="a.b": want the name of a JetStream domain, without points, spaces and wildcards`},
 		{`IDLE_NATS_INBOX_PREFIX=_INBOX.>`, `IDLE_NATS_INBOX_PREFIX="_INBOX.>": want a subject without wildcards, such as _INBOX_idle`},
 		{`IDLE_NATS_INBOX_PREFIX=a.`, `IDLE_NATS_INBOX_PREFIX="a.": want a subject without wildcards, such as _INBOX_idle`},
-		{`IDLE_NATS_TLS_FIRST=maybe`, `IDLE_NATS_TLS_FIRST="maybe": want true or false`},
+		{`IDLE_NATS_TLS_FIRST=maybe`, `IDLE_NATS_TLS_FIRST="maybe": want true or false, 1 or 0, t or f`},
 		{`IDLE_STREAM_MAX_BYTES=0`, `IDLE_STREAM_MAX_BYTES="0": want a whole number of bytes, at least 1048576`},
 		{`IDLE_STREAM_MAX_BYTES=1GB`, `IDLE_STREAM_MAX_BYTES="1GB": want a whole number of bytes, at least 1048576`},
 		{`IDLE_GATEWAY_TIMEOT=5s`, `IDLE_GATEWAY_TIMEOT: not a variable of this program; did you mean IDLE_GATEWAY_TIMEOUT?`},
@@ -401,5 +402,36 @@ func TestEveryDurationIsBounded(t *testing.T) {
 				t.Errorf("%s=2562047h: %v", name, err)
 			}
 		})
+	}
+}
+
+// The sentence about a value that is neither true nor false names every word that would be right.
+func TestEveryBooleanSaysWhatItAccepts(t *testing.T) {
+	load := map[reflect.Type]func() error{
+		reflect.TypeFor[Config](): func() error { _, err := Load(); return err },
+		reflect.TypeFor[Tap]():    func() error { _, err := LoadTap(); return err },
+	}
+	for of, load := range load {
+		for _, field := range variables(of) {
+			if field.Type.Kind() != reflect.Bool {
+				continue
+			}
+			name := field.Tag.Get("envconfig")
+			t.Run(of.Name()+" "+name, func(t *testing.T) {
+				for _, value := range []string{"true", "false", "1", "0", "t", "f", "TRUE", "False", "T"} {
+					setEnv(t, "IDLE_GATEWAY_URL="+gatewayURL, name+"="+value)
+					if err := load(); err != nil {
+						t.Errorf("%s=%s: %v", name, value, err)
+					}
+				}
+				for _, value := range []string{"yes", "on", "2", "y"} {
+					setEnv(t, "IDLE_GATEWAY_URL="+gatewayURL, name+"="+value)
+					want := fmt.Sprintf("%s=%q: want true or false, 1 or 0, t or f", name, value)
+					if err := load(); err == nil || err.Error() != want {
+						t.Errorf("%v, want %s", err, want)
+					}
+				}
+			})
+		}
 	}
 }

@@ -16,9 +16,9 @@ type Tap struct {
 	Addr        string        `envconfig:"IDLE_TAP_ADDR" default:"127.0.0.1:8044" desc:"where desktops reach the tap; beyond loopback it needs IDLE_TAP_CERT and IDLE_TAP_KEY, or IDLE_TAP_INSECURE=true" want:"HOST:PORT or :PORT"`
 	Cert        string        `envconfig:"IDLE_TAP_CERT" desc:"PEM file of the certificate shown to desktops; without it they are served plain HTTP; needs IDLE_TAP_KEY" want:"a PEM certificate that fits the key in IDLE_TAP_KEY"`
 	Key         string        `envconfig:"IDLE_TAP_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
-	Insecure    bool          `envconfig:"IDLE_TAP_INSECURE" default:"false" desc:"serves plain HTTP on every address and warns at start" want:"true or false"`
+	Insecure    bool          `envconfig:"IDLE_TAP_INSECURE" default:"false" desc:"serves plain HTTP on every address and warns at start" want:"true or false, 1 or 0, t or f"`
 	Silence     time.Duration `envconfig:"IDLE_TAP_SILENCE" default:"120s" desc:"an agent without any request and answer for this long counts as signed out" want:"a duration of at least 1s, such as 120s"`
-	RewriteHost bool          `envconfig:"IDLE_TAP_REWRITE_HOST" default:"false" desc:"false: Host passes as the desktop sent it; true: it becomes the gateway's own" want:"true or false"`
+	RewriteHost bool          `envconfig:"IDLE_TAP_REWRITE_HOST" default:"false" desc:"false: Host passes as the desktop sent it; true: it becomes the gateway's own" want:"true or false, 1 or 0, t or f"`
 
 	Client
 
@@ -26,7 +26,7 @@ type Tap struct {
 	WritersFile   string        `envconfig:"IDLE_HTTP_WRITERS_FILE" desc:"file of NAME TOKEN lines: middleware with one of the tokens may PUT and DELETE /api/sessions/AGENT; read again when it changes" want:"a file with lines of NAME TOKEN, the tokens of at least 12 characters"`
 	HTTPCert      string        `envconfig:"IDLE_HTTP_CERT" desc:"PEM file of the certificate for HTTPS on IDLE_HTTP_ADDR; needs IDLE_HTTP_KEY" want:"a PEM certificate that fits the key in IDLE_HTTP_KEY"`
 	HTTPKey       string        `envconfig:"IDLE_HTTP_KEY" desc:"PEM file of that certificate's key" want:"a file with a PEM key"`
-	HTTPInsecure  bool          `envconfig:"IDLE_HTTP_INSECURE" default:"false" desc:"accepts tokens over plain HTTP from other machines too" want:"true or false"`
+	HTTPInsecure  bool          `envconfig:"IDLE_HTTP_INSECURE" default:"false" desc:"accepts tokens over plain HTTP from other machines too" want:"true or false, 1 or 0, t or f"`
 	LogLevel      slog.Level    `envconfig:"IDLE_LOG_LEVEL" default:"info" desc:"debug, info, warn or error" want:"debug, info, warn or error"`
 	LogFormat     string        `envconfig:"IDLE_LOG_FORMAT" default:"auto" desc:"auto, tint or json; auto is tint on a terminal, JSON elsewhere" want:"auto, tint or json"`
 	ShutdownGrace time.Duration `envconfig:"IDLE_SHUTDOWN_GRACE" default:"20s" desc:"how long a stop waits for requests in flight; a poll takes 10s" want:"a duration, 0 or more, such as 20s"`

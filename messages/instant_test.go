@@ -42,6 +42,10 @@ func TestIncompleteInstants(t *testing.T) {
 		`"2026-02-30T14:00:00Z"`:                     "is not an instant",
 		`"23.11.2026 14:00"`:                         "is not an instant",
 		`"tomorrow"`:                                 "is not an instant",
+		`"2026-11-23T1:00:00Z"`:                      "is not an instant",
+		`"2026-11-23T14:00:00+24:00"`:                "is not an instant",
+		`"2026-11-23_14:00:00Z"`:                     "is not an instant",
+		`"2026-11-23  14:00:00Z"`:                    "is not an instant",
 		`"1969-12-31T23:59:59Z"`:                     "is not in the years 1970 to 9999",
 		`{}`:                                         "is not a string",
 	} {
