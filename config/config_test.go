@@ -389,29 +389,33 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// programs load the environments that the variables of a struct belong to.
+var programs = map[reflect.Type]func() error{
+	reflect.TypeFor[Config](): func() error { _, err := Load(); return err },
+	reflect.TypeFor[Tap]():    func() error { _, err := LoadTap(); return err },
+}
+
 // Every duration is added to instants: none may be so long that the sum overflows.
 func TestEveryDurationIsBounded(t *testing.T) {
-	for _, field := range variables(reflect.TypeFor[Config]()) {
-		if field.Type != reflect.TypeFor[time.Duration]() {
-			continue
-		}
-		name := field.Tag.Get("envconfig")
-		t.Run(name, func(t *testing.T) {
-			setEnv(t, "IDLE_GATEWAY_URL="+gatewayURL, name+"=2562047h")
-			if _, err := Load(); err == nil || !strings.Contains(err.Error(), name) {
-				t.Errorf("%s=2562047h: %v", name, err)
+	for of, load := range programs {
+		for _, field := range variables(of) {
+			if field.Type != reflect.TypeFor[time.Duration]() {
+				continue
 			}
-		})
+			name := field.Tag.Get("envconfig")
+			t.Run(of.Name()+" "+name, func(t *testing.T) {
+				setEnv(t, "IDLE_GATEWAY_URL="+gatewayURL, name+"=2562047h")
+				if err := load(); err == nil || !strings.Contains(err.Error(), name) {
+					t.Errorf("%s=2562047h: %v", name, err)
+				}
+			})
+		}
 	}
 }
 
 // The sentence about a value that is neither true nor false names every word that would be right.
 func TestEveryBooleanSaysWhatItAccepts(t *testing.T) {
-	load := map[reflect.Type]func() error{
-		reflect.TypeFor[Config](): func() error { _, err := Load(); return err },
-		reflect.TypeFor[Tap]():    func() error { _, err := LoadTap(); return err },
-	}
-	for of, load := range load {
+	for of, load := range programs {
 		for _, field := range variables(of) {
 			if field.Type.Kind() != reflect.Bool {
 				continue

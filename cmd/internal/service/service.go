@@ -53,10 +53,7 @@ func (s *Service) Run(ctx context.Context) error {
 		Gateway: calls, Sessions: worker.NewSessions(), Policy: policy(s.Config), Watch: metrics, Log: s.Log,
 		Ignored: calls.Ignored, Address: calls.Address,
 	}
-	owner := &stream.Owner{
-		Layout: layout(s.Config), Lease: lease, Worker: w, Name: s.Name, Hold: s.Config.GatewayTimeout,
-		Finished: longestStop(s.Config), Log: s.Log,
-	}
+	owner := s.owner(lease, w)
 	if tracer != nil {
 		w.Trace = tracer
 		defer func() { s.logFailure("traces", tracer.Close(ctx)) }()
@@ -82,8 +79,12 @@ func (s *Service) Run(ctx context.Context) error {
 	return s.work(ctx, rest, owner)
 }
 
-// longestStop returns the grace of a stop as [stream.Owner] wants it: 0 means no grace here and the default there.
-func longestStop(c config.Config) time.Duration { return cmp.Or(c.ShutdownGrace, -1) }
+func (s *Service) owner(lease *stream.Lease, w *worker.Worker) *stream.Owner {
+	return &stream.Owner{
+		Layout: layout(s.Config), Lease: lease, Worker: w, Name: s.Name, Hold: s.Config.GatewayTimeout,
+		Finished: cmp.Or(s.Config.ShutdownGrace, -1), Log: s.Log, // 0 means no grace here and the default there
+	}
+}
 
 // work connects to NATS and runs the owner.
 func (s *Service) work(ctx, rest context.Context, owner *stream.Owner) error {

@@ -31,10 +31,10 @@ func TestStopWithoutGraceWaitsForNoCall(t *testing.T) {
 
 // The owner would take 0 for its default of 20 s, which the test above does not notice.
 func TestNoGraceIsNotTheDefault(t *testing.T) {
-	if d := longestStop(config.Config{}); d >= 0 {
-		t.Errorf("IDLE_SHUTDOWN_GRACE=0 lets a stop take %v", d)
-	}
-	if d := longestStop(config.Config{ShutdownGrace: time.Minute}); d != time.Minute {
-		t.Errorf("IDLE_SHUTDOWN_GRACE=1m lets a stop take %v", d)
+	for grace, want := range map[time.Duration]time.Duration{0: -1, time.Minute: time.Minute} {
+		s := Service{Config: config.Config{ShutdownGrace: grace}}
+		if o := s.owner(nil, nil); o.Finished != want {
+			t.Errorf("IDLE_SHUTDOWN_GRACE=%v lets a stop take %v, want %v", grace, o.Finished, want)
+		}
 	}
 }
