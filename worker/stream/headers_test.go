@@ -77,31 +77,3 @@ func TestDeadLetterOfManyHeaderLines(t *testing.T) {
 		t.Errorf("the letter has %d lines of the long header, B %q, cut %q", len(h["Idle-Nats-A"]), h.Get("B"), h.Get(messages.CutHeader))
 	}
 }
-
-// What a delivery's reply subject says is read as the library reads it, and nothing is allocated: a new owner reads hundreds of thousands.
-func TestDeliveredIsReadAsTheLibraryReadsIt(t *testing.T) {
-	for _, reply := range []string{
-		"$JS.ACK.S.C.1.22.333.1764400000000000001.5",
-		"$JS.ACK._.hash.S.C.1.22.333.1764400000000000001.5.token",
-		"$JS.ACK.hub.hash.S.C.9.18446744073709551615.3.4.0",
-	} {
-		m := nats.Msg{Reply: reply, Sub: &nats.Subscription{}}
-		want, err := m.Metadata()
-		if err != nil {
-			t.Fatal(err)
-		}
-		d, ok := parseDelivered(reply)
-		if !ok || d.times != want.NumDelivered || d.seq != want.Sequence.Stream || d.count != want.Sequence.Consumer ||
-			d.stored != want.Timestamp.UnixNano() || d.pending != want.NumPending {
-			t.Errorf("%s: %+v, %t; want %+v", reply, d, ok, want)
-		}
-		if n := testing.AllocsPerRun(100, func() { parseDelivered(reply) }); n > 0 {
-			t.Errorf("%s: %v allocations, want none", reply, n)
-		}
-	}
-	for _, reply := range []string{"", "_INBOX.1", "$JS.ACK.S.C.1.2.3.4", "$JS.ACK.S.C.1.2.x.4.5", "$JS.ACK.a.S.C.1.2.3.4.5", "$JS.ACK.S.C.1.2.3.4.-5"} {
-		if d, ok := parseDelivered(reply); ok {
-			t.Errorf("%q was read as %+v", reply, d)
-		}
-	}
-}

@@ -84,13 +84,12 @@ func (i *inbox) hand(ctx context.Context, left int) error {
 	asked := left
 	silence := time.NewTimer(2 * pullBeat)
 	defer silence.Stop()
-	batch := make([]delivery, 0, min(left, handAtOnce))
 	for left > 0 {
-		batch = batch[:0]
+		var batch []delivery
 		var err error
 		select {
 		case m := <-i.from.replies:
-			batch, err = i.add(batch, m)
+			batch, err = i.add(nil, m)
 		case <-silence.C:
 			return nil // the request was lost: another one follows
 		case <-ctx.Done():
@@ -163,12 +162,13 @@ type delivery struct {
 
 // place reads a message's place in the stream.
 func (i *inbox) place(m *nats.Msg) (worker.Delivery, error) {
-	at, ok := parseDelivered(m.Reply)
-	if !ok {
-		return worker.Delivery{}, fmt.Errorf("read the place of a message: the server's reply subject is %q", m.Reply)
+	meta, err := m.Metadata()
+	if err != nil {
+		return worker.Delivery{}, fmt.Errorf("read the place of a message: %w", plain(err))
 	}
-	d := worker.Delivery{Pending: at.pending}
-	d.Seq, d.Stored, d.Token = at.seq, at.stored, [2]uint64{at.times, at.count}
+	d := worker.Delivery{Pending: meta.NumPending}
+	d.Seq, d.Stored = meta.Sequence.Stream, meta.Timestamp.UnixNano()
+	d.Token = [2]uint64{meta.NumDelivered, meta.Sequence.Consumer}
 	if i.ack.Load() == nil {
 		i.ack.Store(newAckSubject(m.Reply, d.Receipt))
 	}

@@ -25,7 +25,6 @@ type Reader struct {
 
 	pending uint64           // messages there were when it was opened
 	status  chan nats.Status // of the connection
-	alarm   *time.Timer      // wakes Next
 
 	name  string             // of the consumer; what follows is about it
 	sub   *nats.Subscription // nil: there is none at the moment
@@ -60,7 +59,7 @@ const (
 // HeadersOnly is not passed on: nats-server 2.15.2 panics if it leaves out the body of a message whose header block has
 // fewer than two bytes, and anybody who may publish can send one.
 func OpenReader(ctx context.Context, js jetstream.JetStream, stream string, cfg jetstream.OrderedConsumerConfig) (*Reader, error) {
-	r := &Reader{js: js, stream: stream, cfg: cfg, status: js.Conn().StatusChanged(nats.RECONNECTING, nats.CLOSED), alarm: time.NewTimer(0)}
+	r := &Reader{js: js, stream: stream, cfg: cfg, status: js.Conn().StatusChanged(nats.RECONNECTING, nats.CLOSED)}
 	info, err := r.open(ctx)
 	if err != nil {
 		js.Conn().RemoveStatusListener(r.status)
@@ -100,19 +99,16 @@ func (r *Reader) Next(ctx context.Context, within time.Duration) (Message, error
 	if m, ok := r.buffered(); ok {
 		return m, nil
 	}
-	enough := time.Now().Add(within)
+	enough := time.NewTimer(within)
+	defer enough.Stop()
 	for {
 		if err := r.ready(ctx); err != nil {
 			return Message{}, err
 		}
-		until := r.heard.Add(2 * readBeat)
+		deaf := time.NewTimer(time.Until(r.heard.Add(2 * readBeat)))
 		if r.sub == nil {
-			until = r.tried.Add(readAgain)
+			deaf.Reset(time.Until(r.tried.Add(readAgain)))
 		}
-		if enough.Before(until) {
-			until = enough
-		}
-		r.alarm.Reset(time.Until(until))
 		var m *nats.Msg
 		select {
 		case m = <-r.msgs:
@@ -122,19 +118,21 @@ func (r *Reader) Next(ctx context.Context, within time.Duration) (Message, error
 			}
 			r.lose(errReconnected)
 			r.tried = time.Time{}
-		case <-r.alarm.C:
-			switch early := time.Now().Before(enough); {
-			case early && r.sub != nil:
+		case <-deaf.C:
+			if r.sub != nil {
 				r.lose(errNoHeartbeat)
-			case early: // another consumer may be asked for
-			case r.sub == nil:
-				return Message{}, fmt.Errorf("%w: %w", ErrDeaf, cmp.Or(r.why, errNoHeartbeat))
-			default:
-				return Message{}, ErrQuiet
 			}
+		case <-enough.C:
+			deaf.Stop()
+			if r.sub == nil {
+				return Message{}, fmt.Errorf("%w: %w", ErrDeaf, cmp.Or(r.why, errNoHeartbeat))
+			}
+			return Message{}, ErrQuiet
 		case <-ctx.Done():
+			deaf.Stop()
 			return Message{}, ctx.Err()
 		}
+		deaf.Stop()
 		if m == nil {
 			continue
 		}
@@ -195,16 +193,16 @@ func (r *Reader) take(m *nats.Msg) (Message, bool) {
 		r.onStatus(m)
 		return Message{}, false
 	}
-	d, ok := parseDelivered(m.Reply)
-	if !ok || d.count != r.count+1 { // something was lost on its way
+	meta, err := m.Metadata()
+	if err != nil || meta.Sequence.Consumer != r.count+1 { // something was lost on its way
 		r.lose(errLostCount)
 		return Message{}, false
 	}
 	r.left--
-	r.count, r.seq = d.count, d.seq
+	r.count, r.seq = meta.Sequence.Consumer, meta.Sequence.Stream
 	return Message{
-		Subject: m.Subject, Seq: r.seq, At: time.Unix(0, d.stored), Data: m.Data, Header: m.Header, Undecoded: isUndecoded(m),
-		Pending: d.pending,
+		Subject: m.Subject, Seq: r.seq, At: meta.Timestamp, Data: m.Data, Header: m.Header, Undecoded: isUndecoded(m),
+		Pending: meta.NumPending,
 	}, true
 }
 

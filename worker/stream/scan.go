@@ -17,7 +17,7 @@ const (
 var errScan = errors.New("the server does not send all of it")
 
 // scan reads the messages of a subject that the stream's leader had at the time of the call. It waits for them, because the replica
-// that serves them may be behind. The function each must not keep its argument.
+// that serves them may be behind.
 func scan(ctx context.Context, js jetstream.JetStream, stream, subject string, cfg jetstream.OrderedConsumerConfig,
 	each func(*Message) error,
 ) error {
@@ -35,9 +35,8 @@ func scan(ctx context.Context, js jetstream.JetStream, stream, subject string, c
 	}
 	defer r.Stop() //nolint:contextcheck // ctx may have ended: that is why the reading ends
 	// The last message may be deleted meanwhile, so any later end will do.
-	var m Message // one for all of them
 	for seen, patience := uint64(0), scanPatience; seen < last.Seq; {
-		m, err = r.Next(ctx, scanQuiet)
+		m, err := r.Next(ctx, scanQuiet)
 		switch {
 		case err == nil:
 		case !errors.Is(err, ErrQuiet) && !errors.Is(err, ErrDeaf):
