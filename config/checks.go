@@ -24,7 +24,7 @@ import (
 func (c *Gateway) checkGateway(env *environment) {
 	if env.given("IDLE_GATEWAY_URL") {
 		u, err := url.Parse(c.GatewayURL)
-		// Where it cannot be told whether http is allowed, that is what is wrong.
+		// If it is not known whether http is allowed, only that variable is reported.
 		insecure := c.GatewayInsecure || env.wrong["IDLE_GATEWAY_INSECURE"] != ""
 		env.check("IDLE_GATEWAY_URL", err == nil && isGateway(u, insecure))
 		if env.given("IDLE_GATEWAY_URL") {

@@ -15,7 +15,7 @@
 //     cannot be read, or whose items nobody can tell apart, is one rejected item.
 //  3. Whatever is in Changes can be used as it is: agent, flag, id and times are within the contract.
 //  4. An item that cannot be used holds up no other. A default that cannot be used rejects the items that inherit it,
-//     and those that override it go on.
+//     but not those that override it.
 //  5. A rejection says in one sentence which field is wrong and what would be right. It is printable, shows little of
 //     what was sent, and comes with everything about the item that could be read.
 //  6. Names are matched exactly, letter case included. Unknown fields are ignored. Null counts as missing, except for the

@@ -98,7 +98,7 @@ func (n Names) DeadAll() string { return n.Prefix + ".dead.>" }
 // ChangesStream holds the messages that are unfinished.
 func (n Names) ChangesStream() string { return n.stream("CHANGES") }
 
-// ResultsStream holds results and what is told of batches.
+// ResultsStream holds results, and the summaries and progress of batches.
 func (n Names) ResultsStream() string { return n.stream("RESULTS") }
 
 // DeadStream holds the dead letters.

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// field is a field of a change message that has a meaning. Where several are wrong, the first of this order is told.
+// field is a field of a change message that has a meaning. Where several are wrong, the first of this order is reported.
 type field uint8
 
 const (

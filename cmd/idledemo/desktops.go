@@ -14,7 +14,7 @@ import (
 	"idlepolicy/worker/stream/desk"
 )
 
-// desktops are those of the agents. They sign in through the tap, which alone writes sessions, and go on polling, so that
+// desktops are those of the agents. They sign in through the tap, which alone writes sessions, and keep polling, so that
 // their GUIDs rotate while the changes are applied.
 type desktops struct {
 	gateway *gatewaytest.Gateway
@@ -89,7 +89,7 @@ func (d *desktops) end() {
 	d.client.CloseIdleConnections()
 }
 
-// signIn signs an agent in through the tap; works says whether the desktop goes on polling.
+// signIn signs an agent in through the tap; works says whether the desktop keeps polling.
 func (d *desktops) signIn(ctx context.Context, agent string, works bool) error {
 	one := &gatewaytest.Desktop{Agent: agent, URL: d.tap, Client: d.client}
 	reply, err := one.SignIn(ctx, true, "")

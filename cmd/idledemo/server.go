@@ -48,7 +48,7 @@ func stopNATS(s *server.Server) {
 // for an address that is taken.
 type serverLog struct {
 	log   *slog.Logger
-	fatal atomic.Pointer[string] // what it could not go on with; nil: nothing
+	fatal atomic.Pointer[string] // the error that ended it; nil: none
 }
 
 // Noticef and the others are the levels that the server knows. Its warnings are about a store in a temporary directory and
@@ -67,7 +67,7 @@ func (l *serverLog) Debugf(format string, v ...any) { l.at(slog.LevelDebug, form
 // Tracef is off.
 func (l *serverLog) Tracef(format string, v ...any) { l.at(slog.LevelDebug, format, v) }
 
-// Fatalf is for what the server cannot go on with.
+// Fatalf records the error that ends the server.
 func (l *serverLog) Fatalf(format string, v ...any) {
 	why := fmt.Sprintf(format, v...)
 	l.fatal.Store(&why) // whoever starts the server says it

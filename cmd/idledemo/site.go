@@ -34,7 +34,7 @@ type site struct {
 	ends    []func()
 }
 
-// open starts everything. When the worker cannot go on, it calls fail.
+// open starts everything. It calls fail if the worker ends with an error.
 func open(ctx context.Context, fail func(error), c config.Config, natsPort int, log *slog.Logger) (*site, error) {
 	s := &site{config: c, log: log}
 	for _, start := range []func() error{

@@ -93,7 +93,7 @@ func (g *Gate) SetRate(rate, burst float64, byOperator bool, now time.Time) {
 	g.config.Rate, g.config.Burst, g.bucket = rate, burst, bucket{last: now}
 }
 
-// SetPaused stops all calls, or lets them go on.
+// SetPaused stops all calls, or lets them continue.
 func (g *Gate) SetPaused(paused bool, now time.Time) {
 	switch {
 	case !paused:

@@ -22,7 +22,7 @@ type Ledger struct {
 	Stored  int64     // when the stream stored the youngest change of Done's incarnation that results mention, in Unix nanoseconds; 0: unknown
 	History []Earlier // what was known of earlier incarnations of the stream, oldest first
 	Newest  Effect    // the change that took effect last
-	SignIn  SignIn    // for which the gateway was last told a policy
+	SignIn  SignIn    // for which a policy was last sent to the gateway
 	Recent  []Recent  // messages of the last few endings, oldest first
 	Landing int64     // until then a call without an answer may still take effect, in Unix nanoseconds; 0: none may. The next owner must know: the change may have ended
 	Last    Last      // what the last result was about

@@ -19,7 +19,7 @@ type Metrics struct {
 	took      map[messages.Outcome]prometheus.Observer // endings only
 	calls     [worker.Unsound + 1]prometheus.Counter
 	retcodes  map[string]prometheus.Counter
-	others    prometheus.Counter // retcodes that nobody told us of
+	others    prometheus.Counter // retcodes that are not documented
 	callTook  prometheus.Observer
 	turns     map[string]prometheus.Counter
 	conflicts prometheus.Counter

@@ -66,7 +66,7 @@ type sheet struct {
 // hidden is how many entries of each list are not shown.
 type hidden struct{ Waits, Trouble, Batches int }
 
-// How many lines of each list the page shows, so that it stays small however much goes on.
+// How many lines of each list the page shows, so that it stays small however much happens.
 const (
 	shownResults = 25
 	shownTrouble = 50

@@ -83,7 +83,7 @@ func (s *Server) follow(ctx context.Context, out *stream, q ResultQuery) {
 			out.event(r)
 		case <-alive.C:
 			out.write(": alive\n\n")
-		case <-over: // the client connects again, and goes on behind the last event
+		case <-over: // the client connects again, and continues after the last event
 			ended = true
 		case <-ctx.Done():
 			out.err = ctx.Err()

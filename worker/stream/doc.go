@@ -54,7 +54,7 @@
 // holds. The last check is in the Write of the connection to the gateway, because a process may freeze between any two lines.
 //
 // The lease counts on two clocks, and ends with the first of them. The monotonic clock cannot be set back, but stands
-// still while a machine is suspended. The wall clock goes on then, but can be set.
+// still while a machine is suspended. The wall clock runs on, but can be set.
 //
 // # The hold
 //

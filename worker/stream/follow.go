@@ -123,7 +123,7 @@ func (f *follower) look(ctx context.Context, s jetstream.Stream) error {
 // intake handles the messages of one connection, one at a time.
 type intake struct {
 	*follower
-	held   map[string]struct{} // keys seen while the bucket's content is told; nil afterwards
+	held   map[string]struct{} // keys seen while the bucket's content is read; nil afterwards
 	prefix string
 }
 

@@ -43,7 +43,7 @@ type journal struct {
 	out     []outgoing
 	sending bool // some of what was in out is on its way to the connection
 	pending map[*nats.Msg]outgoing
-	settled chan struct{} // holds one token after a result was settled
+	settled chan struct{} // holds one token after a result was stored or refused
 	signal  chan struct{} // holds one token while out may hold something
 	asked   []*counting   // batches that are to be counted
 	buried  *original     // the last message of changes that was read back for a dead letter

@@ -72,7 +72,7 @@ func wanted() (bool, error) {
 	}
 }
 
-// settings looks at what the exporter takes from the environment. It would go on without a value that it cannot read.
+// settings looks at what the exporter takes from the environment. The exporter would ignore a value that it cannot read.
 func settings() error {
 	for _, check := range []struct {
 		name string

@@ -27,7 +27,7 @@
 //	a replay over a newer change is not refused    TestDeadLettersAreReplayed
 //	a refused session is used again                TestChangesWaitForSignIns, TestCookiesAreSent
 //	the next worker forgets which were refused     TestChangesWaitForSignIns
-//	the next worker forgets what was told          TestChangesWaitForSignIns
+//	the next worker forgets what was reported      TestChangesWaitForSignIns
 //	nothing is applied anew                        TestThreeSignInsInAShift, TestKeyThatComesBackIsASignIn
 //	applied anew after valid_until                 TestThreeSignInsInAShift
 //

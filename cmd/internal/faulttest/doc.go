@@ -24,7 +24,7 @@
 //
 // Counted apart is what nobody can prevent: a gateway that holds a call for longer than the time-out and lets it take
 // effect afterwards; and a call that a new owner repeats because a frozen one woke up and stored the ending of what the
-// gateway had told it before. The flag is the same, and the second result is refused.
+// gateway had answered before. The flag is the same, and the second result is refused.
 //
 // # It can fail
 //
@@ -33,7 +33,7 @@
 //
 //	go test ./cmd/internal/faulttest -v -run TestFaults -faults.for=100s -faults.seed=7 -faults.off=RULE
 //
-//	lease    the lease is not looked at before a call: owners that wake up frozen for longer than a takeover go on
+//	lease    the lease is not looked at before a call: owners that wake up frozen for longer than a takeover keep
 //	         calling. 12 older flags after newer ones, 5 wrong final flags, 16 calls after the ending.
 //	hold     no wait after a takeover: calls of the dead owner land behind those of the new one. 11 older flags after
 //	         newer ones, 2 wrong final flags.
@@ -45,7 +45,7 @@
 //	         alone nothing goes wrong, because a new owner reads both changes before it calls.
 //	doubt    a newer flag does not wait for the time-out of a call that got no answer: 1 older flag after a newer one.
 //
-// Of the product as it was, it found a clean stop a moment after a takeover, which told the next owner that nothing
+// Of the product as it was, it found a clean stop a moment after a takeover, after which the next owner believed that nothing
 // could land any more although calls of the one before could (4 older flags after newer ones in 10 minutes), and requests
 // whose answers died with a server, which held up all ledgers for a minute; and calls whose connection broke, which took effect after
 // a newer change had been called for (13 older flags after newer ones in 10 minutes).

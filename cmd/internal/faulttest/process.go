@@ -21,7 +21,7 @@ type Process struct {
 type Options struct {
 	Args []string
 	Env  []string          // all of its environment, save PATH and HOME
-	Line func(line string) // told each line of output as it comes; nil: nobody listens
+	Line func(line string) // called with each line of output as it comes; may be nil
 }
 
 // Start runs a program.

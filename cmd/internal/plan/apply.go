@@ -73,7 +73,7 @@ const (
 	headVersion = 1
 	// sameID is how long the stream takes a message ID for the same message, with a margin.
 	sameID = 9 * time.Minute
-	// busyFor is how long a run of somebody else is believed to go on.
+	// busyFor is how long a run of somebody else is believed to last.
 	busyFor = 30 * time.Second
 )
 

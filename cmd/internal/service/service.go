@@ -25,7 +25,7 @@ type Service struct {
 	Name    string // of this process, as operators see it
 	Version string
 	Log     *slog.Logger
-	Page    func(address string) // told where the status page listens; nil: nobody wants to know
+	Page    func(address string) // called with the address of the status page; may be nil
 
 	link link
 }

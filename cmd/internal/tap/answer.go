@@ -78,7 +78,7 @@ func setCookies(cookies, lines []string) []string {
 
 // said is what the body of an answer says.
 type said struct {
-	retcode string // empty: it cannot be told
+	retcode string // empty: unknown
 	guid    string // in the result
 }
 

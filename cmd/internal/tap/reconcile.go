@@ -115,7 +115,7 @@ func (a *agent) isNewer(rec *Record) bool {
 func (r *Registry) settle(a *agent, rec *Record) {
 	c := a.claim
 	a.claim = nil
-	var before messages.Session // that the GUID goes on with
+	var before messages.Session // that the GUID belongs to
 	mine := a.state == present && !a.hasEnded(rec)
 	switch {
 	case mine && (!rec.live() || rec.Session.SignedInAt.Before(a.session.SignedInAt)):
@@ -179,7 +179,7 @@ func (r *Registry) outdated(a *agent, rec *Record) {
 // adopt makes the stored session the agent's.
 func (r *Registry) adopt(a *agent, rec *Record) {
 	if was := a.session.GUID; was != "" && was != rec.Session.GUID {
-		// If the desktop goes on showing it, it is not old: then it is claimed and compared again.
+		// If the desktop keeps showing it, it is not old: then it is claimed and compared again.
 		if !a.precedes(rec) {
 			r.disown(a, markOf(was))
 			a.session.GUID = ""

@@ -27,7 +27,7 @@ type Service struct {
 	Name    string // of this process, as operators see it
 	Version string
 	Log     *slog.Logger
-	Listens func(desktops, page string) // told both addresses once they are taken; nil: nobody wants to know
+	Listens func(desktops, page string) // called with both addresses once they are taken; may be nil
 
 	store    natsStore
 	registry *Registry
@@ -74,7 +74,7 @@ func (s *Service) Run(ctx context.Context) error {
 		s.Listens(atDesktops.Addr().String(), addressOf(atPage))
 	}
 
-	// The registry and the page go on while requests under way are finished.
+	// The registry and the page keep running while requests under way are finished.
 	rest, end := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -39,7 +39,7 @@ type Record struct {
 	Retired []string  // marks of the GUIDs before it
 }
 
-// at is when the record came to be true, as far as can be told.
+// at is when the record came to be true, as far as it is known.
 func (rec *Record) at() time.Time {
 	if rec.Since.IsZero() {
 		return rec.Written

@@ -113,7 +113,7 @@ func (d *Desktops) Lap() {
 	d.tally.Took, d.tally.Errors = nil, nil
 }
 
-// live is one desktop's day. An answer of session trouble ends the session only if it goes on for a while, as with the
+// live is one desktop's day. An answer of session trouble ends the session only if it lasts for a while, as with the
 // vendor's own client.
 func (d *Desktops) live(ctx, working context.Context, one *Desktop) {
 	troubled := 0

@@ -28,5 +28,5 @@
 //   - 000-007 for every call that arrives while another one of the same agent is under way.
 //   - 404 and 405 are pages of a servlet container. A rule with the retcode 000-001 makes it the gateway's own answer.
 //   - A call whose client goes away before it took effect does not take effect, unless a rule says so.
-//   - A desktop that still shows the GUID before the last rotation is told the new one again.
+//   - A desktop that still shows the GUID before the last rotation gets the new one again.
 package gatewaytest

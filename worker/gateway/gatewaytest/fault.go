@@ -14,7 +14,7 @@ const (
 	CutJSON         // the body ends in the middle of the JSON text
 	Huge            // the body is valid JSON of 16 MiB
 	WrongType       // the gateway's answer, called text/plain
-	Endless         // a JSON text that goes on until the client has enough
+	Endless         // a JSON text that continues until the client has enough
 )
 
 // What a Call's Fault says besides the names of faults and outages.

@@ -88,7 +88,7 @@ func (r *record) kept() int {
 	return (len(r.chunks)-1)*chunkSize + len(r.chunks[len(r.chunks)-1])
 }
 
-// add makes room for a call. Its place never moves, so whoever holds the lock may go on filling it in.
+// add makes room for a call. Its place never moves, so whoever holds the lock may keep filling it in.
 func (r *record) add(now time.Time) *Call {
 	r.count(now)
 	if r.forget {

@@ -117,7 +117,7 @@ func (p *pipeline) send(ctx context.Context, m Publication) {
 	for _, agent := range m.Agents {
 		p.agents[agent] = struct{}{}
 	}
-	for len(p.queue) > 0 && isAnswered(p.queue[0].future) { // so that progress is told as it happens
+	for len(p.queue) > 0 && isAnswered(p.queue[0].future) { // so that progress is reported as it happens
 		p.finish(ctx)
 	}
 }

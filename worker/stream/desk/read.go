@@ -23,7 +23,7 @@ var errEnough = errors.New("enough")
 
 const (
 	lookAfter = time.Second      // without a message, whether there are any more to come
-	deafFor   = 20 * time.Second // after which a server that sends nothing is given up; a live reading goes on
+	deafFor   = 20 * time.Second // after which a server that sends nothing is given up; a live reading continues
 )
 
 // read reads messages one at a time, so memory does not grow with the stream. It recovers from reconnects and killed servers, and no

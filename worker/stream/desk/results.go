@@ -31,7 +31,7 @@ type Query struct {
 	Last  int       // the last so many that match; with Since, of those from that instant on
 	All   bool      // all that are stored
 
-	Live bool // go on with new ones
+	Live bool // continue with new ones
 }
 
 // Results calls each with the selected results in the order in which they were stored, until there are no more or, if the query is
