@@ -107,7 +107,7 @@ func Connect(ctx context.Context, o Options) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	go watchHandshakes(nc, held)
+	go watchHandshakes(nc, nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED), held)
 	if o.Wait && !nc.IsConnected() {
 		if err := waitConnected(ctx, nc); err != nil {
 			nc.Close()
@@ -171,14 +171,11 @@ func guard(o *nats.Options) error {
 }
 
 // watchHandshakes reports why a server that is there does not become the connection, such as a damaged certificate. The client calls its
-// handler only if there is no server. It runs until the connection is closed.
-func watchHandshakes(nc *nats.Conn, held func(error)) {
-	status := nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
+// handler only if there is no server. It runs until the connection is closed, which a listener that registers later never hears of.
+func watchHandshakes(nc *nats.Conn, status <-chan nats.Status, held func(error)) {
 	reached := uint64(0) // servers so far, also those that did not become the connection
-	for s := range status {
-		if nc.IsClosed() {
-			return
-		}
+	for !nc.IsClosed() {
+		s := <-status
 		now := nc.Stats().Reconnects
 		if s == nats.RECONNECTING && now > reached { // otherwise a connection was lost
 			if err := nc.LastError(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -270,4 +271,20 @@ func writeCredentials(t *testing.T, file string, account nkeys.KeyPair) string {
 		t.Fatal(err)
 	}
 	return public(t, user)
+}
+
+// A connection that was closed at once leaves nothing behind.
+func TestClosedConnectionLeavesNothing(t *testing.T) {
+	url := natstest.Start(t).ClientURL()
+	for range 100 {
+		nc, err := stream.Connect(t.Context(), stream.Options{URLs: []string{url}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc.Close()
+	}
+	waitFor(t, "what watches the connections to end", func() bool {
+		stacks := make([]byte, 4<<20)
+		return !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("watchHandshakes"))
+	})
 }
