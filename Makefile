@@ -8,7 +8,7 @@ run: ## the demonstration, in one process
 	go run ./cmd/idledemo
 
 test:
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on -timeout 1h ./...
 
 lint:
 	$(TOOL) gofumpt -l .
