@@ -68,6 +68,9 @@ func (x *explanation) verdict(now time.Time) string {
 	if x.Worker != nil && x.Worker.Live != nil {
 		return fmt.Sprintf("%s is not in force yet: %s", policy(x.Worker.Live.Flag), waitsText(*x.Worker.Live, now))
 	}
+	if x.Worker != nil && x.Worker.Storing > 0 {
+		return "NATS has not stored yet what became of its changes (" + storingText(*x.Worker, now) + "): what follows is older; idlectl status says whether something is wrong"
+	}
 	if n := len(x.Results); n > 0 {
 		if r := x.Results[n-1]; x.Worker == nil && r.Outcome == messages.Waiting {
 			return fmt.Sprintf("%s of change %s had not reached the gateway %s: %s; no worker is answering, so nothing more is known",
@@ -86,6 +89,15 @@ func (x *explanation) verdict(now time.Time) string {
 		return "nothing was applied, and no worker is answering, so it is not known what is under way"
 	}
 	return "no policy was ever requested, or its results are past their retention"
+}
+
+// storingText says how many results of an agent are on their way to NATS.
+func storingText(v view.AgentView, now time.Time) string {
+	text := terminal.Plural(v.Storing, "result")
+	if !v.StoringSince.IsZero() {
+		text += ", the last progress " + terminal.Age(v.StoringSince, now)
+	}
+	return text
 }
 
 // policy is a flag in words, as a terminal may show it.

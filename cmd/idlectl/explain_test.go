@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"idlepolicy/messages"
+	"idlepolicy/worker/stream/desk"
 	"idlepolicy/worker/view"
 )
 
@@ -23,5 +25,23 @@ func TestWaitsText(t *testing.T) {
 		if got := waitsText(c, time.Now()); got != want {
 			t.Errorf("%q: got %q, want %q", word, got, want)
 		}
+	}
+}
+
+// The gateway may long have been told something else than what is stored.
+func TestVerdictNamesResultsThatAreNotStored(t *testing.T) {
+	now := time.Now()
+	x := explanation{desk.Explanation{
+		Worker:  &view.AgentView{Storing: 1, StoringSince: now.Add(-time.Minute)},
+		InForce: &messages.Result{Outcome: messages.Applied, Flag: "true", FinishedAt: now.Add(-time.Hour), ValidUntil: now.Add(time.Hour)},
+	}}
+	want := "NATS has not stored yet what became of its changes (1 result, the last progress 1m ago): what follows is older; " +
+		"idlectl status says whether something is wrong"
+	if text := x.verdict(now); text != want {
+		t.Errorf("it says %q", text)
+	}
+	x.Worker.Storing = 0
+	if text := x.verdict(now); text != "has idle after a call, applied 1h ago" {
+		t.Errorf("with all stored it says %q", text)
 	}
 }
