@@ -45,14 +45,17 @@ func (g *Gate) Snapshot(now time.Time) Snapshot {
 
 // Fingerprint returns a number that changes if, and almost only if, the snapshot changes.
 func (g *Gate) Fingerprint() uint64 {
+	const prime = 1099511628211 // of FNV-1a
 	mark := uint64(g.hold.until.UnixNano())
-	for address, r := range g.routes {
+	for i, address := range g.addresses {
+		r := g.routes[address]
 		sum := math.Float64bits(r.limit.most)
 		if r.breaker.open {
 			sum = ^sum
 		}
 		if sum != 0 {
-			mark ^= (sum + uint64(len(address)) + 1) * 0x9e3779b97f4a7c15
+			mark = (mark ^ sum) * prime
+			mark = (mark ^ uint64(i+1)) * prime
 		}
 	}
 	return mark

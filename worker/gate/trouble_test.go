@@ -279,6 +279,27 @@ func TestOneAddressLeavesRoomForTheOthers(t *testing.T) {
 	must(t, g, "b", "1", origin)
 }
 
+func TestFingerprintKnowsWhichAddressesAreInTrouble(t *testing.T) {
+	addresses := []string{"", "node1:8043", "node2:8043"}
+	seen := map[uint64]string{}
+	for in := range 1 << len(addresses) {
+		g := newGate(0, 1, 32)
+		var open []string
+		for i, address := range addresses {
+			must(t, g, address, "1001", origin)
+			if r := g.routes[address]; in&(1<<i) != 0 {
+				r.breaker.open = true
+				open = append(open, address)
+			}
+		}
+		mark, what := g.Fingerprint(), fmt.Sprintf("%q", open)
+		if same, ok := seen[mark]; ok {
+			t.Errorf("trouble with %s looks like trouble with %s", what, same)
+		}
+		seen[mark] = what
+	}
+}
+
 func TestKnowledgeOutlivesTheProcess(t *testing.T) {
 	now := origin.Add(time.Minute)
 	old := newGate(0, 1, 32)
