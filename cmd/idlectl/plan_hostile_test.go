@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if file == "" {
 		os.Exit(m.Run())
 	}
-	c := exec.Command(os.Args[1], os.Args[2:]...) //nolint:gosec,noctx // a test says which, and ends with it
+	c := exec.Command(os.Args[1], os.Args[2:]...) //nolint:gosec // a test says which, and ends with it
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	_ = c.Run() // its status tells
 	usage, _ := c.ProcessState.SysUsage().(*syscall.Rusage)
