@@ -18,8 +18,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"idlepolicy/worker/stream/natstest"
 )
 
 // Three servers with the configuration that is delivered, a worker that makes three replicas of everything, and a change
@@ -51,8 +49,16 @@ func (s *stack) startCluster() (routes []string) {
 	if out, err := exec.Command("sh", args...).CombinedOutput(); err != nil {
 		s.t.Fatalf("make-certificates: %v\n%s", err, out)
 	}
-	for range 3 { // servers have to know each other's ports beforehand
-		routes = append(routes, fmt.Sprintf("localhost:%d", natstest.FreePort(s.t)))
+	var free []net.Listener // servers have to know each other's ports beforehand
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		free, routes = append(free, l), append(routes, fmt.Sprintf("localhost:%d", l.Addr().(*net.TCPAddr).Port))
+	}
+	for _, l := range free {
+		l.Close()
 	}
 	list := "[tls://" + strings.Join(routes, ", tls://") + "]"
 	var ports []string

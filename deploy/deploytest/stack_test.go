@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"idlepolicy/worker/stream/natstest"
 )
 
 // stack is what compose.yaml describes, as processes: the same programs, arguments, variables, certificates and server
@@ -30,7 +28,8 @@ type stack struct {
 	places  []string // what is replaced by what: host names with ports
 }
 
-const patience = natstest.Patience
+// patience is for a machine that is busy with other tests.
+const patience = 5 * time.Minute
 
 func newStack(t *testing.T) *stack {
 	t.Helper()
@@ -145,7 +144,12 @@ func (s *stack) adapt(name, listen string) (env, args []string) {
 func (s *stack) as(user string) *nats.Conn {
 	s.t.Helper()
 	dir := s.at("secrets/" + user)
-	return natstest.Connect(s.t, "tls://"+s.places[1], nats.RootCAs(dir+"/ca.crt"), nats.ClientCert(dir+"/tls.crt", dir+"/tls.key"))
+	nc, err := nats.Connect("tls://"+s.places[1], nats.Timeout(patience), nats.RootCAs(dir+"/ca.crt"), nats.ClientCert(dir+"/tls.crt", dir+"/tls.key"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(nc.Close)
+	return nc
 }
 
 // status asks a page and returns the status of its answer and what it says; 0 while there is none.
