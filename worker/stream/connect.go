@@ -171,7 +171,7 @@ func guard(o *nats.Options) error {
 }
 
 // watchHandshakes reports why a server that is there does not become the connection, such as a damaged certificate. The client calls its
-// handler only if there is no server. It runs until the connection is closed, which a listener that registers later never hears of.
+// handler only if there is no server. It ends when the connection is closed. status was registered before that: a later listener is never told.
 func watchHandshakes(nc *nats.Conn, status <-chan nats.Status, held func(error)) {
 	reached := uint64(0) // servers so far, also those that did not become the connection
 	for !nc.IsClosed() {
