@@ -2,6 +2,7 @@ package stream
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -177,5 +178,30 @@ func TestConsumerThatIsRestoredLate(t *testing.T) {
 	}
 	if known := parseIncarnations(c.CachedInfo().Config.Metadata[incarnationsKey]); len(known) != 2 || known[0].number != 1 {
 		t.Errorf("the consumer tells of the incarnations %v", known)
+	}
+}
+
+// The first start of a site on one server, with changes that were published before, does not wait for a restore that takes
+// a moment there.
+func TestHowLongAConsumerMayFollow(t *testing.T) {
+	cluster, _ := newCluster(t)
+	for name, c := range map[string]struct {
+		site *site
+		want time.Duration
+	}{
+		"a server alone": {newSite(t), consumerLagAlone},
+		"a cluster":      {cluster, consumerLagCluster},
+	} {
+		l, js := c.site.layout, c.site.js
+		if _, err := l.Ensure(t.Context(), js); err != nil {
+			t.Fatal(err)
+		}
+		if got := l.consumerLag(t.Context(), js); got != 0 {
+			t.Errorf("%s: the consumer of an empty stream is waited for: %v", name, got)
+		}
+		c.site.publish(`{"agent_id":"1001","flag":"true"}`)
+		if got := l.consumerLag(t.Context(), js); got != c.want {
+			t.Errorf("%s: a missing consumer is waited for %v, want %v", name, got, c.want)
+		}
 	}
 }

@@ -56,6 +56,12 @@ func newCluster(t *testing.T) (*site, []*server.Server) {
 	if s.js, err = jetstream.New(s.nc); err != nil {
 		t.Fatal(err)
 	}
+	s.wait("the cluster has a leader", func() bool { // until then it answers nothing
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := s.js.AccountInfo(ctx)
+		return err == nil
+	})
 	s.wait("the cluster takes streams", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()

@@ -90,6 +90,6 @@
 //	load.go         ledgers          dead.go          letters    batches.go, counts.go   summaries
 //	follow.go       buckets, live    controls.go      pause and rate    service.go       answers operators
 //	reader.go, get.go, scan.go, header.go             reading a stream      bucket.go    one key of a bucket
-//	layout.go, overlap.go            what is on the server    connect.go, dial.go, domain.go    reaching it
+//	layout.go, consumer.go, overlap.go    what is on the server    connect.go, dial.go, domain.go    reaching it
 //	trouble.go, report.go, nojetstream.go, certificate.go    what is wrong, in plain words
 package stream

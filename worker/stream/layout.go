@@ -148,15 +148,6 @@ func (l Layout) streams() []jetstream.StreamConfig {
 	return all
 }
 
-func (l Layout) consumer() jetstream.ConsumerConfig {
-	return jetstream.ConsumerConfig{
-		Durable: consumerName, Description: "the one owner of the site, picked by the server",
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: 24 * time.Hour, MaxDeliver: -1, MaxAckPending: -1,
-		PriorityPolicy: jetstream.PriorityPolicyPinned, PriorityGroups: []string{priorityGroup}, PinnedTTL: l.Takeover,
-		MaxWaiting: 512,
-	}
-}
-
 // Inspect looks at what is on the server and changes nothing: what is missing, and what differs from what the worker
 // needs, one sentence each. Where a stream belongs to another prefix, its kind is wrong, or one of another name takes
 // subjects that would be ours, it fails.
@@ -267,87 +258,6 @@ func differences(has, want jetstream.StreamConfig) (differs []string) {
 		say("message schedules", has.AllowMsgSchedules, false)
 		say("message TTLs", has.AllowMsgTTL, false)
 	}
-	return differs
-}
-
-// Consumer returns the one consumer of the changes, created if it is missing. What differs it leaves to the owner: one that
-// counts on the server to keep its place for so long must not have that time shortened behind its back.
-func (l Layout) Consumer(ctx context.Context, js jetstream.JetStream) (jetstream.Consumer, error) {
-	name := l.Names.ChangesStream()
-	c, err := js.Consumer(ctx, name, consumerName)
-	for end := time.Now().Add(consumerLag); errors.Is(err, jetstream.ErrConsumerNotFound) && time.Now().Before(end) && l.mayFollow(ctx, js); {
-		pauseFor(ctx, consumerLag/20)
-		c, err = js.Consumer(ctx, name, consumerName)
-	}
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		if c, err = js.CreateOrUpdateConsumer(ctx, name, l.consumer()); err != nil {
-			if answer, ok := errors.AsType[*jetstream.APIError](err); ok && (answer.ErrorCode == codeOtherReaders || answer.ErrorCode == codeNotUnique) {
-				if whose := l.others(ctx, js); whose != nil {
-					return nil, whose
-				}
-			}
-			return nil, fmt.Errorf("create consumer %s of %s: %w", consumerName, name, plain(err))
-		}
-		return c, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look up consumer %s of %s: %w", consumerName, name, plain(err))
-	}
-	return c, nil
-}
-
-// consumerLag is how long after its stream a consumer may be restored.
-const consumerLag = 4 * time.Second
-
-// mayFollow reports whether a consumer that is missing may come yet: servers of a cluster answer a restore as soon as the
-// stream is there. One that was created in between would not know the incarnations, and what had ended would end once more.
-func (l Layout) mayFollow(ctx context.Context, js jetstream.JetStream) bool {
-	s, err := js.Stream(ctx, l.Names.ChangesStream())
-	return err == nil && s.CachedInfo().Cluster != nil && s.CachedInfo().State.LastSeq > 0
-}
-
-// mend corrects those settings of the consumer that differ from what the worker needs, and returns what it is now and what was mended.
-func (l Layout) mend(ctx context.Context, js jetstream.JetStream, has jetstream.ConsumerConfig) (
-	is jetstream.ConsumerConfig, differs []string, err error,
-) {
-	want := l.consumer()
-	want.Metadata = has.Metadata     // the incarnations of the stream
-	want.MaxWaiting = has.MaxWaiting // the server lets nobody change it
-	differs = mended(has, want)
-	if len(differs) == 0 {
-		return has, nil, nil
-	}
-	c, err := js.CreateOrUpdateConsumer(ctx, l.Names.ChangesStream(), want)
-	if err != nil {
-		return has, differs, fmt.Errorf("update consumer %s of %s: %w", consumerName, l.Names.ChangesStream(), plain(err))
-	}
-	is = c.CachedInfo().Config
-	if is.MaxRequestBatch == has.MaxRequestBatch { // it is a limit of the server or the account, who set it again
-		want.MaxRequestBatch = has.MaxRequestBatch
-		differs = mended(has, want)
-	}
-	return is, differs, nil
-}
-
-// mended names what of the consumer is not as the worker needs it. That is set right, unlike what differs of a stream: with a
-// filter or an end of deliveries changes would be lost, and the rest is what the takeover rests on.
-func mended(has, want jetstream.ConsumerConfig) (differs []string) {
-	const none = "nothing"
-	say := func(what string, is, needs any) {
-		if is != needs {
-			differs = append(differs, fmt.Sprintf("consumer %s had %s %v: now %v", consumerName, what, is, needs))
-		}
-	}
-	say("a takeover time of", has.PinnedTTL, want.PinnedTTL)
-	say("ack wait", has.AckWait, want.AckWait)
-	say("max ack pending", has.MaxAckPending, want.MaxAckPending)
-	say("max deliveries", has.MaxDeliver, want.MaxDeliver)
-	say("a filter of", cmp.Or(strings.Join(append(has.FilterSubjects, has.FilterSubject), ""), none), none)
-	say("back-off steps", len(has.BackOff), len(want.BackOff))
-	say("headers only", has.HeadersOnly, want.HeadersOnly)
-	say("max messages of a pull", has.MaxRequestBatch, want.MaxRequestBatch)
-	say("max bytes of a pull", has.MaxRequestMaxBytes, want.MaxRequestMaxBytes)
-	say("a longest pull of", has.MaxRequestExpires, want.MaxRequestExpires)
 	return differs
 }
 
