@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -88,7 +89,9 @@ func TestReaderContinuesAfterARestart(t *testing.T) {
 		t.Helper()
 		n++
 		s.wait("a message is stored", func() bool {
-			_, err := s.js.Publish(t.Context(), "s", fmt.Append(nil, n), jetstream.WithMsgID(strconv.Itoa(n)))
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // a server that stops loses requests
+			defer cancel()
+			_, err := s.js.Publish(ctx, "s", fmt.Append(nil, n), jetstream.WithMsgID(strconv.Itoa(n)))
 			return err == nil
 		})
 		var m Message

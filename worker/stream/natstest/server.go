@@ -73,11 +73,14 @@ func Connect(tb testing.TB, url string, opts ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// JetStream returns the JetStream of a connection. Requests without a deadline wait for [Patience] instead of 5 s, so tests whose
-// requests may get lost must set one.
+// answerFor is how long a request may take: longer than on the busiest machine, and short enough for a test to go on if a
+// server that stopped took the request with it.
+const answerFor = 30 * time.Second
+
+// JetStream returns the JetStream of a connection. Requests without a deadline wait for 30 s instead of 5 s.
 func JetStream(tb testing.TB, nc *nats.Conn, opts ...jetstream.JetStreamOpt) jetstream.JetStream {
 	tb.Helper()
-	js, err := jetstream.New(nc, append([]jetstream.JetStreamOpt{jetstream.WithDefaultTimeout(Patience)}, opts...)...)
+	js, err := jetstream.New(nc, append([]jetstream.JetStreamOpt{jetstream.WithDefaultTimeout(answerFor)}, opts...)...)
 	if err != nil {
 		tb.Fatal(err)
 	}
