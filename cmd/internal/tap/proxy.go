@@ -26,8 +26,9 @@ type Proxy struct {
 	Metrics     *Metrics
 	Log         *slog.Logger
 
-	once  sync.Once
-	proxy *httputil.ReverseProxy
+	once   sync.Once
+	proxy  *httputil.ReverseProxy
+	outage outage
 }
 
 // exchange is a request on its way.
@@ -107,6 +108,7 @@ func (p *Proxy) answered(resp *http.Response) error {
 		return nil
 	}
 	came := time.Now()
+	p.outage.over(p.Log, p.Gateway.Host, x.sentAt)
 	if len(resp.Trailer) > 0 && x.http1 { // HTTP/2 has trailers behind a body of a known length, HTTP/1 only behind chunks
 		resp.Header.Del("Content-Length")
 		resp.ContentLength = -1
@@ -156,6 +158,7 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	p.Metrics.passed(k, status, 0)
 	p.Metrics.unreachable()
+	p.outage.report(p.Log, p.Gateway.Host, why)
 	p.Log.Debug("a request did not reach the gateway", "kind", k.String(), "why", why)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
