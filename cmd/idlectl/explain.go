@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -49,6 +50,15 @@ func (a *app) explainAgent(ctx context.Context, d *desk.Desk, agent string, last
 	x.facts(func(name, format string, args ...any) {
 		fmt.Fprintf(a.stdout, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	})
+	if r := x.unmended(); r != nil {
+		next, err := nextStep(ctx, d, *r)
+		if err != nil {
+			return err
+		}
+		if next != "" {
+			fmt.Fprintf(a.stdout, "%-12s %s\n", "dead letter", next)
+		}
+	}
 	if len(x.Events) == 0 {
 		fmt.Fprintln(a.stdout, "\nno results are stored of this agent")
 		return nil
@@ -76,7 +86,7 @@ func (x *explanation) verdict(now time.Time) string {
 			return fmt.Sprintf("%s of change %s had not reached the gateway %s: %s; no worker is answering, so nothing more is known",
 				policy(r.Flag), terminal.Clean(r.ChangeID), terminal.Age(r.FinishedAt, now), terminal.Clean(r.Message))
 		}
-		if r := lastEnding(x.Results); r != nil && isBad(r.Outcome) {
+		if r := x.unmended(); r != nil {
 			return fmt.Sprintf("change %s %s", terminal.Clean(r.ChangeID), badText(*r))
 		}
 	}
@@ -110,6 +120,39 @@ func lastEnding(results []messages.Result) *messages.Result {
 		}
 	}
 	return nil
+}
+
+// unmended returns how the agent's last change ended if that was bad and nothing newer is under way; otherwise nil.
+func (x *explanation) unmended() *messages.Result {
+	if w := x.Worker; w != nil && (w.Live != nil || w.Storing > 0) {
+		return nil
+	}
+	if r := lastEnding(x.Results); r != nil && isBad(r.Outcome) {
+		return r
+	}
+	return nil
+}
+
+// nextStep returns what can be done with the dead letter of a change, as a command; empty: it has none.
+func nextStep(ctx context.Context, d *desk.Desk, r messages.Result) (string, error) {
+	l, err := d.LastLetter(ctx, r.AgentID)
+	switch {
+	case errors.Is(err, desk.ErrNoLetter):
+		return "", nil
+	case err != nil:
+		return "", err
+	case l.Result.ChangeSeq != r.ChangeSeq || l.Result.ChangeIndex != r.ChangeIndex || l.Result.ChangeID != r.ChangeID: // it was purged, or is not stored yet
+		return "", nil
+	}
+	_, err = d.PlanReplay(ctx, l.Seq, false)
+	var no *desk.Refused
+	switch {
+	case errors.As(err, &no):
+		return fmt.Sprintf("%d cannot be replayed as it is: %s; to look at it: idlectl dead show %d", l.Seq, terminal.Clean(no.Why), l.Seq), nil
+	case err != nil:
+		return "", err
+	}
+	return fmt.Sprintf("%d; to publish the change again: idlectl dead replay %d --yes", l.Seq, l.Seq), nil
 }
 
 func badText(r messages.Result) string {

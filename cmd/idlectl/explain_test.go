@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,5 +44,36 @@ func TestVerdictNamesResultsThatAreNotStored(t *testing.T) {
 	x.Worker.Storing = 0
 	if text := x.verdict(now); text != "has idle after a call, applied 1h ago" {
 		t.Errorf("with all stored it says %q", text)
+	}
+}
+
+// Whoever asks why a change failed reads what to do next, as a command that does it.
+func TestExplainNamesTheReplay(t *testing.T) {
+	s := newSite(t)
+	const body = `{"agent_id":"1001","flag":"true","id":"c-1"}`
+	s.run("explain", "1001").want(t, statusFine)
+	s.result(failed("1001", "c-1", 1))
+	if o := s.run("explain", "1001"); o.status != statusFine || strings.Contains(o.out, "dead letter") {
+		t.Errorf("without a dead letter: %d\n%s%s", o.status, o.out, o.errout)
+	}
+	s.letter(failed("1002", "c-0", 1), body)
+	s.letter(failed("1001", "c-1", 1), body)
+	s.run("explain", "1001").want(t, statusFine, "change c-1 failed", "to publish the change again: idlectl dead replay 2 --yes\n")
+	s.run("dead", "replay", "2", "--yes").want(t, statusFine, "published")
+
+	s.result(failed("1001", "c-2", 2)) // its letter is not stored yet: the older one is not its own
+	if o := s.run("explain", "1001"); o.status != statusFine || strings.Contains(o.out, "dead letter") {
+		t.Errorf("with the letter of another change: %d\n%s%s", o.status, o.out, o.errout)
+	}
+
+	rejected := failed("1003", "c-3", 3)
+	rejected.Outcome = messages.Rejected
+	s.result(rejected)
+	s.letter(rejected, "garbage")
+	s.run("explain", "1003").want(t, statusFine, "c-3 was rejected", "3 cannot be replayed as it is: its original cannot be used", "idlectl dead show 3\n")
+
+	s.answer(map[string]any{"explain": view.AgentView{AgentID: "1001", Live: &view.ChangeView{ID: "c-9"}}})
+	if o := s.run("explain", "1001"); o.status != statusFine || strings.Contains(o.out, "dead letter") {
+		t.Errorf("while a newer change is under way: %d\n%s%s", o.status, o.out, o.errout)
 	}
 }
