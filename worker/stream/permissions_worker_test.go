@@ -127,6 +127,39 @@ func TestPublisherMayUseTheTool(t *testing.T) {
 	}
 }
 
+// Whoever uses the tool as the wrong user reads which one is right.
+func TestTheToolNamesTheUserWhoMay(t *testing.T) {
+	g := newGuarded(t)
+	g.prepare()
+	const operatorMay = "the user idlepolicy-operator of deploy/nats/accounts.conf may"
+	for who, asks := range map[string]map[string]func(*desk.Desk) error{
+		operatorMay: {
+			publisher: func(d *desk.Desk) error {
+				return d.Dead(t.Context(), desk.DeadQuery{}, func(desk.Letter) error { return nil })
+			},
+			sessions: func(d *desk.Desk) error { _, err := d.Pause(t.Context()); return err },
+		},
+		"the users idlepolicy-publisher and idlepolicy-operator of deploy/nats/accounts.conf may": {
+			observer: func(d *desk.Desk) error {
+				return d.Publish(t.Context(), func(yield func(desk.Publication) bool) {
+					yield(desk.Publication{ID: "c-1", Body: []byte(`{"agent_id":"1001","flag":"true"}`), Agents: []string{"1001"}})
+				}, func(desk.Stored) {})
+			},
+		},
+	} {
+		for as, ask := range asks {
+			d, err := desk.Open(t.Context(), g.options(as), guardedNames)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(d.Close)
+			if err := ask(d); err == nil || !strings.Contains(err.Error(), who) {
+				t.Errorf("as %s: %v, want %q", as, err, who)
+			}
+		}
+	}
+}
+
 func waitRole(t *testing.T, o *stream.Owner, role string) {
 	t.Helper()
 	for tick := time.Tick(5 * time.Millisecond); o.State().Role != role; {

@@ -39,7 +39,7 @@ func (d *Desk) trouble(doing, thing string, err error) error {
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
 		return &Unreachable{fmt.Sprintf("no %s on %s: is the worker running with another IDLE_PREFIX?", thing, d.where)}
 	case d.denied() != nil:
-		return &Unreachable{fmt.Sprintf("%s on %s: %v", doing, d.where, plain(d.denied()))}
+		return &Unreachable{fmt.Sprintf("%s on %s: %v; %s", doing, d.where, plain(d.denied()), d.whoMay(d.denied()))}
 	case stream.ExplainNoJetStream(d.nc, err) != nil:
 		return &Unreachable{stream.ExplainNoJetStream(d.nc, err).Error()}
 	case isTimeout(err):
@@ -55,6 +55,14 @@ func (d *Desk) denied() error {
 		return err
 	}
 	return nil
+}
+
+// whoMay names the user who may do what the server denied.
+func (d *Desk) whoMay(denied error) string {
+	if strings.Contains(denied.Error(), `"`+d.names.Changes()) {
+		return fmt.Sprintf("the users %[1]s-publisher and %[1]s-operator of deploy/nats/accounts.conf may", d.names.Prefix)
+	}
+	return fmt.Sprintf("the user %s-operator of deploy/nats/accounts.conf may", d.names.Prefix)
 }
 
 // isTimeout reports whether the server did not answer, which may be temporary; any other error is its answer.

@@ -123,6 +123,9 @@ func (d *Desk) ask(ctx context.Context, verb string, q question, reply any) erro
 	case errors.Is(err, nats.ErrNoResponders):
 		return d.noWorker(ctx)
 	case errors.Is(err, context.DeadlineExceeded) && d.nc.IsConnected():
+		if denied := d.denied(); denied != nil {
+			return fmt.Errorf("%w (%w; %s)", ErrNoWorker, plain(denied), d.whoMay(denied))
+		}
 		return ErrNoWorker
 	case err != nil:
 		return d.trouble("ask the worker", "worker", err)
