@@ -55,6 +55,8 @@ func (s *Server) readiness() readiness {
 // whyNot returns why a process does not take part; empty: it does.
 func whyNot(role Role, connected, sessionsKnown bool) string {
 	switch {
+	case !connected && role.Trouble != "":
+		return "not connected to NATS: " + role.Trouble
 	case !connected:
 		return "not connected to NATS"
 	case role.Trouble != "":

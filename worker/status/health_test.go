@@ -23,6 +23,7 @@ func TestReadyReportsWhetherTheProcessTakesPart(t *testing.T) {
 		{"starting", Role{Role: view.RoleStarting}, true, http.StatusServiceUnavailable},
 		{"owner without a connection", Role{Role: view.RoleOwner}, false, http.StatusServiceUnavailable},
 		{"standby without a connection", Role{Role: view.RoleStandby}, false, http.StatusServiceUnavailable},
+		{"without a connection, with the reason", Role{Role: view.RoleStandby, Trouble: "connection to NATS lost: EOF"}, false, http.StatusServiceUnavailable},
 		{"of a role nobody knows", Role{Role: "king"}, true, http.StatusServiceUnavailable},
 	} {
 		s.set(func(s *stage) { s.role, s.connected = test.role, test.connected })

@@ -169,12 +169,13 @@ func (o *Owner) tryAcquire(ctx context.Context) (taken, error) {
 	return t, err
 }
 
-// onDisconnect wraps next and cancels requests that wait for an answer.
+// onDisconnect wraps next, records the loss and cancels requests that wait for an answer.
 func (o *Owner) onDisconnect(next nats.ConnErrHandler) nats.ConnErrHandler {
 	return func(nc *nats.Conn, err error) {
 		if next != nil {
 			next(nc, err)
 		}
+		o.troubles.lose(err)
 		if cut := o.cut.Load(); cut != nil {
 			(*cut)(errCut)
 		}
@@ -190,6 +191,7 @@ func (o *Owner) onReconnect(next nats.ConnHandler) nats.ConnHandler {
 		if next != nil {
 			next(nc)
 		}
+		o.troubles.find()
 		nudge(o.lost)
 	}
 }

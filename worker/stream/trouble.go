@@ -16,6 +16,7 @@ type troubles struct {
 	log    *slog.Logger
 	now    map[string]trouble   // by kind
 	warned map[string]time.Time // by kind: when it was logged last
+	lost   string               // why there is no connection; empty: there is one
 	denied string               // what the server denied last
 	when   time.Time
 }
@@ -40,11 +41,29 @@ func (t *troubles) logTo(log *slog.Logger) {
 	t.log = log
 }
 
+// lose records that the connection was lost, which the connection itself logs. What fails because of that is shown by String as this one
+// trouble, and is not logged.
+func (t *troubles) lose(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lost = "connection to NATS lost at " + time.Now().UTC().Format("15:04:05 UTC")
+	if err != nil {
+		t.lost += ": " + plain(err).Error()
+	}
+}
+
+// find records that there is a connection again. What still fails is logged from now on.
+func (t *troubles) find() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lost = ""
+}
+
 // report records the outcome of an operation; nil: it works.
 func (t *troubles) report(what string, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	have, known := t.now[what]
+	have := t.now[what]
 	if err == nil {
 		delete(t.now, what)
 		if have.logged {
@@ -59,7 +78,7 @@ func (t *troubles) report(what string, err error) {
 	if do := remedy(err); do != "" {
 		have.text += "; " + do
 	}
-	if last, warned := t.warned[what]; !known && t.log != nil && (!warned || time.Since(last) >= warnAgain) {
+	if last, warned := t.warned[what]; !have.logged && t.lost == "" && t.log != nil && (!warned || time.Since(last) >= warnAgain) {
 		have.logged, t.warned[what] = true, time.Now()
 		t.log.Warn("trouble", "why", have.text)
 	}
@@ -84,6 +103,9 @@ func (t *troubles) deny(err error) {
 func (t *troubles) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.lost != "" {
+		return t.lost
+	}
 	var all []string
 	for _, what := range slices.Sorted(maps.Keys(t.now)) {
 		all = append(all, t.now[what].text)
