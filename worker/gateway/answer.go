@@ -46,6 +46,9 @@ func (c *Client) read(resp *http.Response, session messages.Session, now time.Ti
 		if err != nil {
 			return a, fmt.Errorf("the answer broke off: %w", err)
 		}
+		if s.fault == "" && !c.proven.Load() && resp.Request.URL.Host == c.home.host {
+			c.proven.Store(true)
+		}
 		return s.verdict(a, session), nil
 	case http.StatusUnauthorized, http.StatusForbidden:
 		// The gateway's own JSON with one of these is about this agent's session. A page applies to all agents.
@@ -54,38 +57,43 @@ func (c *Client) read(resp *http.Response, session messages.Session, now time.Ti
 			a.Class = worker.NoAgent
 			return a, nil
 		}
-		return notOurs(a), nil
+		return c.notOurs(a, resp), nil
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		a.Class, a.RetryAfter = worker.Busy, retryAfter(resp.Header, now)
 		a.Fault = "HTTP status " + strconv.Itoa(resp.StatusCode) + ": the gateway, or a proxy before it, asks for fewer calls"
 	case http.StatusSwitchingProtocols:
-		return notOurs(a), nil // its body is the connection, which has no end
+		return c.notOurs(a, resp), nil // its body is the connection, which has no end
 	case http.StatusBadRequest:
-		return refusedByProxy(a, resp.Body), nil
+		return c.refusedByProxy(a, resp), nil
 	default:
-		a = notOurs(a)
+		a = c.notOurs(a, resp)
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, maxDrain) // only for the sake of the connection
 	return a, nil
 }
 
-func notOurs(a worker.Answer) worker.Answer {
+// notOurs explains an answer that is not the gateway's own. An address that the gateway has answered at is right.
+func (c *Client) notOurs(a worker.Answer, resp *http.Response) worker.Answer {
 	if a.Status >= 300 && a.Status < 400 {
 		return unsound(a, fmt.Sprintf("HTTP status %d: a redirect, which is not followed: IDLE_GATEWAY_URL must be the gateway's own address, scheme and port", a.Status))
 	}
-	return unsound(a, fmt.Sprintf("HTTP status %d: not the gateway's own answer; is its address right?", a.Status))
+	why := fmt.Sprintf("HTTP status %d: not the gateway's own answer", a.Status)
+	if !c.proven.Load() || resp.Request.URL.Host != c.home.host {
+		why += "; is its address right?"
+	}
+	return unsound(a, why)
 }
 
 // refusedByProxy explains a status 400 of a proxy by its text.
-func refusedByProxy(a worker.Answer, body io.Reader) worker.Answer {
-	text, _ := io.ReadAll(io.LimitReader(body, maxDrain))
+func (c *Client) refusedByProxy(a worker.Answer, resp *http.Response) worker.Answer {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxDrain))
 	switch {
 	case bytes.Contains(text, []byte("SSL certificate")): // "No required SSL certificate was sent", "The SSL certificate error"
 		return unsound(a, "HTTP status 400: "+demandsCertificate)
 	case bytes.Contains(text, []byte("HTTP request")) && bytes.Contains(text, []byte("HTTPS")): // "… was sent to HTTPS port", "… to an HTTPS server"
 		return unsound(a, "HTTP status 400: the gateway speaks TLS at this address; IDLE_GATEWAY_URL must begin with https")
 	}
-	return notOurs(a)
+	return c.notOurs(a, resp)
 }
 
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}

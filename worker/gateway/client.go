@@ -36,6 +36,7 @@ type Client struct {
 	files         files
 	resolver      *net.Resolver // nil: the system's; set by tests
 	last          atomic.Pointer[parsed]
+	proven        atomic.Bool // the gateway itself has answered at home
 	noCertificate atomic.Bool // in the last handshake the gateway asked for a client certificate and got none
 
 	mu       sync.Mutex // guards what follows

@@ -219,6 +219,23 @@ func TestAnswersOfProxies(t *testing.T) {
 	}
 }
 
+// Whether the address is right is no question once the gateway has answered there.
+func TestAddressIsNotDoubtedOnceTheGatewayHasAnswered(t *testing.T) {
+	g := start(t, gatewaytest.Options{})
+	c := open(t, g, nil)
+	guid := g.SignIn("1001")
+	for _, answered := range []bool{false, true} {
+		remove := g.On("", gatewaytest.Rule{Status: 500})
+		if a := c.Set(t.Context(), callOf("1001", "f", guid)); a.Status != 500 || strings.Contains(a.Fault, "is its address right?") == answered {
+			t.Errorf("the gateway has answered: %v, and the call says %+v", answered, a)
+		}
+		remove()
+		if a := c.Set(t.Context(), callOf("1001", "f", guid)); a.Class != worker.Success {
+			t.Fatalf("answer %+v", a)
+		}
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	g := start(t, gatewaytest.Options{})
 	c := open(t, g, nil)
