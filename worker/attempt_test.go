@@ -186,6 +186,18 @@ func TestClassNames(t *testing.T) {
 	}
 }
 
+// A class that one of the tables forgets would be sent again without counting, or would count as an outage.
+func TestEveryClassIsDecided(t *testing.T) {
+	for c := range Class(numClass) {
+		if (verdicts[c] == unsent) != (c == NotSent) {
+			t.Errorf("%v: the verdicts say nothing about it", c)
+		}
+		if ours := c == NotSent || c == Busy || c == Unsound; c.Answered() == ours {
+			t.Errorf("%v: Answered is %t", c, !ours)
+		}
+	}
+}
+
 // What an answer spends, and when the next call is made.
 func TestAnswersThatCountAsAttempts(t *testing.T) {
 	tests := []struct {
