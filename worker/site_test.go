@@ -70,12 +70,13 @@ func newSite(t *testing.T, policy Policy) *site {
 
 // start begins a term: what is unfinished is delivered from the first message on, the ledgers are read back.
 func (s *site) start() {
-	for _, d := range s.startUnread() {
-		if s.reading > 0 {
-			s.pass(s.reading)
-		}
-		s.inbox.Deliver([]Delivery{d})
+	unread := s.startUnread()
+	for s.reading > 0 && len(unread) > 0 {
+		s.pass(s.reading)
+		s.inbox.Deliver(unread[:1])
+		unread = unread[1:]
 	}
+	s.inbox.Deliver(unread) // at once: otherwise the scheduler would decide what is read together
 	synctest.Wait()
 }
 
