@@ -14,7 +14,7 @@ import (
 func TestRefusedFlagsNeverBecomeChanges(t *testing.T) {
 	spaces := []string{"", " ", "\t", "\u00a0", "\r\n"}
 	for word, reason := range notFlag {
-		for range 50 {
+		for range 10 {
 			spelled := randomCase(word)
 			if spelled == "true" {
 				continue
