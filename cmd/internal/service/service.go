@@ -63,6 +63,7 @@ func (s *Service) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer end()
+	wg.Go(func() { giveBack(rest) })
 	if s.Config.HTTPAddr != "" {
 		page, err := s.statusServer(ctx, w, owner, metrics)
 		if err != nil {
