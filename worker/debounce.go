@@ -1,9 +1,8 @@
 package worker
 
 import (
+	"maps"
 	"time"
-
-	"idlepolicy/worker/view"
 )
 
 // debounce is a run of changes of one agent in which each one replaces the one before while that still waits. This
@@ -32,18 +31,23 @@ func debounceBound(agents int) time.Duration {
 }
 
 // noteDebounce is called when another change of the agent has taken effect. While other agents are being debounced, an agent
-// counts even if its previous change was already called and so was not replaced while waiting.
+// counts even if its previous change was already called and so was not replaced while waiting. Their number is that of the runs:
+// what the agents wait for says little, because in a flood most wait until the ending of an older change is stored.
 func (s *schedule) noteDebounce(ln *lane, replaced bool) {
 	now := s.ticks()
-	f := s.debounces[ln].next(now, replaced, now < s.flood, debounceBound(s.waiting[view.Debounce]))
+	f := s.debounces[ln].next(now, replaced, now < s.flood, debounceBound(len(s.debounces)))
 	if f == nil {
 		delete(s.debounces, ln)
 		return
 	}
 	s.debounces[ln] = f
-	if f.lasts(now) {
-		s.flood = f.until
+	if !f.lasts(now) {
+		return
 	}
+	if now >= s.flood { // no other run lasts: those that have paused count no more
+		maps.DeleteFunc(s.debounces, func(_ *lane, f *debounce) bool { return now >= f.until })
+	}
+	s.flood = max(s.flood, f.until)
 }
 
 // next returns the debounce after another change has taken effect; nil: there is none.

@@ -30,6 +30,36 @@ func TestDebounceIsWaitedFor(t *testing.T) {
 	})
 }
 
+// The same if results are stored slowly: most agents of a flood then wait for that, and not for the end of their run. A run
+// of one agent afterwards is bounded as if there had been no flood.
+func TestDebounceOfManyIsLongIfResultsAreStoredSlowly(t *testing.T) {
+	bubble(t, Policy{Rate: 500}, func(s *site) {
+		all := s.agents(200)
+		s.start()
+		s.journal.set(func() { s.journal.takes = 90 * time.Millisecond })
+		for round := range 100 {
+			for _, agent := range all {
+				s.publish(wish(agent, "f"+strconv.Itoa(round), ""))
+			}
+			s.pass(100 * time.Millisecond)
+		}
+		s.pass(2 * time.Second)
+		if n := len(s.gateway.made()); n > 3*len(all) {
+			t.Errorf("%d calls for %d agents", n, len(all))
+		}
+		s.wantNothingWaiting()
+
+		before, began := len(s.gateway.made()), time.Now()
+		for time.Since(began) < time.Minute {
+			s.publish(wish(all[0], "g", ""))
+			s.pass(debouncePause / 8)
+		}
+		if n := len(s.gateway.made()) - before; n < 15 {
+			t.Errorf("%d calls in a minute for the one agent of a run without end", n)
+		}
+	})
+}
+
 // One agent's debounce is its own, and its call comes even if it never ends.
 func TestDebounceIsBoundedAndHoldsUpNoOtherAgent(t *testing.T) {
 	bubble(t, Policy{Rate: 1}, func(s *site) {

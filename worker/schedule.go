@@ -17,7 +17,7 @@ type schedule struct {
 	instants  heapOf[*change]     // by wakesAt
 	pauses    heapOf[*change]     // by wakesAfter
 	waiting   [view.Unknown]int   // unfinished changes and policies to be reapplied, by what they wait for
-	debounces map[*lane]*debounce // of the agents that have one
+	debounces map[*lane]*debounce // of the agents that have one, or had one since the flood began
 	doubts    doubts              // of the agents whose last call may still take effect
 
 	gateAgain time.Time // when to ask the gate again; zero: after the next event

@@ -183,7 +183,7 @@ func (s *schedule) waitEnds(c *change) time.Time {
 	case view.Hold:
 		return s.fromTicks(s.heldUntil(c))
 	case view.Debounce:
-		return s.fromTicks(s.debounces[c.lane].until)
+		return s.fromTicks(c.wakesAfter)
 	case view.None, view.Reading, view.SignIn, view.OlderCall, view.OlderEnding, view.Gate, view.Answer, view.Storing, view.Unknown:
 	}
 	return time.Time{}
