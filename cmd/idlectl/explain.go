@@ -51,11 +51,7 @@ func (a *app) explainAgent(ctx context.Context, d *desk.Desk, agent string, last
 		fmt.Fprintf(a.stdout, "%-12s %s\n", name, fmt.Sprintf(format, args...))
 	})
 	if r := x.unmended(); r != nil {
-		next, err := nextStep(ctx, d, *r)
-		if err != nil {
-			return err
-		}
-		if next != "" {
+		if next := nextStep(ctx, d, *r); next != "" {
 			fmt.Fprintf(a.stdout, "%-12s %s\n", "dead letter", next)
 		}
 	}
@@ -133,26 +129,22 @@ func (x *explanation) unmended() *messages.Result {
 	return nil
 }
 
-// nextStep returns what can be done with the dead letter of a change, as a command; empty: it has none.
-func nextStep(ctx context.Context, d *desk.Desk, r messages.Result) (string, error) {
+// nextStep returns what can be done with the dead letter of a change, as a command; empty: it has none, or this user may not
+// read it, which takes nothing from the explanation.
+func nextStep(ctx context.Context, d *desk.Desk, r messages.Result) string {
 	l, err := d.LastLetter(ctx, r.AgentID)
-	switch {
-	case errors.Is(err, desk.ErrNoLetter):
-		return "", nil
-	case err != nil:
-		return "", err
-	case l.Result.ChangeSeq != r.ChangeSeq || l.Result.ChangeIndex != r.ChangeIndex || l.Result.ChangeID != r.ChangeID: // it was purged, or is not stored yet
-		return "", nil
+	if err != nil || l.Result.ChangeSeq != r.ChangeSeq || l.Result.ChangeIndex != r.ChangeIndex || l.Result.ChangeID != r.ChangeID { // it was purged, or is not stored yet
+		return ""
 	}
 	_, err = d.PlanReplay(ctx, l.Seq, false)
 	var no *desk.Refused
 	switch {
 	case errors.As(err, &no):
-		return fmt.Sprintf("%d cannot be replayed as it is: %s; to look at it: idlectl dead show %d", l.Seq, terminal.Clean(no.Why), l.Seq), nil
+		return fmt.Sprintf("%d cannot be replayed as it is: %s; to look at it: idlectl dead show %d", l.Seq, terminal.Clean(no.Why), l.Seq)
 	case err != nil:
-		return "", err
+		return ""
 	}
-	return fmt.Sprintf("%d; to publish the change again: idlectl dead replay %d --yes", l.Seq, l.Seq), nil
+	return fmt.Sprintf("%d; to publish the change again: idlectl dead replay %d --yes", l.Seq, l.Seq)
 }
 
 func badText(r messages.Result) string {

@@ -219,7 +219,7 @@ func TestAnswersOfProxies(t *testing.T) {
 	}
 }
 
-// Whether the address is right is no question once the gateway has answered there.
+// Nobody is asked whether the address is right once the gateway has answered there.
 func TestAddressIsNotDoubtedOnceTheGatewayHasAnswered(t *testing.T) {
 	g := start(t, gatewaytest.Options{})
 	c := open(t, g, nil)
